@@ -1,0 +1,150 @@
+"""Kill a run again and again, resume it each time, and compare it with one that was left alone.
+
+    python bench/kill.py --kills 50
+    python bench/kill.py --kills 10 --options method=lora
+
+The final weights, every figure of the metrics that is no measurement of time or memory, and all
+samples must be the same, byte for byte. Exits with 1 when they are not; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from penwright.runs import sha256
+
+TIMED = {"tokens_per_s", "memory_mb", "seconds", "cpu_percent", "gpu_percent", "gpu_memory_mb"}
+RUN = """
+import json, sys
+import penwright
+options = json.loads(sys.argv[1])
+penwright.finetune(*([] if options.get("resume") else ["story.txt"]), **options)
+"""
+TEXT = "Item {n}. The harbour asked for tea, and {n} councillors voted on it {n} times.\n"
+SETTINGS: dict[str, Any] = {
+    "model": "base",
+    "name": "run",
+    "precision": "fp32",
+    "steps": 60,
+    "batch_size": 2,
+    "max_length": 64,
+    "evaluate_every": 6,
+    "sample_every": 15,
+    "sample_tokens": 16,
+    "save_every": 4,
+    "patience": 0,
+}
+
+
+def main() -> int:
+    """Run both, compare, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
+    arguments = parser.parse_args()
+    settings = SETTINGS | dict(option.split("=", 1) for option in arguments.options)
+    with tempfile.TemporaryDirectory() as folder:
+        left_alone, killed = Path(folder, "left-alone"), Path(folder, "killed")
+        seconds = run_whole(left_alone, settings)
+        kills = run_killed(killed, settings, arguments.kills, arguments.seed, seconds)
+        differences = compare(left_alone / "runs" / "run", killed / "runs" / "run")
+    for difference in differences:
+        print(difference, file=sys.stderr)
+    print(json.dumps({"kills": kills, "equal": not differences, "options": arguments.options}))
+    return 1 if differences else 0
+
+
+def start(folder: Path, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """A run in a process of its own, in `folder`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "story.txt").write_text("".join(TEXT.format(n=n) for n in range(400)))
+    environment = os.environ | {"PENWRIGHT_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    words = [sys.executable, "-c", RUN, json.dumps(settings)]
+    return subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE)
+
+
+def run_whole(folder: Path, settings: dict[str, Any]) -> float:
+    """The run that nobody disturbs; returns its seconds."""
+    began = time.monotonic()
+    process = start(folder, settings)
+    _, error = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"The undisturbed run failed: {error.decode()[-2000:]}")
+    return time.monotonic() - began
+
+
+def run_killed(
+    folder: Path, settings: dict[str, Any], kills: int, seed: int, seconds: float
+) -> int:
+    """Kill at random moments after the run's folder is there, resume, until it ends by itself."""
+    chance = random.Random(seed)
+    run, done = folder / "runs" / "run" / "run.json", 0
+    while True:
+        resumed = settings if not run.exists() else {"name": "run", "resume": True}
+        process = start(folder, resumed)
+        wait_until_busy(process, run)
+        if done < kills:
+            # Most of the run's seconds are its start; the rest is shared by the kills.
+            time.sleep(chance.uniform(0, 2.5 * seconds / kills))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                done += 1
+        _, error = process.communicate()
+        if process.returncode == 0:
+            return done
+        if process.returncode != -signal.SIGKILL:
+            raise SystemExit(f"After {done} kills, resuming failed: {error.decode()[-2000:]}")
+
+
+def wait_until_busy(process: subprocess.Popen[bytes], run: Path) -> None:
+    """Return when the process changed the run's folder, or ended."""
+    before = run.stat().st_mtime_ns if run.exists() else None
+    while process.poll() is None:
+        if run.exists() and run.stat().st_mtime_ns != before:
+            return
+        time.sleep(0.002)
+
+
+def compare(one: Path, other: Path) -> list[str]:
+    """Every difference between two finished runs, in words."""
+    differences = []
+    for name in ("best", "latest"):
+        a, b = ((run / "checkpoints" / name).read_text().strip() for run in (one, other))
+        if a != b:
+            differences.append(f"{name}: {a} and {b}")
+            continue
+        for file in ("model.safetensors", "trainer.safetensors"):
+            paths = [run / "checkpoints" / a / file for run in (one, other)]
+            if paths[0].exists() and sha256(paths[0]) != sha256(paths[1]):
+                differences.append(f"{a}/{file} differs")
+    lines = [without_times(run / "metrics.jsonl") for run in (one, other)]
+    if lines[0] != lines[1]:
+        differences.append(f"metrics differ: {len(lines[0])} and {len(lines[1])} lines")
+    texts = [
+        {path.name: path.read_bytes() for path in sorted((run / "samples").iterdir())}
+        for run in (one, other)
+    ]
+    if texts[0] != texts[1]:
+        differences.append("samples differ")
+    return differences
+
+
+def without_times(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics, but for what a clock says."""
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in record.items() if k not in TIMED} for record in records]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Peak anonymous memory of training steps, beside what was predicted.
+
+    python bench/memory.py [--sizes 124M 355M] [--methods lean full] [--limit 18GB] [--keep]
+
+Two steps of one sequence in a process of its own each; anonymous memory is sampled every 10 ms.
+With --limit the process may not hold more data than that, which is how transformers' own training
+is shown to end; it is run for the sizes of --peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CHILD = """
+import resource, sys
+limit = int(sys.argv[6])
+if limit:
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+sys.path.insert(0, sys.argv[5])
+import contenders
+from watching import Peak
+peak = Peak()
+take_step = contenders.make(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+built = peak.bytes()
+losses = [take_step() for _ in range(2)]
+import json
+print(json.dumps({"built": built, "peak": peak.bytes(), "losses": losses}))
+"""
+
+
+def measure(who: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+    here = str(Path(__file__).parent)
+    limit = str(int(float(options.limit.removesuffix("GB")) * 1e9))
+    arguments = [who, size, str(options.batch), str(options.length), here, limit]
+    started = time.perf_counter()
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False
+    )
+    result: dict[str, Any] = {"seconds": time.perf_counter() - started}
+    if child.returncode:
+        said = [line for line in child.stderr.splitlines() if line.strip()]
+        return result | {"died": said[-1][:200] if said else f"exit code {child.returncode}"}
+    result |= json.loads(child.stdout.splitlines()[-1])
+    if not who.startswith("peer"):
+        from contenders import plan_of
+        from penwright.model import SIZES
+        from penwright.train.memory import Load, predict
+
+        plan = plan_of(who, options.batch, options.length)
+        predicted = predict(SIZES[size], Load.of(plan)).total
+        result |= {"predicted": predicted, "predicted_over_peak": predicted / result["peak"]}
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="*", default=["124M"])
+    parser.add_argument("--methods", nargs="*", default=["lean", "full"])
+    parser.add_argument("--peer", nargs="*", default=[], help="sizes to run transformers on")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--limit", default="0GB")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    import torch
+
+    result: dict[str, Any] = {
+        "what": f"{options.batch} x {options.length} tokens, limit {options.limit}",
+        "when": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+    }
+    runs = [(who, size) for size in options.sizes for who in options.methods]
+    for who, size in [*runs, *(("peer-fp32", size) for size in options.peer)]:
+        result[f"{size} {who}"] = measure(who, size, options)
+        print(size, who, json.dumps(result[f"{size} {who}"]), flush=True)
+    if options.keep:
+        out = Path(__file__).parent / "results" / "memory.json"
+        out.parent.mkdir(exist_ok=True)
+        kept = json.loads(out.read_text()) if out.exists() else {}
+        out.write_text(json.dumps(kept | result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

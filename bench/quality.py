@@ -1,0 +1,78 @@
+"""Held-out loss of `lean` beside float32 AdamW: the same data, seeds and steps.
+
+    python bench/quality.py DATA [DATA ...] [--model base] [--seeds 3] [--steps 0] [--keep]
+
+Each data set is learned to the end (or for --steps) by both methods with each seed; what is
+compared is the full held-out loss of the weights that the run exports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+WAYS: dict[str, dict[str, Any]] = {
+    "float32": {"method": "full", "precision": "fp32"},
+    "lean": {"method": "lean"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    import torch
+
+    import penwright
+
+    result: dict[str, Any] = {
+        "what": f"{options.model}, held-out loss in nats a token",
+        "when": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+        "runs": [],
+    }
+    given = {"steps": options.steps} if options.steps else {}
+    for data in options.data:
+        for seed in range(options.seeds):
+            losses = {}
+            for name, way in WAYS.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    run = penwright.finetune(
+                        data,
+                        model=options.model,
+                        seed=seed,
+                        sample_every=0,
+                        output_dir=Path(folder) / "run",
+                        **way,
+                        **given,
+                    )
+                assert run.perplexity_before is not None
+                assert run.perplexity_after is not None
+                losses[name] = math.log(run.perplexity_after)
+            losses["before"] = math.log(run.perplexity_before)
+            entry = {"data": Path(data).name, "seed": seed, "steps": run.steps, **losses}
+            entry["difference"] = losses["lean"] - losses["float32"]
+            result["runs"].append(entry)
+            print(json.dumps(entry), flush=True)
+    result["largest_difference"] = max(abs(entry["difference"]) for entry in result["runs"])
+    print(json.dumps({"largest_difference": result["largest_difference"]}))
+    if options.keep:
+        out = Path(__file__).parent / "results" / "quality.json"
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

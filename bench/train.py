@@ -1,0 +1,144 @@
+"""Training steps beside transformers' GPT-2: tokens/s, peak memory and the loss curve.
+
+    python bench/train.py [--size 124M] [--batch 4] [--length 512] [--rounds 3] [--json] [--keep]
+
+Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
+same random weights and tokens, so that whatever else the machine does falls on both. The peers
+are transformers with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the
+training loop's own step. Peak memory is anonymous memory, sampled every 10 ms. With --json the
+last line holds the ratios; --keep writes all to bench/results/train.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CHILD = """
+import json, sys, time
+import torch
+who, size, batch, length, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+torch.set_num_threads(threads)
+sys.path.insert(0, sys.argv[6])
+import contenders
+from watching import Peak
+peak = Peak()
+take_step = contenders.make(who, size, batch, length)
+print("ready", flush=True)
+for line in sys.stdin:
+    start, cpu = time.perf_counter(), time.process_time()
+    loss = take_step()
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    step = {"seconds": seconds, "cpu": cpu, "loss": loss, "peak": peak.bytes()}
+    print(json.dumps(step), flush=True)
+"""
+
+
+class Contender:
+    """A process that takes a step when told to."""
+
+    def __init__(self, who: str, options: argparse.Namespace) -> None:
+        here = str(Path(__file__).parent)
+        shape = [options.size, str(options.batch), str(options.length), str(options.threads)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, who, *shape, here],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(options.threads)},
+        )
+        self.steps: list[dict[str, float]] = []
+        assert self._line() == "ready"
+
+    def step(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.steps.append(json.loads(self._line()))
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline().strip()
+        if not line:
+            raise SystemExit("a contender died")
+        return line
+
+
+def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
+    """Steps in turn, the first of each not counted; medians and the ratios of the rounds."""
+    first, second = (Contender(who, options) for who in pair)
+    for _ in range(options.rounds + 1):
+        first.step()
+        second.step()
+    for contender in (first, second):
+        contender.close()
+    tokens = options.batch * options.length
+    result: dict[str, Any] = {}
+    for who, contender in zip(pair, (first, second), strict=True):
+        counted = contender.steps[1:]
+        result[who] = {
+            "tokens_per_s": tokens / statistics.median(step["seconds"] for step in counted),
+            "cpu_seconds": statistics.median(step["cpu"] for step in counted),
+            "peak_mb": contender.steps[-1]["peak"] / 2**20,
+            "losses": [step["loss"] for step in contender.steps],
+        }
+    for what in ("seconds", "cpu"):
+        ratios = [b[what] / a[what] for a, b in zip(first.steps[1:], second.steps[1:], strict=True)]
+        result[f"{what}_ratio"] = statistics.median(ratios)
+    ours, theirs = (contender.steps[-1]["peak"] for contender in (first, second))
+    result["memory_ratio"] = ours / theirs
+    result["loss_difference"] = max(
+        abs(a["loss"] / b["loss"] - 1) for a, b in zip(first.steps, second.steps, strict=True)
+    )
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="124M")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--ours", default="full")
+    parser.add_argument("--against", nargs="+", default=["peer-bf16", "peer-fp32"])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    import torch
+    import transformers
+
+    result: dict[str, Any] = {
+        "what": f"{options.size}, {options.batch} x {options.length} tokens, {options.ours}",
+        "when": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads",
+        "load": os.getloadavg()[0],
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+    }
+    for peer in options.against:
+        result[peer] = race((options.ours, peer), options)
+    print(json.dumps(result, indent=2))
+    if options.keep:
+        out = Path(__file__).parent / "results" / "train.json"
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps(result, indent=2) + "\n")
+    if options.json:
+        kept = ("seconds_ratio", "cpu_ratio", "memory_ratio", "loss_difference")
+        print(json.dumps({peer: {k: result[peer][k] for k in kept} for peer in options.against}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""`penwright inspect`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from penwright.cli.options import Json, Opened, warn
+from penwright.config import InspectConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from penwright.doctor import Examination, Window
+    from penwright.weights.describing import Description
+
+_BAR = 32
+_PLACES = 3
+
+
+def inspect(
+    *data: str,
+    options: Annotated[InspectConfig, Opened] = InspectConfig(),  # noqa: B008 - frozen
+    json_: Annotated[Json, Parameter(name="--json")] = False,
+    html: Path | None = None,
+) -> None:
+    """See what is in a text, what is wrong with it, and the windows that will be trained on.
+
+    Of a model it shows what it is made of.
+
+    Parameters
+    ----------
+    data
+        Files, folders or globs; or one model: a run, a folder, a size (124M), or base.
+    html
+        Write a page to this file as well.
+    """
+    from penwright.verbs.which import describe, names_model
+
+    if len(data) == 1 and names_model(data[0]):
+        model = describe(data[0])
+        print(json.dumps(model.as_json()) if json_ else describe_model(model))
+        return
+    from rich.console import Console
+
+    from penwright.verbs.inspect import run_inspect
+
+    # What was told while reading is among the findings; a program gets them there too.
+    found = run_inspect(data, options, lambda _: None)
+    if json_:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        show_inspection(found, Console(highlight=False, soft_wrap=True))
+    if html is not None:
+        from penwright.report.examination import write
+
+        warn(f"The page is {write(html, found.as_json())}")
+
+
+def describe_model(model: Description) -> str:
+    """A model at a glance."""
+    types = ", ".join(f"{count:,} in {name}" for name, count in model.dtypes.items())
+    rows = [
+        ("path", str(model.path)),
+        ("parameters", f"{model.parameters:,}" + (f" ({types})" if types else "")),
+        ("files", f"{model.bytes / 1e6:,.1f} MB of weights in {len(model.tensors):,} tensors"),
+    ]
+    if model.layers:
+        shape = f"{model.layers} layers of width {model.width:,}, {model.heads} heads"
+        rows.append(("shape", f"{shape}{'' if model.tied else ', its head apart'}"))
+        rows.append(("context", f"{model.context:,} tokens"))
+        rows.append(("tokenizer", f"{model.vocabulary:,} tokens"))
+    if model.base_model:
+        rows.append(("adapts", model.base_model))
+    lines = [f"{model.name} is a model: {model.model_type}, a {model.kind}"]
+    return "\n".join([*lines, *(f"{name:<12}{value}" for name, value in rows)])
+
+
+def show_inspection(found: Examination, console: Console) -> None:
+    """Everything that was found, for a person."""
+    from rich.text import Text
+
+    for choice in found.files[:5]:
+        line = Text(choice.path, style="bold")
+        line.append(f": {choice.kind}; {choice.says}", style="not bold")
+        console.print(line)
+    if len(found.files) > 5:
+        console.print(f"... and {len(found.files) - 5:,} more files")
+    console.print()
+    for name, value in list_facts(found):
+        console.print(Text.assemble((f"{name:<13}", "dim"), value))
+    show_histogram(found, console)
+    show_findings(found, console)
+    for number, window in enumerate(found.windows, 1):
+        console.print(f"\n[dim]window {number}: learned is green, only read is grey[/dim]")
+        console.print(colour(window))
+
+
+def list_facts(found: Examination) -> list[tuple[str, str]]:
+    """The figures, by name."""
+    repeated, lengths, longer = found.duplicates.count, found.lengths, found.cut.longer
+    rows = [
+        ("documents", f"{found.documents:,}" + (f", {repeated:,} repeated" if repeated else "")),
+        ("words", f"{found.words:,}"),
+        ("tokens", f"{found.tokens:,}, of which {found.learned:,} are learned"),
+        (
+            "a document",
+            f"{lengths.shortest:,} to {lengths.longest:,} tokens, "
+            f"half of them at most {lengths.median:,}",
+        ),
+    ]
+    if found.documents > 1:
+        rows.append(("shortest", _places(found.extremes.shortest)))
+        rows.append(("longest", _places(found.extremes.longest)))
+    share = f" ({longer / found.documents:.0%} of the documents are longer)" if longer else ""
+    rows.append(("cut", found.cut.says + share))
+    rows.append(("white space", f"{found.white_space:.1%} of the tokens"))
+    if found.costly:
+        shown = ", ".join(
+            f"{item.character} ({item.tokens} tokens, {item.count:,} times)"
+            for item in found.costly[:5]
+        )
+        rows.append(("costly", shown))
+    return rows
+
+
+def _places(extremes: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{place} ({tokens:,})" for place, tokens in extremes[:_PLACES])
+
+
+def show_findings(found: Examination, console: Console) -> None:
+    """What is wrong, where, and what to type."""
+    from rich.text import Text
+
+    if not found.findings:
+        console.print("\nNothing looks wrong with it.")
+        return
+    console.print(f"\n[bold]To look at[/bold] ({len(found.findings)})")
+    for finding in found.findings:
+        console.print(Text.assemble(("  • ", "yellow"), finding.says))
+        if finding.places:
+            more = finding.count - len(finding.places[:_PLACES])
+            rest = f", and {more:,} more" if more > 0 else ""
+            console.print(
+                Text("    " + ", ".join(finding.places[:_PLACES]) + rest, style="bright_black")
+            )
+        console.print(Text(f"    {finding.fix}"))
+
+
+def show_histogram(found: Examination, console: Console) -> None:
+    """How long the documents are, as bars."""
+    bins = found.lengths.histogram
+    if len(bins) < 2:
+        return
+    most = max(item.count for item in bins)
+    console.print()
+    for item in bins:
+        bar = "█" * round(_BAR * item.count / most)
+        span = f"{item.low:,} to {item.high:,}"
+        console.print(f"[dim]{span:>17} tokens[/dim] {bar} {item.count:,}")
+
+
+def colour(window: Window) -> Text:
+    """A window as text: learned green, context grey, a rule between documents."""
+    from rich.text import Text
+
+    text = Text()
+    for number, document in enumerate(window.documents):
+        if number:
+            text.append("\n" + "-" * _BAR + "\n", style="dim")
+        for piece in document:
+            text.append(piece.text, style="green" if piece.learned else "bright_black")
+    if window.padding:
+        text.append(f" ({window.padding:,} empty places)", style="dim")
+    return text

@@ -1,0 +1,176 @@
+"""What a run looks like in a terminal: a live view, or plain lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from penwright.verbs.finetune import FinishedRun
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def make_view() -> PlainView:
+    """The view that suits what standard error is."""
+    console = Console(stderr=True, highlight=False)
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+class PlainView:
+    """A line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.steps = 0
+        self.step: dict[str, Any] = {}
+        self.evaluation: dict[str, Any] = {}
+        self._started = time.monotonic()
+        self._first_step: int | None = None
+        self._last_line = 0.0
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    def on_start(self, info: dict[str, Any]) -> None:
+        plan, data, model = info["plan"], info["data"], info["model"]
+        self.steps = plan["steps"]
+        held_out = data["held_out"]["documents"]
+        measured = f"{held_out:,} documents held out" if held_out else "nothing held out"
+        self.say(
+            f"Teaching {model['name']} ({model['n_parameters'] / 1e6:,.1f}M parameters): "
+            f"{data['training']['documents']:,} documents, {data['training']['tokens']:,} tokens; "
+            f"{measured}."
+        )
+        self.say(
+            f"{plan['steps']:,} steps of {plan['batch_size']} x {plan['max_length']} tokens "
+            f"({plan['shape']}), {plan['steps'] / plan['steps_per_epoch']:.3g} epochs, "
+            f"rate {plan['learning_rate']:g} ({plan['schedule']}), {plan['precision']} "
+            f"on {info['machine']['device']}."
+        )
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        self.step = record
+        if self._first_step is None:
+            self._first_step, self._started = record["step"], time.monotonic()
+        self.draw()
+
+    def on_evaluate(self, record: dict[str, Any]) -> None:
+        self.evaluation = record
+        if record["step"] == 0:
+            self.say(f"Held-out perplexity before: {record['perplexity']:,.2f}")
+        self.draw()
+
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
+        """Samples are kept in the run's folder; only the live view shows them."""
+
+    def on_message(self, text: str) -> None:
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def draw(self) -> None:
+        """A line of progress, if the last one is long enough ago."""
+        if time.monotonic() - self._last_line < _SECONDS_BETWEEN_LINES or not self.step:
+            return
+        self._last_line = time.monotonic()
+        self.say("  ".join(f"{name} {value}" for name, value in self.figures()))
+
+    def figures(self) -> list[tuple[str, str]]:
+        """The figures to show, by name."""
+        step = self.step
+        found = [("step", f"{step['step']:,}/{self.steps:,}"), ("loss", f"{step['loss']:.3f}")]
+        if self.evaluation:
+            found.append(("held-out perplexity", f"{self.evaluation['perplexity']:.2f}"))
+        found.append(("tokens/s", f"{step['tokens_per_s']:,.0f}"))
+        found.append(("left", self.time_left()))
+        found.append(("memory", f"{step['memory_mb'] / 1024:.1f} GB"))
+        return found
+
+    def time_left(self) -> str:
+        """How long the steps that are left will take, at the pace so far."""
+        done = self.step["step"] - (self._first_step or 0)
+        if not done:
+            return "?"
+        pace = (time.monotonic() - self._started) / done
+        return clock(pace * (self.steps - self.step["step"]))
+
+    def show_result(self, run: FinishedRun) -> None:
+        """The outcome, and what to type next."""
+        self.close()
+        if run.perplexity_before and run.perplexity_after:
+            self.say(
+                f"Held-out perplexity: {run.perplexity_before:,.2f} before, "
+                f"{run.perplexity_after:,.2f} after (step {run.best_step:,} of {run.steps:,})."
+            )
+        self.say(f"Took {clock(run.seconds)}. Report: {run.report}")
+        name = run.folder.name if run.folder.parent.name == "runs" else str(run.folder)
+        self.say(f"Now try: penwright write {name}")
+
+
+class LiveView(PlainView):
+    """A block that is redrawn in place: progress, figures, and the newest sample."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.sample: dict[str, Any] = {}
+        self.live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self.live.start()
+        return self
+
+    def close(self) -> None:
+        self.live.stop()
+
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
+        self.sample = samples[step // max(1, self.steps // 5) % len(samples)] if samples else {}
+        self.draw()
+
+    def draw(self) -> None:
+        if self.step:
+            self.live.update(self.render())
+
+    def render(self) -> RenderableType:
+        """The block."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in self.figures():
+            table.add_row(Text(name, style="dim"), Text(value, style="bold"))
+        bar = ProgressBar(total=self.steps, completed=self.step["step"], width=40)
+        parts: list[RenderableType] = [bar, table]
+        if self.sample:
+            words = Text(self.sample["prompt"], style="dim")
+            words.append(self.sample["text"], style="italic")
+            words.truncate(self.console.width * 6, overflow="ellipsis")
+            parts.append(words)
+        return Group(*parts)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 3:05, 2:10:00."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,82 @@
+"""From flags and TOML files to the dataclasses of `penwright.config`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.config import Dict
+
+from penwright import config
+
+# A group of options such as `sampling` is no flag of its own: its fields are flags of the verb.
+for _group in (config.DataConfig, config.ComputeConfig, config.SamplingConfig):
+    Parameter(name="*")(_group)
+
+Opened = Parameter(name="*")
+Json = Annotated[bool, Parameter(negative="", help="Print JSON instead of text.")]
+ConfigFile = Annotated[
+    Path | None, Parameter(name="--config", help="A TOML file of options; flags win over it.")
+]
+
+_LISTS = ("--clean", "--decay-epochs", "--drop-category", "--learn", "--mix", "--section")
+"""Options that take several values, which commas may set apart."""
+
+_CONFIGS = {"finetune": config.FinetuneConfig}
+
+
+def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
+    """What `--config FILE` gives to the verb in `argv`, as a source of defaults for cyclopts.
+
+    Raises UsageError for a file that cannot be read or holds an unknown key.
+    """
+    if not argv or argv[0] not in _CONFIGS:
+        return []
+    path = next(
+        (
+            word.removeprefix("--config=") if "=" in word else following
+            for word, following in zip(argv, [*argv[1:], ""], strict=True)
+            if word == "--config" or word.startswith("--config=")
+        ),
+        None,
+    )
+    if not path:
+        return []
+    values = config.read_toml(Path(path), _CONFIGS[argv[0]])
+    flags = {name.replace("_", "-"): _plain(value) for name, value in values.items()}
+    return [Dict(flags, use_commands_as_keys=False, source=path)]
+
+
+def split_lists(argv: Sequence[str]) -> list[str]:
+    """`--mix 0.7,0.3` as `--mix 0.7 --mix 0.3`, for the options that take lists."""
+    words: list[str] = []
+    flag = ""
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if equals and name in _LISTS:
+            words += [f"{name}={part}" for part in value.split(",")]
+        elif flag:
+            first, *others = word.split(",")
+            words += [first, *(item for part in others for item in (flag, part))]
+        else:
+            words.append(word)
+        flag = word if word in _LISTS and not flag else ""
+    return words
+
+
+def warn(text: str) -> None:
+    """A sentence on standard error."""
+    print(text, file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    return (
+        list(value)
+        if isinstance(value, tuple)
+        else str(value)
+        if isinstance(value, Path)
+        else value
+    )

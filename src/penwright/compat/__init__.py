@@ -1,0 +1,1 @@
+"""Other tools' public names over Penwright: an old script runs with one import line changed."""

@@ -1,0 +1,59 @@
+"""gpt-2-simple's names over Penwright: change the import line, keep the script.
+
+    import penwright.compat.gpt_2_simple as gpt2
+
+    sess = gpt2.start_tf_sess()
+    gpt2.finetune(sess, "titles.csv", steps=300)
+    gpt2.generate(sess, prefix="<|startoftext|>", truncate="<|endoftext|>", include_prefix=False)
+
+Parameters and defaults are the old ones. Runs are Penwright's own, in `checkpoint/run1`; runs that
+TensorFlow wrote there are opened, and TensorFlow itself is never imported. docs/migrating.md lists
+what is different: the bugs that were not kept.
+"""
+
+from __future__ import annotations
+
+from penwright.compat.gpt_2_simple.command import cmd
+from penwright.compat.gpt_2_simple.data import encode_csv, encode_dataset
+from penwright.compat.gpt_2_simple.drive import (
+    copy_checkpoint_from_gdrive,
+    copy_checkpoint_to_gdrive,
+    copy_file_from_gdrive,
+    copy_file_to_gdrive,
+    get_tarfile_name,
+    is_mounted,
+    mount_gdrive,
+)
+from penwright.compat.gpt_2_simple.models import download_gpt2, is_gpt2_downloaded
+from penwright.compat.gpt_2_simple.session import (
+    Session,
+    get_available_gpus,
+    load_gpt2,
+    reset_session,
+    start_tf_sess,
+)
+from penwright.compat.gpt_2_simple.training import finetune
+from penwright.compat.gpt_2_simple.writing import generate, generate_to_file
+
+__all__ = [
+    "Session",
+    "cmd",
+    "copy_checkpoint_from_gdrive",
+    "copy_checkpoint_to_gdrive",
+    "copy_file_from_gdrive",
+    "copy_file_to_gdrive",
+    "download_gpt2",
+    "encode_csv",
+    "encode_dataset",
+    "finetune",
+    "generate",
+    "generate_to_file",
+    "get_available_gpus",
+    "get_tarfile_name",
+    "is_gpt2_downloaded",
+    "is_mounted",
+    "load_gpt2",
+    "mount_gdrive",
+    "reset_session",
+    "start_tf_sess",
+]

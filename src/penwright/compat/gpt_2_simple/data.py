@@ -1,0 +1,227 @@
+"""gpt-2-simple's data: one-column CSV files, pre-encoded .npz files, texts, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from penwright import formats
+from penwright.compat.gpt_2_simple.models import OLD_NAMES, find_model, is_gpt2_downloaded
+from penwright.config import DataConfig
+from penwright.errors import DataError, UsageError, suggest
+from penwright.formats.decode import read_blocks
+from penwright.formats.plain import RULES, split
+from penwright.formats.tables import look_at_csv
+from penwright.runs import told_when_full, write_atomic
+from penwright.weights import names
+
+if TYPE_CHECKING:
+    from penwright.tokens.bpe import Tokenizer
+
+Warn = Callable[[str], None]
+START, END = "<|startoftext|>", "<|endoftext|>"
+_SLICE = 1 << 20
+
+
+def encode_csv(
+    csv_path: str | Path,
+    out_path: str | Path = "csv_encoded.txt",
+    header: bool = True,
+    start_token: str = START,
+    end_token: str = END,
+) -> None:
+    """Write a CSV's first column as a text of marked documents, a row a document.
+
+    `header` lets the first row be left out where it names the columns; a first row that is a text
+    like the others stays. Without it the first row always stays. Rows without text are left out.
+    Raises DataError for a file that cannot be read.
+    """
+    if Path(out_path).resolve() == Path(csv_path).resolve():
+        raise UsageError(f"{out_path} would replace the CSV file.", fix="Choose another out_path.")
+    rows = read_csv(csv_path, header, _say)
+    write_atomic(Path(out_path), "".join(f"{start_token}{row}{end_token}\n" for row in rows))
+
+
+def read_csv(path: str | Path, header: bool, warn: Warn) -> Iterator[str]:
+    """The texts in the first column of a CSV file."""
+    head = look_at_csv(str(path), DataConfig(header=None if header else False))
+    if len(head.names) > 1:
+        warn(f"{path} has {len(head.names)} columns; the text is the first, '{head.names[0]}'.")
+    elif header and not head.header:
+        warn(f"{path} has no row of names, so its first row is a text like the others.")
+    data = DataConfig(format="csv", header=head.header, text_column=head.names[0], skip_empty=True)
+    return (document.text for document in formats.read([path], data, warn))
+
+
+def encode_dataset(
+    file_path: str | Path,
+    model_dir: str | Path = "models",
+    out_path: str | Path = "text_encoded.npz",
+    model_name: str = "124M",
+    combine: int = 50000,
+) -> None:
+    """Turn a file, a folder or a glob into tokens once, as a compressed .npz file.
+
+    Files of fewer than `combine` characters share an array. Raises DataError.
+    """
+    tokenizer = find_tokenizer(model_name, model_dir)
+    print("Reading files")
+    chunks = [chunk for chunk in encode_files(expand(file_path), tokenizer, combine) if len(chunk)]
+    out = Path(out_path)
+    out = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
+    print(f"Writing {out}")
+    temporary = out.with_name(f".{out.name}.tmp.npz")
+    with told_when_full(out):
+        try:
+            np.savez_compressed(temporary, *chunks)
+            temporary.replace(out)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def encode_files(
+    paths: Sequence[Path], tokenizer: Tokenizer, combine: int
+) -> Iterator[npt.NDArray[np.generic]]:
+    """Token arrays, each of one long file or of several short ones with an end mark between."""
+    kind = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
+    mark = np.array(tokenizer.encode(END), dtype=kind)
+    waiting: list[npt.NDArray[np.generic]] = []
+    size, marked = 0, True
+    for path in paths:
+        if path.suffix == ".npz":
+            yield from (array.astype(kind) for array in read_npz(path, tokenizer.vocab_size))
+            continue
+        if waiting and not marked:
+            waiting.append(mark)
+        for piece in _pieces(path):
+            waiting.append(tokenizer.encode_batch([piece])[0].astype(kind))
+            size += len(piece)
+        marked = path.suffix == ".csv"
+        if size >= combine:
+            yield np.concatenate(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """A file's text, cut where GPT-2's tokens end."""
+    if path.suffix == ".csv":
+        yield from (f"{START}{row}{END}\n" for row in read_csv(path, True, _say))
+    else:
+        blocks = read_blocks(str(path), None, _say)
+        yield from (part.content for part, _ in split(blocks, re.compile(RULES["file"])))
+
+
+def read_npz(path: Path, vocabulary: int) -> Iterator[npt.NDArray[np.int64]]:
+    """The token arrays of a pre-encoded file; raises DataError when it is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for name in stored.files:
+                array = stored[name]
+                if array.ndim != 1 or array.dtype.kind not in "iu":
+                    raise ValueError(f"'{name}' is no list of tokens")
+                if len(array) and not 0 <= int(array.min()) <= int(array.max()) < vocabulary:
+                    raise ValueError(f"'{name}' holds tokens that the model does not have")
+                yield array.astype(np.int64)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} is no file of pre-encoded text: {str(error).rstrip('.')}.",
+            fix="Make one with encode_dataset().",
+        ) from None
+
+
+def expand(dataset: str | Path) -> list[Path]:
+    """The files of a data set, sorted: a file, all files below a folder, or what a glob matches.
+
+    Raises DataError when there is none.
+    """
+    path = Path(dataset)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.is_file()]
+    else:
+        # Path.glob takes no absolute patterns.
+        found = [Path(name) for name in glob.glob(str(dataset), recursive=True)]  # noqa: PTH207
+    files = sorted(file for file in found if file.is_file() and not _is_hidden(file, path))
+    if not files:
+        near = path.parent.iterdir() if path.parent.is_dir() else iter(())
+        raise DataError(
+            f"There is no file in '{dataset}'.",
+            fix=suggest(path.name, (file.name for file in near)),
+        )
+    return files
+
+
+def _is_hidden(file: Path, top: Path) -> bool:
+    parts = file.relative_to(top).parts if file.is_relative_to(top) else (file.name,)
+    return any(part.startswith(".") for part in parts)
+
+
+def readable(dataset: str | Path, tokenizer: Tokenizer, cache: Path, warn: Warn) -> list[Path]:
+    """The files to train on: texts as they are, CSV and .npz files as marked texts in `cache`."""
+    found: list[Path] = []
+    for path in expand(dataset):
+        if path.suffix not in (".csv", ".npz"):
+            found.append(path)
+            continue
+        content = hashlib.sha256(tokenizer.hash.encode())
+        with path.open("rb") as file:
+            content.update(hashlib.file_digest(file, "sha256").digest())
+        target = cache / f"{path.stem}-{content.hexdigest()[:16]}.txt"
+        if not target.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            _write(
+                target,
+                (f"{START}{row}{END}\n" for row in read_csv(path, True, warn))
+                if path.suffix == ".csv"
+                else _decoded(path, tokenizer),
+            )
+        found.append(target)
+    return found
+
+
+def _decoded(path: Path, tokenizer: Tokenizer) -> Iterator[str]:
+    """The text of a pre-encoded file; each array ends a document."""
+    for array in read_npz(path, tokenizer.vocab_size):
+        pieces = (
+            tokenizer.decode_bytes(array[start : start + _SLICE].tolist())
+            for start in range(0, len(array), _SLICE)
+        )
+        yield b"".join(pieces).decode("utf-8", "replace") + END + "\n"
+
+
+def _write(target: Path, texts: Iterator[str]) -> None:
+    temporary = target.with_name(f".{target.name}.tmp")
+    with told_when_full(target):
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(texts)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def find_tokenizer(model_name: str, model_dir: str | Path) -> Tokenizer:
+    """A model's tokenizer; GPT-2's own needs no download, since all its sizes share it."""
+    from penwright.tokens.bpe import Tokenizer
+
+    if not is_gpt2_downloaded(model_dir, model_name) and (
+        OLD_NAMES.get(model_name, model_name) in names.SIZES
+    ):
+        return Tokenizer.gpt2()
+    return Tokenizer.from_folder(find_model(model_name, model_dir))
+
+
+def _say(sentence: str) -> None:
+    import sys
+
+    print(sentence, file=sys.stderr)

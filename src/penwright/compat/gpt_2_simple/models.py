@@ -1,0 +1,141 @@
+"""Where gpt-2-simple keeps models and runs: `models/124M` and `checkpoint/run1`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from penwright.errors import ModelError
+from penwright.runs import Run, atomic_folder
+from penwright.weights import names
+
+OPENAI_FILES = (
+    "checkpoint",
+    "encoder.json",
+    "hparams.json",
+    "model.ckpt.data-00000-of-00001",
+    "model.ckpt.index",
+    "model.ckpt.meta",
+    "vocab.bpe",
+)
+OLD_NAMES = {"117M": "124M", "345M": "355M"}
+"""What OpenAI called two of the sizes at first."""
+
+
+def is_gpt2_downloaded(model_dir: str | Path = "models", model_name: str = "124M") -> bool:
+    """Whether the model is in its folder: OpenAI's seven files, or a Hugging Face folder."""
+    folder = _folder(model_dir, model_name)
+    if all((folder / name).is_file() for name in OPENAI_FILES):
+        return True
+    return (folder / "config.json").is_file() and any(
+        (folder / name).is_file()
+        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+    )
+
+
+def download_gpt2(model_dir: str | Path = "models", model_name: str = "124M") -> None:
+    """Put a model into `model_dir/model_name`, from the Hub or from this machine's copy of it.
+
+    Sizes (124M, 355M, 774M, 1558M), Hub names and `base`. A model that is there already stays.
+    Raises ModelError when there is no such model, or it cannot be reached.
+    """
+    from penwright.weights import hub
+
+    folder = Path(model_dir) / model_name
+    if is_gpt2_downloaded(model_dir, model_name):
+        print(f"{_folder(model_dir, model_name)} is there already.")
+        return
+    place = names.resolve(OLD_NAMES.get(model_name, model_name))
+    source = hub.fetch(place.repository) if place.kind == "hub" else place.path
+    if not (source / "config.json").is_file():
+        raise ModelError(f"{source} is no model that can be copied to {folder}.")
+    if folder.exists() and any(folder.iterdir()):
+        raise ModelError(
+            f"{folder} holds files but no whole model.", fix="Move it away and download again."
+        )
+    print(f"Fetching {model_name} into {folder}")
+    with atomic_folder(folder) as temporary:
+        for file in sorted(source.iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                shutil.copyfile(file, temporary / file.name)
+
+
+def find_model(model_name: str, model_dir: str | Path) -> Path:
+    """The folder of a model that was downloaded; raises ModelError when there is none."""
+    folder = _folder(model_dir, model_name)
+    if names.kind_of(folder) is None:
+        raise ModelError(
+            f"There is no model in {folder}.",
+            fix=f"Fetch it first: download_gpt2(model_name='{model_name}').",
+        )
+    return folder
+
+
+def find_run(
+    run_name: str, checkpoint_dir: str | Path = "checkpoint", checkpoint: str = "latest"
+) -> Path:
+    """Where the weights of a run are: Penwright's or TensorFlow's; raises ModelError.
+
+    `checkpoint` may be a step's folder of ours or a TensorFlow checkpoint's name (`model-500`).
+    """
+    folder = Path(checkpoint_dir) / run_name
+    if checkpoint != "latest":
+        return _named(folder, checkpoint)
+    if has_checkpoint(folder):
+        return folder
+    if has_tensorflow(folder):
+        # A run of ours that never saved may lie beside it and must not hide it.
+        return tensorflow_checkpoint(folder) if (folder / "run.json").exists() else folder
+    if not (folder / "run.json").exists() and names.kind_of(folder) is not None:
+        return folder
+    raise ModelError(
+        f"There is no trained model in {folder}.",
+        fix="Train one with finetune(), or name another with run_name.",
+    )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run of ours in `folder` has saved something."""
+    return (folder / "run.json").is_file() and bool(Run(folder).steps())
+
+
+def has_tensorflow(folder: Path) -> bool:
+    """Whether TensorFlow saved something in `folder`."""
+    return folder.is_dir() and any(folder.glob("*.index"))
+
+
+def tensorflow_checkpoint(folder: Path) -> Path:
+    """The newest TensorFlow checkpoint in `folder`, as its `.index` file."""
+    from penwright.weights.openai_tf import find_prefix
+
+    prefix = find_prefix(folder)
+    return prefix.with_name(prefix.name + ".index")
+
+
+def as_model_name(path: Path) -> str:
+    """The path as Penwright takes it: with a separator, so that it is no name of a run."""
+    return str(path) if len(path.parts) > 1 or path.is_absolute() else f"./{path}"
+
+
+def _folder(model_dir: str | Path, model_name: str) -> Path:
+    folder = Path(model_dir) / model_name
+    today = Path(model_dir) / OLD_NAMES.get(model_name, model_name)
+    return today if today.is_dir() and not folder.is_dir() else folder
+
+
+def _named(folder: Path, checkpoint: str) -> Path:
+    name = Path(checkpoint).name
+    index = folder / (name if name.endswith(".index") else f"{name}.index")
+    if index.is_file():
+        return index
+    digits = name.rpartition("-")[2]
+    if (folder / "run.json").is_file() and digits.isdigit():
+        step = Run(folder).checkpoint(int(digits))
+        if step.is_dir():
+            return step
+    kept = [path.name for path in sorted(folder.glob("checkpoints/step-*"))]
+    kept += [path.stem for path in sorted(folder.glob("*.index"))]
+    raise ModelError(
+        f"There is no checkpoint '{checkpoint}' in {folder}.",
+        fix=f"There is: {', '.join(kept)}." if kept else "Train one with finetune().",
+    )

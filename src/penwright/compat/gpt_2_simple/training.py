@@ -1,0 +1,233 @@
+"""`finetune`, as gpt-2-simple had it, with one run of Penwright's a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penwright.compat.gpt_2_simple import folder as folders
+from penwright.compat.gpt_2_simple.data import readable
+from penwright.compat.gpt_2_simple.models import (
+    as_model_name,
+    find_model,
+    has_checkpoint,
+    has_tensorflow,
+    tensorflow_checkpoint,
+)
+from penwright.compat.gpt_2_simple.printing import Printer
+from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
+from penwright.config import DataConfig, FinetuneConfig, build, flat_values
+from penwright.errors import UsageError
+from penwright.runs import Run, jsonable
+
+if TYPE_CHECKING:
+    from penwright.tokens.bpe import Tokenizer
+
+ENDLESS = 10**9
+"""Steps of a run that goes on until it is stopped."""
+_ALL = 10**6
+_CHANGE_FREELY = ("steps", "micro_batch", "save_every", "keep")
+_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
+
+
+def finetune(
+    sess: object,
+    dataset: str | Path,
+    steps: int = -1,
+    model_name: str = "124M",
+    model_dir: str | Path = "models",
+    combine: int = 50000,  # noqa: ARG001 - texts are never joined, so there is nothing to combine
+    batch_size: int = 1,
+    learning_rate: float = 0.0001,
+    accumulate_gradients: int = 5,
+    restore_from: str | Path = "latest",
+    run_name: str = "run1",
+    checkpoint_dir: str | Path = "checkpoint",
+    sample_every: int = 100,
+    sample_length: int = 1023,
+    sample_num: int = 1,
+    multi_gpu: bool = False,
+    save_every: int = 1000,
+    print_every: int = 1,
+    max_checkpoints: int = 1,
+    use_memory_saving_gradients: bool = False,  # noqa: ARG001 - memory is looked after unasked
+    only_train_transformer_layers: bool = False,
+    optimizer: str = "adam",
+    overwrite: bool = False,
+    reuse: bool = False,  # noqa: ARG001 - a session takes another model at any time
+) -> None:
+    """Train a model on a text, a one-column CSV, an .npz file, a folder or a glob.
+
+    Takes `steps` more steps (without end below 1) from the run's newest checkpoint (`latest`),
+    from the model as it was downloaded (`fresh`), or from another path. A step is `batch_size`
+    texts `accumulate_gradients` times over. Ctrl-C saves and returns; the next call goes on where
+    this one stood, exactly, when it is asked for the same. An older run that is not continued is
+    kept beside the new one, or replaced with `overwrite`. Every `print_every` steps a line is
+    printed, every `sample_every` steps `sample_num` texts of `sample_length` tokens are written to
+    samples/`run_name`, every `save_every` steps a checkpoint is saved, of which `max_checkpoints`
+    are kept. Raises a PenwrightError that says what to do.
+    """
+    if multi_gpu and len(get_available_gpus()) > 1:
+        print("multi_gpu: this run uses one graphics card.")
+    options = {
+        "batch_size": batch_size * max(1, accumulate_gradients),
+        "micro_batch": batch_size,
+        "learning_rate": float(learning_rate),
+        "schedule": "constant",
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+        "held_out": 0.0,
+        "evaluate_every": 0,
+        "patience": 0,
+        "save_every": save_every,
+        "keep": max_checkpoints or _ALL,
+        "sample_every": sample_every if sample_num > 0 else 0,
+        "sample_tokens": sample_length,
+        "sample_prompts": ("",) * sample_num,
+    }
+    options |= _special(optimizer, only_train_transformer_layers)
+    folder = Path(checkpoint_dir) / run_name
+    folders.check_free(folder)
+    source = _source(restore_from, folder, model_name, model_dir)
+    call = _Call(
+        dataset=dataset,
+        folder=folder,
+        source=source,
+        steps=int(steps) if steps is not None and int(steps) > 0 else ENDLESS,
+        # Steps are counted on where a run goes on, and from 1 where it starts over.
+        done=folders.steps_done(folder) if restore_from == "latest" else 0,
+        options=options,
+        overwrite=overwrite,
+        printer=Printer(folder, Path("samples") / run_name, max(1, print_every), save_every),
+    )
+    call.run()
+    if isinstance(sess, Session):
+        sess.forget(folder)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of `finetune`."""
+
+    dataset: str | Path
+    folder: Path
+    source: Path
+    steps: int
+    done: int
+    options: dict[str, Any]
+    overwrite: bool
+    printer: Printer
+
+    def run(self) -> None:
+        """Continue the run in the folder, or begin one there."""
+        from penwright.verbs.data import cache_folder
+
+        print(f"Loading checkpoint {self.source}")
+        print("Loading dataset...")
+        tokenizer = _read_tokenizer(self.source)
+        cache = cache_folder() / "gpt-2-simple"
+        files = [str(p) for p in readable(self.dataset, tokenizer, cache, self.printer.on_message)]
+        if self._goes_on(files, tokenizer):
+            self._resume(files)
+        else:
+            self._start(files)
+
+    def _goes_on(self, files: list[str], tokenizer: Tokenizer) -> bool:
+        """Whether the run in the folder is asked for the same, so that it can be continued."""
+        from penwright.tokens import fingerprint, hash_files
+
+        if self.source != self.folder or not has_checkpoint(self.folder):
+            return False
+        info = Run(self.folder).info
+        asked = flat_values(build(FinetuneConfig, self.options))
+        for name, value in jsonable(asked).items():
+            if name in (*_ABOUT_THE_CALL, *_CHANGE_FREELY):
+                continue
+            if json.loads(json.dumps(value)) != info["config"].get(name):
+                return False
+        same = fingerprint(hash_files(files), DataConfig(), tokenizer.hash)
+        return bool(same == info["data"]["fingerprint"])
+
+    def _resume(self, files: list[str]) -> None:
+        run = Run(self.folder)
+        before = int(run.info.get("steps_before", 0))
+        free = {name: self.options[name] for name in _CHANGE_FREELY if name in self.options}
+        wanted = {"steps": run.steps()[-1] + self.steps, "resume": True, "output_dir": self.folder}
+        self._train(files, free | wanted, before)
+
+    def _start(self, files: list[str]) -> None:
+        old = has_checkpoint(self.folder)
+        from_itself = old and _is_inside(self.source, self.folder)
+        keep_old = old and (from_itself or not self.overwrite)
+        with folders.room_for_run(self.folder, keep_old=keep_old) as aside:
+            source = self.source
+            if aside is not None and from_itself:
+                source = aside / source.relative_to(self.folder)
+            wanted = {
+                "model": as_model_name(source),
+                "output_dir": self.folder,
+                "steps": self.steps,
+                "overwrite": (self.folder / "run.json").exists(),
+            }
+            self._train(files, self.options | wanted, self.done)
+        if aside is not None and self.overwrite:
+            folders.discard(aside)
+        elif aside is not None:
+            print(f"The earlier run is in {aside}; overwrite=True would have replaced it.")
+
+    def _train(self, files: list[str], options: dict[str, Any], before: int) -> None:
+        """Run to the end, or until Ctrl-C, which saves."""
+        from penwright.train import Interrupted
+        from penwright.verbs.finetune import run_finetune
+
+        self.printer.before = before
+        config = build(FinetuneConfig, options)
+        command = f"penwright.compat.gpt_2_simple.finetune({str(self.dataset)!r})"
+        try:
+            run_finetune(files, config, self.printer, command)
+        except Interrupted:
+            print("interrupted")
+        self.printer.say_saved(Run(self.folder).pointed("latest"))
+
+
+def _source(restore_from: str | Path, folder: Path, model_name: str, model_dir: str | Path) -> Path:
+    """The model that training starts from; raises ModelError when it is not there."""
+    if restore_from == "latest":
+        if has_checkpoint(folder):
+            return folder
+        if has_tensorflow(folder):
+            return tensorflow_checkpoint(folder)
+    if restore_from in ("latest", "fresh"):
+        return find_model(model_name, model_dir)
+    return Path(restore_from)
+
+
+def _special(optimizer: str, only_layers: bool) -> dict[str, Any]:
+    """The options that stand for the optimizer and for training the layers alone."""
+    if optimizer not in ("adam", "sgd"):
+        raise UsageError(f"There is no optimizer '{optimizer}'.", fix="It is adam or sgd.")
+    options: dict[str, Any] = {}
+    if optimizer == "sgd":
+        options["optimizer"] = "sgd"
+    if only_layers:
+        options["train_only"] = "layers"
+    return options
+
+
+def _read_tokenizer(source: Path) -> Tokenizer:
+    """The tokenizer of the model at `source`, without its weights where that can be."""
+    from penwright import weights
+    from penwright.tokens.bpe import Tokenizer
+    from penwright.weights.names import checkpoint_of, kind_of
+
+    place = checkpoint_of(source) if kind_of(source) == "run" else source
+    for folder in (place, place.parent):
+        if any((folder / name).is_file() for name in ("tokenizer.json", "encoder.json")):
+            return Tokenizer.from_folder(folder)
+    return weights.open(as_model_name(source)).tokenizer
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents

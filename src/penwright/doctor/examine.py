@@ -1,0 +1,186 @@
+"""What a data set holds, how it will be cut, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from penwright.doctor.findings import Facts, Finding, draw
+from penwright.doctor.leaks import find_leaks
+from penwright.doctor.lengths import Lengths, measure
+from penwright.doctor.survey import Int64, Survey, count_duplicates, survey
+from penwright.doctor.tokens import Costly, find_costly, white_space_share
+from penwright.doctor.windows import Window, preview
+from penwright.errors import DataError
+from penwright.formats import Choice, Document, ReadPlan
+from penwright.tokens.batches import Plan
+from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.part import Part
+from penwright.tokens.store import Store
+
+EXAMPLES = 5
+"""Places that are named of what is found many times."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Documents that repeat an earlier one exactly."""
+
+    count: int
+    examples: tuple[tuple[str, str], ...]
+    """Places: the first, and the one that repeats it."""
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Places of the shortest and the longest documents, and their tokens."""
+
+    shortest: tuple[tuple[str, int], ...]
+    longest: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the documents become the rows of batches."""
+
+    shape: str
+    length: int
+    rows: int
+    longer: int
+    """Documents longer than a row, which go on in further rows."""
+    padding: float
+    """Share of the places in the previewed windows that hold nothing."""
+    says: str
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A data set, looked at; `as_json` for programs."""
+
+    files: tuple[Choice, ...]
+    documents: int
+    characters: int
+    words: int
+    tokens: int
+    """Tokens of text, without the end-of-text tokens."""
+    learned: int
+    """Tokens that loss falls on, the closing end-of-text tokens counted in."""
+    lengths: Lengths
+    duplicates: Duplicates
+    extremes: Extremes
+    white_space: float
+    """Share of the tokens that are only white space."""
+    costly: tuple[Costly, ...]
+    """Characters that this tokenizer spells in many tokens."""
+    findings: tuple[Finding, ...]
+    """What is wrong, and what to type."""
+    cut: Cut
+    windows: tuple[Window, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Everything as plain values."""
+        return asdict(self)
+
+
+def examine(
+    reading: ReadPlan,
+    documents: Iterable[Document],
+    store: Store,
+    plan: Plan,
+    tokenizer: Tokenizer,
+    *,
+    windows: int = 3,
+    held_out: Part | None = None,
+    parameters: int | None = None,
+    warnings: Sequence[str] = (),
+    near: Sequence[tuple[int, int]] = (),
+) -> Examination:
+    """Look at a data set.
+
+    `documents` are the ones that `store` was made from, in the same order; `plan` is the one that
+    training would follow. With `held_out` leakage is looked for; `parameters` is the size of the
+    model, `warnings` what was told while reading, `near` what `find_near` found. Raises DataError
+    when the documents are not the store's.
+    """
+    found = survey(documents)
+    tokens = np.diff(store.offsets) - 2
+    if len(found) != len(tokens):
+        raise DataError(
+            f"The data has {len(found):,} documents, but the token store has {len(tokens):,}.",
+            fix="The files changed while they were read; start again.",
+        )
+    shown = preview(plan, tokenizer, windows)
+    digests = found.digests
+    repeats = count_duplicates(digests)[1]
+    costly = find_costly(found.unusual, tokenizer)
+    blank = white_space_share(store, tokenizer)
+    facts = Facts(
+        survey=found,
+        tokens=tokens,
+        learned=store.n_learned,
+        length=plan.length,
+        packed=plan.shape != "windows",
+        blank=blank,
+        costly=costly,
+        duplicates=repeats,
+        near=[(a, b) for a, b in near if digests[a] != digests[b]],
+        leaks=_leaked(found, plan.part, held_out),
+        parameters=parameters,
+        warnings=warnings,
+    )
+    return Examination(
+        files=reading.choices,
+        documents=len(found),
+        characters=int(found.characters.sum()),
+        words=int(found.words.sum()),
+        tokens=int(tokens.sum()),
+        learned=store.n_learned,
+        lengths=measure(tokens),
+        duplicates=_duplicates(found, repeats),
+        extremes=_extremes(found, tokens),
+        white_space=blank,
+        costly=costly,
+        findings=draw(facts),
+        cut=_cut(plan, tokens, shown),
+        windows=tuple(shown),
+    )
+
+
+def _leaked(found: Survey, training: Part, held_out: Part | None) -> list[int]:
+    """The numbers of the held-out documents that are trained on."""
+    if held_out is None or len(found) < 2:
+        return []
+    leaks = held_out.ranges[find_leaks(found.digests, training, held_out), 0]
+    numbers: list[int] = np.searchsorted(held_out.store.offsets, leaks).tolist()
+    return numbers
+
+
+def _extremes(found: Survey, tokens: Int64) -> Extremes:
+    order = np.argsort(tokens, kind="stable").tolist()
+    return Extremes(
+        shortest=tuple((found.place(i), int(tokens[i])) for i in order[:EXAMPLES]),
+        longest=tuple((found.place(i), int(tokens[i])) for i in order[: -EXAMPLES - 1 : -1]),
+    )
+
+
+def _duplicates(found: Survey, pairs: Sequence[tuple[int, int]]) -> Duplicates:
+    examples = tuple((found.place(a), found.place(b)) for a, b in pairs[:EXAMPLES])
+    return Duplicates(len(pairs), examples)
+
+
+def _cut(plan: Plan, tokens: Int64, shown: list[Window]) -> Cut:
+    # A document of n tokens stands between two end-of-text tokens: n + 1 inputs.
+    longer = int((tokens + 1 > plan.length).sum())
+    places = len(shown) * plan.length
+    padding = sum(window.padding for window in shown) / places if places else 0.0
+    says = {
+        "packed": f"documents side by side in rows of {plan.length:,} tokens",
+        "rows": f"a document a row, up to {plan.length:,} tokens",
+        "windows": f"random windows of {plan.length:,} tokens",
+    }[plan.shape]
+    if longer and plan.shape != "windows":
+        goes = "1 longer one goes" if longer == 1 else f"{longer:,} longer ones go"
+        says += f"; {goes} on in further rows"
+    return Cut(plan.shape, plan.length, plan.n_rows, longer, padding, says)

@@ -1,0 +1,212 @@
+"""What is wrong with a data set, a sentence each, and what to type to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from penwright.doctor.faults import FAULTS
+from penwright.doctor.survey import Int64, Survey
+from penwright.doctor.tokens import Costly
+
+FEW_TOKENS = 10_000
+"""Fewer learned tokens than this are soon known by heart, whatever the model."""
+PARAMETERS_A_TOKEN = 10_000
+"""A model of more parameters a token learns the text by heart within an epoch or two."""
+FEW_DOCUMENTS = 10
+HUGE = 1_000_000
+"""Characters of a document that is rather a whole collection."""
+SHORT_WORDS = 3
+SHORT_SHARE = 0.1
+LONG_SHARE = 0.2
+BLANK_SHARE = 0.2
+COSTLY_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One matter: its name, a sentence, what to type, and where it is first seen."""
+
+    name: str
+    says: str
+    fix: str
+    count: int = 1
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What findings are drawn from."""
+
+    survey: Survey
+    tokens: Int64
+    """Tokens of each document."""
+    learned: int
+    length: int
+    """Tokens in a row."""
+    packed: bool
+    blank: float
+    """Share of tokens that are only white space."""
+    costly: Sequence[Costly]
+    duplicates: Sequence[tuple[int, int]]
+    near: Sequence[tuple[int, int]]
+    leaks: Sequence[int]
+    """Numbers of held-out documents that are trained on."""
+    parameters: int | None
+    warnings: Sequence[str]
+
+
+def draw(facts: Facts) -> tuple[Finding, ...]:
+    """Everything that is wrong, the gravest first."""
+    return (
+        *(Finding("reading", text, "Look at the place that is named.") for text in facts.warnings),
+        *_repeats(facts),
+        *_size(facts),
+        *_lengths(facts),
+        *_texts(facts),
+        *_tokens(facts),
+    )
+
+
+def _repeats(facts: Facts) -> Iterator[Finding]:
+    place, total = facts.survey.place, len(facts.survey)
+    if facts.leaks:
+        yield Finding(
+            "leakage",
+            f"{_documents(len(facts.leaks), 'held-out')} stand in the training part too, "
+            "so the held-out perplexity will look better than it is.",
+            "Move them to the training part with --fix, or leave all repeated documents out with "
+            "--drop-duplicates.",
+            len(facts.leaks),
+            tuple(map(place, facts.leaks[:5])),
+        )
+    if facts.duplicates:
+        yield Finding(
+            "duplicates",
+            f"{len(facts.duplicates):,} of {total:,} documents repeat an earlier one exactly.",
+            "Leave them out with --drop-duplicates.",
+            len(facts.duplicates),
+            tuple(f"{place(b)} repeats {place(a)}" for a, b in facts.duplicates[:5]),
+        )
+    if facts.near:
+        yield Finding(
+            "near duplicates",
+            f"{len(facts.near):,} of {total:,} documents are nearly the same as an earlier one.",
+            "Keep one of each, or the model will learn them by heart.",
+            len(facts.near),
+            tuple(f"{place(b)} is like {place(a)}" for a, b in facts.near[:5]),
+        )
+
+
+def _size(facts: Facts) -> Iterator[Finding]:
+    count, learned = len(facts.survey), facts.learned
+    if facts.parameters is not None and facts.parameters > learned * PARAMETERS_A_TOKEN:
+        yield Finding(
+            "too little data",
+            f"{learned:,} tokens are very few for a model of {facts.parameters:,} parameters, "
+            "which will know them by heart.",
+            "Add text, or take a smaller model (--model), or stop early with --epochs 1.",
+        )
+    elif learned < FEW_TOKENS:
+        yield Finding(
+            "too little data",
+            f"{learned:,} tokens to learn from are very few; the model will know them by heart.",
+            "Add text, ten times as much if you can.",
+        )
+    if 1 < count < FEW_DOCUMENTS:
+        yield Finding(
+            "few documents",
+            f"{count} documents are too few to hold some out and measure well.",
+            "Cut them into more, for example with --documents paragraph.",
+        )
+
+
+def _lengths(facts: Facts) -> Iterator[Finding]:
+    survey, total = facts.survey, len(facts.survey)
+    huge = [int(i) for i in (survey.characters >= HUGE).nonzero()[0]]
+    if huge:
+        yield Finding(
+            "huge documents",
+            f"{_documents(len(huge))} of a million characters or more may be many in one file.",
+            "Say where documents end: --documents paragraph, or --split-at '(?m)^(?=CHAPTER )'.",
+            len(huge),
+            tuple(map(survey.place, huge[:5])),
+        )
+    long = [int(i) for i in (facts.tokens + 1 > facts.length).nonzero()[0]]
+    if total > 1 and len(long) > LONG_SHARE * total and facts.packed:
+        yield Finding(
+            "long documents",
+            f"{len(long):,} of {total:,} documents are longer than the {facts.length:,} tokens "
+            "that are seen at once, and go on in further rows.",
+            "Cut them shorter with --documents or --max-words, or allow more with --max-length.",
+            len(long),
+            tuple(map(survey.place, long[:5])),
+        )
+    short = [int(i) for i in (survey.words < SHORT_WORDS).nonzero()[0]]
+    if total >= FEW_DOCUMENTS and len(short) > SHORT_SHARE * total:
+        yield Finding(
+            "short documents",
+            f"{len(short):,} of {total:,} documents have fewer than {SHORT_WORDS} words.",
+            "See whether documents are cut where they should be (--documents).",
+            len(short),
+            tuple(map(survey.place, short[:5])),
+        )
+    if survey.torn:
+        yield Finding(
+            "torn words",
+            f"{_documents(len(survey.torn))} begin in the middle of a line, right after a letter.",
+            "Put <|endoftext|> between documents, not inside a sentence.",
+            len(survey.torn),
+            tuple(map(survey.place, survey.torn[:5])),
+        )
+
+
+def _texts(facts: Facts) -> Iterator[Finding]:
+    faults, total = facts.survey.faults, len(facts.survey)
+    words = max(int(facts.survey.words.sum()), 1)
+    for name, fault in FAULTS.items():
+        count = faults.documents[name]
+        if count and faults.hits[name] > fault.share * words:
+            says = f"{count:,} of {total:,} documents {fault.says}."
+            yield Finding(name, says, fault.fix, count, tuple(faults.places[name]))
+    glued, alone = faults.documents["glued"], faults.documents["no prompt"]
+    if glued:
+        yield Finding(
+            "glued",
+            f"{glued:,} of {total:,} documents have no space between prompt and completion.",
+            "Leave out --separator '', or put a space or line break into it.",
+            glued,
+            tuple(faults.places["glued"]),
+        )
+    if alone and faults.documents["prompt"]:
+        yield Finding(
+            "no prompt",
+            f"{alone:,} of {total:,} documents have no prompt, though the others do.",
+            "Fill the prompts in, or take these rows out.",
+            alone,
+            tuple(faults.places["no prompt"]),
+        )
+
+
+def _tokens(facts: Facts) -> Iterator[Finding]:
+    if facts.blank > BLANK_SHARE:
+        yield Finding(
+            "white space",
+            f"{facts.blank:.0%} of the tokens are only white space.",
+            "Squeeze it with --clean whitespace, unless it is the form that should be learned.",
+        )
+    total = max(int(facts.tokens.sum()), 1)
+    spent = sum(item.tokens * item.count for item in facts.costly)
+    if spent > COSTLY_SHARE * total:
+        shown = " ".join(item.character for item in facts.costly[:10])
+        yield Finding(
+            "costly characters",
+            f"{spent / total:.0%} of the tokens spell characters that this tokenizer has no "
+            f"token for: {shown}",
+            "Train a tokenizer on this text: penwright tokenizer train DATA -o DIR.",
+        )
+
+
+def _documents(count: int, kind: str = "") -> str:
+    noun = f"{kind} document".strip()
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,81 @@
+"""The windows that training sees, as text: taken from its very batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from penwright.tokens.batches import IGNORED, Batch, Plan
+from penwright.tokens.bpe import Tokenizer
+
+END = "<|endoftext|>"
+
+
+class Piece(NamedTuple):
+    """A stretch of a window; loss falls on it when `learned`."""
+
+    text: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """One row of a batch: the stretches of each document in it, which cannot see each other."""
+
+    step: int
+    row: int
+    documents: tuple[tuple[Piece, ...], ...]
+    padding: int
+    """Places at the end that hold nothing."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """All stretches, one document after another."""
+        return tuple(piece for document in self.documents for piece in document)
+
+
+def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[Window]:
+    """The first `count` windows of a training run, or all where it has fewer."""
+    windows: list[Window] = []
+    step = 0
+    while len(windows) < count and step < plan.steps_per_epoch:
+        batch = plan.batch(step)
+        rows = range(min(len(batch.tokens_BT), count - len(windows)))
+        windows += [read_row(batch, row, step, tokenizer) for row in rows]
+        step += 1
+    return windows
+
+
+def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> Window:
+    """Row `row` of a batch as text. The end-of-text token is written out."""
+    tokens = batch.tokens_BT[row].numpy()
+    targets = batch.targets_BT[row].numpy()
+    owner = batch.documents_BT[row].numpy()
+    documents = tuple(
+        _pieces(tokens[owner == number], targets[owner == number], tokenizer)
+        for number in np.unique(owner[owner >= 0]).tolist()
+    )
+    return Window(step, row, documents, int((owner < 0).sum()))
+
+
+def _pieces(
+    tokens: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], tokenizer: Tokenizer
+) -> tuple[Piece, ...]:
+    """A row's inputs from one document, and the last target, which is no input of this row."""
+    learned = [False, *(targets != IGNORED).tolist()]
+    ids = [*tokens.tolist(), int(targets[-1])]
+    if not learned[-1]:
+        ids, learned = ids[:-1], learned[:-1]
+    pieces: list[Piece] = []
+    start = 0
+    for end in range(1, len(ids) + 1):
+        border = end == len(ids) or learned[end] != learned[start]
+        marker = tokenizer.eot_id in (ids[start], ids[min(end, len(ids) - 1)])
+        if border or marker:
+            text = END if ids[start] == tokenizer.eot_id else tokenizer.decode(ids[start:end])
+            pieces.append(Piece(text, learned[start]))
+            start = end
+    return tuple(pieces)

@@ -1,0 +1,78 @@
+"""Every error that a user can cause.
+
+    PenwrightError              exit code 1
+    ├── UsageError              exit code 2: a flag, a key or a combination that cannot be
+    ├── DataError               a file, a row or a document that cannot be read or learned from
+    ├── TokenizerError          a tokenizer that is damaged, or another than the data was made with
+    ├── ModelError              a model that is unknown, damaged or of another shape
+    ├── RunError                a run folder that is in use, damaged or cannot be continued
+    ├── DivergedError           training produced a loss that is not a number
+    ├── OutOfRoomError          memory or disk ran out
+    └── MissingExtraError       an optional dependency is not installed
+
+Each is raised with one clear sentence that names the file and the line where there is one, and,
+as `fix`, what to do next. The command line prints both and exits with `exit_code`; a traceback
+is shown only for errors that are not in this tree, since those are bugs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PenwrightError(Exception):
+    """The root of the tree: `message` says what is wrong, `fix` what to type or change."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(f"{message} {fix}".rstrip())
+        self.message = message
+        self.fix = fix
+
+
+class UsageError(PenwrightError):
+    """A flag, a key or a combination of them that cannot be."""
+
+    exit_code = 2
+
+
+class DataError(PenwrightError):
+    """A file, a row or a document that cannot be read or learned from."""
+
+
+class TokenizerError(PenwrightError):
+    """A tokenizer that is damaged, or is not the one that the data was made with."""
+
+
+class ModelError(PenwrightError):
+    """A model that is unknown, damaged or of another shape than expected."""
+
+
+class RunError(PenwrightError):
+    """A run folder that is in use, damaged or cannot be continued."""
+
+
+class DivergedError(PenwrightError):
+    """Training produced a loss or a gradient that is not a number."""
+
+
+class OutOfRoomError(PenwrightError):
+    """Memory or disk ran out."""
+
+
+class MissingExtraError(PenwrightError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs an optional package that is not installed.",
+            fix=f"Install it with: pip install 'penwright[{extra}]'",
+        )
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`"Did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean '{near[0]}'?" if near else ""

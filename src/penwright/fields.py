@@ -1,0 +1,94 @@
+"""Options in flat lists: from dataclasses in groups to names and values, and back; from TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from penwright.errors import UsageError, suggest
+
+
+def flat_fields(cls: type[Any]) -> dict[str, type[Any]]:
+    """Every option's name and type, groups such as `data` and `sampling` opened up."""
+    found: dict[str, type[Any]] = {}
+    for name, hint in get_type_hints(cls).items():
+        found |= flat_fields(hint) if dataclasses.is_dataclass(hint) else {name: hint}  # type: ignore[arg-type]
+    return found
+
+
+def flat_values(config: Any) -> dict[str, Any]:
+    """Every option of a config by name, groups such as `data` and `sampling` opened up."""
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        values |= flat_values(value) if dataclasses.is_dataclass(value) else {item.name: value}
+    return values
+
+
+def build(cls: type[Any], options: dict[str, Any]) -> Any:
+    """A config of class `cls` from flat options; raises UsageError for an unknown name."""
+    known = flat_fields(cls)
+    for name in options:
+        if name not in known:
+            raise UsageError(f"There is no option '{name}'.", fix=suggest(name, known))
+    return _build(cls, options)
+
+
+def _build(cls: type[Any], options: dict[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(cls).items():
+        if dataclasses.is_dataclass(hint):
+            values[name] = _build(hint, options)  # type: ignore[arg-type]
+        elif name in options:
+            values[name] = coerce(name, options[name], hint)
+    return cls(**values)
+
+
+def coerce(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the type `hint` of option `name`; raises UsageError when it cannot be."""
+    choices = get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
+    if choices:
+        if value not in choices:
+            raise UsageError(
+                f"{name} cannot be {value!r}.", fix=f"It is one of: {', '.join(map(str, choices))}."
+            )
+        return value
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if isinstance(kind, type)]
+    origin = getattr(hint, "__origin__", None)
+    if origin is tuple:
+        items = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(coerce(name, item, get_args(hint)[0]) for item in items)
+    if value is None or any(type(value) is kind for kind in kinds):
+        return value
+    if float in kinds and type(value) is int:
+        return float(value)
+    if Path in kinds and isinstance(value, (str, Path)):
+        return Path(value)
+    wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+    raise UsageError(f"{name} must be {wanted}, but is {value!r}.")
+
+
+def read_toml(path: Path, cls: type[Any]) -> dict[str, Any]:
+    """The options in a TOML file, checked against `cls`; its keys are the flags' names.
+
+    Raises UsageError for a file that is missing or not TOML, an unknown key, or a wrong type.
+    """
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no file '{path}'.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.") from None
+    known = flat_fields(cls)
+    checked: dict[str, Any] = {}
+    for key, value in options.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UsageError(f"{path}: there is no option '{key}'.", fix=suggest(name, known))
+        try:
+            checked[name] = coerce(name, value, known[name])
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}", fix=error.fix) from None
+    return checked

@@ -1,0 +1,154 @@
+"""Files on disk become documents, lazily and in bounded memory.
+
+for document in read(["stories.csv"], DataConfig(), warn=print): ...
+print(describe(["stories.csv"], DataConfig()))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from penwright.config import DataConfig
+from penwright.errors import DataError
+from penwright.formats.books import open_docx, open_epub, open_markdown
+from penwright.formats.clean import Tally, check_steps, clean, is_wanted
+from penwright.formats.coqa import CoqaReader, open_coqa
+from penwright.formats.decode import Warn
+from penwright.formats.detect import detect
+from penwright.formats.document import Document, Source, Span
+from penwright.formats.files import Input, find_inputs
+from penwright.formats.json_records import open_json, open_jsonl
+from penwright.formats.keywords.reader import open_keywords
+from penwright.formats.news import open_story
+from penwright.formats.npz import open_npz
+from penwright.formats.pairs import open_pairs
+from penwright.formats.parquet import open_parquet
+from penwright.formats.plain import open_plain
+from penwright.formats.reader import Choice, Reader
+from penwright.formats.sizes import Size, short_enough
+from penwright.formats.tables import open_csv
+
+__all__ = [
+    "Choice",
+    "Document",
+    "ReadPlan",
+    "Source",
+    "Span",
+    "Tally",
+    "Warn",
+    "describe",
+    "detect",
+    "open_reader",
+    "read",
+]
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """What was chosen for each file, by looking at it."""
+
+    choices: tuple[Choice, ...]
+
+    @property
+    def prompt_format(self) -> str | None:
+        """How a prompt looks in the text, such as "{prompt} <sep>"; None where it is just text."""
+        formats = {choice.prompt_format for choice in self.choices}
+        return formats.pop() if len(formats) == 1 else None
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The sections of texts that begin with their keywords; none where there are others."""
+        found = {choice.sections for choice in self.choices}
+        return found.pop() if len(found) == 1 else ()
+
+    @property
+    def form(self) -> dict[str, object]:
+        """What a model must keep to be asked in the form of its data."""
+        sections = {"sections": list(self.sections)} if self.sections else {}
+        return {"prompt_format": self.prompt_format, **sections}
+
+    def as_json(self) -> list[dict[str, object]]:
+        """The choices for run.json."""
+        return [asdict(choice) for choice in self.choices]
+
+    def __str__(self) -> str:
+        shown = [f"{c.path}: {c.kind}; {c.says}." for c in self.choices[:5]]
+        more = len(self.choices) - len(shown)
+        return "\n".join([*shown, f"... and {more:,} more files."] if more else shown)
+
+
+def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:
+    """How each file would be read; raises what `read` would raise at its beginning."""
+    return ReadPlan(tuple(open_reader(item, data).choice for item in find_inputs(paths)))
+
+
+def read(
+    paths: Sequence[str | Path],
+    data: DataConfig,
+    warn: Warn,
+    tally: Tally | None = None,
+    size: Size | None = None,
+) -> Iterator[Document]:
+    """Every document of the files, lazily, in the order of `find_inputs`, cleaned if asked for.
+
+    `warn` is called with one sentence a matter; `tally` counts what cleaning does; `size` tells
+    the tokens of a text, for `max_tokens`. Raises DataError where a file, a line or a row cannot
+    be read, and when a file has no text to learn from.
+    """
+    check_steps(data)
+    inputs = find_inputs(paths)
+
+    def read_files(warn: Warn) -> Iterator[Document]:
+        return _read_files(inputs, data, warn, size)
+
+    if is_wanted(data):
+        return clean(read_files, data, warn, tally or Tally())
+    return read_files(warn)
+
+
+def _read_files(
+    inputs: Sequence[Input], data: DataConfig, warn: Warn, size: Size | None
+) -> Iterator[Document]:
+    for item in inputs:
+        found = False
+        reader = open_reader(item, data)
+        if isinstance(reader, CoqaReader):
+            documents = replace(reader, size=size).documents(warn)
+        elif data.max_tokens is not None and size is not None:
+            documents = short_enough(reader.documents(warn), data.max_tokens, size, warn)
+        else:
+            documents = reader.documents(warn)
+        for document in documents:
+            found = True
+            yield document
+        if not found:
+            raise DataError(f"{item.path} has no text to learn from.")
+
+
+def open_reader(item: Input, data: DataConfig) -> Reader:
+    """The reader for one input; raises DataError when it cannot be read at all."""
+    name: str = data.format
+    if name == "auto":
+        name = "story" if item.members else detect(item.path)
+        if name == "keywords" and (data.documents != "auto" or data.split_at is not None):
+            name = "text"
+    return _OPENERS[name](item, data)
+
+
+_OPENERS: Mapping[str, Callable[[Input, DataConfig], Reader]] = {
+    "text": open_plain,
+    "markdown": open_markdown,
+    "docx": open_docx,
+    "epub": open_epub,
+    "csv": open_csv,
+    "jsonl": open_jsonl,
+    "json": open_json,
+    "parquet": open_parquet,
+    "pairs": open_pairs,
+    "story": open_story,
+    "coqa": open_coqa,
+    "npz": open_npz,
+    "keywords": open_keywords,
+}

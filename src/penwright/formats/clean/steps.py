@@ -1,0 +1,99 @@
+"""Cleaning steps that change text: a function of a text each, named as `--clean` names them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+
+from penwright.errors import MissingExtraError
+
+Step = Callable[[str], str]
+
+_QUOTES = (
+    (re.compile(r"``[ ]?"), '"'),
+    (re.compile(r"[ ]?''"), '"'),
+)
+_BRACKETS = tuple(
+    (re.compile(rf"-{name}-"), mark)
+    for name, mark in zip(("LRB", "RRB", "LSB", "RSB", "LCB", "RCB"), "()[]{}", strict=True)
+)
+# A space before these goes, but not before a number (.5), three dots with a word, or a smiley.
+_PUNCTUATION = re.compile(
+    r"(?<=\S)[ ](?=[!,.:;?](?![\w()\[\]\\/DPpO3*|]|-[()DP]))|(?<=\S)[ ](?=\.{2,})"
+)
+_NOT = re.compile(r"(?<=\w)[ ]n[ ]?(['’])[ ]?t\b", re.IGNORECASE)
+_CLITIC = re.compile(r"(?<=\w)[ ](['’])[ ]?(s|re|ve|ll|d|m|am)\b(?!['’])", re.IGNORECASE)
+_JOINED = re.compile(r"\b(gon|wan)[ ](na)\b|\b(got)[ ](ta)\b|\b(can)[ ](not)\b", re.IGNORECASE)
+
+_STAMP = r"(?:PUBLISHED|UPDATED|CREATED|LAST UPDATED)\s*:?[\s.]*\d{1,2}:\d{2}"
+_NEWS = (
+    # "LONDON, England (CNN) -- "
+    (re.compile(r"\A[^\n()]{0,80}\(CNN[^)\n]{0,40}\)\s*(?:--?|–|—)?\s*"), ""),
+    # "By . Daily Mail Reporter . PUBLISHED: ...", the name on the same line or the next
+    (
+        re.compile(rf"\A\s*By\b[\s.:]+\S.{{0,160}}?[\s.|]*(?={_STAMP})", re.DOTALL | re.IGNORECASE),
+        "",
+    ),
+    (re.compile(r"\A\s*By[ \t.]*\n\s*[^\n]{1,80}\n+"), ""),
+    (
+        re.compile(
+            rf"[\s.|]*{_STAMP}\s*(?:AM|PM)?\s*(?:EST|EDT|GMT|BST|UTC)?[\s,.]*(?:on\s+)?"
+            r"(?:\d{1,2}(?:st|nd|rd|th)?\s+\w+\s+\d{4})?[\s.|]*",
+            re.IGNORECASE,
+        ),
+        "\n",
+    ),
+    (re.compile(r"^[ \t]*scroll down for video[s .]*\n*", re.IGNORECASE | re.MULTILINE), ""),
+)
+
+
+def detokenize(text: str) -> str:
+    """Undo the spaces that the Penn Treebank's tokenizer puts: `ca n't`, `word .`, quotes."""
+    for pattern, mark in (*_QUOTES, *_BRACKETS):
+        text = pattern.sub(mark, text)
+    text = re.sub(r"(?<![^\s\"])([(\[{])[ ](?=\S)", r"\1", text)
+    text = re.sub(r"(?<=\S)[ ]([)\]}])", r"\1", text)
+    text = _NOT.sub(r"n\1t", text)
+    text = _CLITIC.sub(r"\1\2", text)
+    text = _JOINED.sub(lambda found: "".join(part for part in found.groups() if part), text)
+    return _PUNCTUATION.sub("", text)
+
+
+def strip_news(text: str) -> str:
+    """Take out what newspapers put around an article: datelines, bylines and time stamps."""
+    for pattern, instead in _NEWS:
+        text = pattern.sub(instead, text)
+    return text.lstrip("\n")
+
+
+def squeeze(text: str) -> str:
+    """One space for runs of spaces and tabs, none before a line's end, one blank line at most."""
+    text = re.sub(r"[ \t\u00a0]+", " ", text)
+    text = re.sub(r" \n", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def undo_entities(text: str) -> str:
+    """`&amp;` is `&`; also where it was written twice over, `&amp;quot;`."""
+    once = html.unescape(text)
+    return html.unescape(once) if once != text else text
+
+
+def mend_mojibake(text: str) -> str:
+    """Mend text that was read in a wrong encoding once, `cafÃ©` (ftfy)."""
+    try:
+        import ftfy
+    except ImportError:
+        raise MissingExtraError("--clean mojibake", "clean") from None
+    return ftfy.fix_encoding(text)
+
+
+STEPS: Mapping[str, Step] = {
+    "mojibake": mend_mojibake,
+    "entities": undo_entities,
+    "news": strip_news,
+    "detokenize": detokenize,
+    "whitespace": squeeze,
+}
+"""In the order in which they are taken, whatever the order in which they are asked for."""

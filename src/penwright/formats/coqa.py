@@ -1,0 +1,109 @@
+"""CoQA: a story, and questions about it with their answers (Reddy et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from penwright.config import DataConfig
+from penwright.errors import DataError, UsageError
+from penwright.formats.decode import Warn, find_encoding
+from penwright.formats.document import Document, Source, Span
+from penwright.formats.files import Input
+from penwright.formats.json_records import read_items
+from penwright.formats.reader import Choice
+from penwright.formats.rows import EVERYTHING
+from penwright.formats.sizes import AROUND, Size, tell_of_long
+
+PARTS = ("story", "questions", "answers")
+
+
+@dataclass(frozen=True)
+class CoqaReader:
+    """A CoQA file in the schema of its first release."""
+
+    choice: Choice
+    data: DataConfig
+    size: Size | None = None
+
+    def documents(self, warn: Warn) -> Iterator[Document]:
+        """A document a story: the story, then its turns, as many as there is room for.
+
+        A story that leaves no room for a turn within `max_tokens` is left out, which is told.
+        """
+        path = self.choice.path
+        left_out: list[Source] = []
+        for number, item in enumerate(read_items(path, self.data.encoding, warn), 1):
+            place = f"{path}: story {number}"
+            story, turns = _read(place, item)
+            spans = [Span(story, "story" in self.choice.learn)]
+            words = len(story.split())
+            tokens = AROUND + self._tokens(story)
+            for question, answer in turns:
+                asked, told = f"\nQ: {question}\nA:", f" {answer}"
+                tokens += self._tokens(asked) + self._tokens(told)
+                if self.data.max_tokens is not None and tokens > self.data.max_tokens:
+                    break
+                words += len(question.split()) + len(answer.split()) + 2
+                if self.data.max_words is not None and words > self.data.max_words:
+                    break
+                spans.append(Span(asked, "questions" in self.choice.learn))
+                spans.append(Span(told, "answers" in self.choice.learn))
+            if len(spans) == 1 and turns and self.data.max_words is None:
+                left_out.append(Source(path, number))
+                continue
+            if len(spans) == 1:
+                raise DataError(
+                    f"{place} leaves no room for a turn within {self.data.max_words} words."
+                    if turns
+                    else f"{place} has no questions."
+                )
+            yield Document(_merge(spans), Source(path, number), _fields(item))
+        tell_of_long(left_out, self.data.max_tokens or 0, warn)
+
+    def _tokens(self, text: str) -> int:
+        limited = self.size is not None and self.data.max_tokens is not None
+        return self.size(text) if limited and self.size else 0
+
+
+def open_coqa(item: Input, data: DataConfig) -> CoqaReader:
+    """Answers are learned unless --learn names story, questions, answers or all."""
+    encoding = find_encoding(item.path, data.encoding)
+    learn = PARTS if EVERYTHING in data.learn else data.learn or ("answers",)
+    for name in learn:
+        if name not in PARTS:
+            raise UsageError(f"A CoQA file has no '{name}'.", fix=f"It has: {', '.join(PARTS)}.")
+    says = f"a story, then its questions and answers; {' and '.join(learn)} learned"
+    choice = Choice(
+        item.path, "coqa", encoding, says=says, learn=learn, prompt_format="{prompt}\nA:"
+    )
+    return CoqaReader(choice, data)
+
+
+def _read(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:
+    """A story and its turns; raises DataError where the schema is another."""
+    try:
+        questions = {turn["turn_id"]: str(turn["input_text"]) for turn in item["questions"]}
+        answers = {turn["turn_id"]: str(turn["input_text"]) for turn in item["answers"]}
+        story = str(item["story"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{place} is not in CoQA's schema ({error} is missing).") from None
+    if questions.keys() != answers.keys():
+        raise DataError(f"{place} has {len(questions)} questions, but {len(answers)} answers.")
+    order = sorted(questions)
+    return story.strip(), [(questions[i].strip(), answers[i].strip()) for i in order]
+
+
+def _merge(spans: list[Span]) -> tuple[Span, ...]:
+    merged: list[Span] = []
+    for span in spans:
+        if merged and merged[-1].learn == span.learn:
+            merged[-1] = Span(merged[-1].text + span.text, span.learn)
+        else:
+            merged.append(span)
+    return tuple(merged)
+
+
+def _fields(item: Any) -> dict[str, str]:
+    return {name: str(item[name]) for name in ("source", "id") if name in item}

@@ -1,0 +1,192 @@
+"""Bytes to text, block by block: encodings, byte order marks, line ends, and bytes gone wrong."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from penwright.errors import DataError, UsageError, suggest
+from penwright.formats.files import open_bytes, read_block, read_head
+
+Warn = Callable[[str], None]
+
+BLOCK = 1 << 22
+"""Bytes read at a time."""
+
+TOLERATED = 0.001
+"""The share of bytes that may be no UTF-8 before a file is refused."""
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_COMMON = ("utf-8", "utf-16", "windows-1252", "latin-1", "shift_jis", "gb18030", "big5", "koi8-r")
+_ESCAPED = re.compile("[\udc80-\udcff]")
+
+
+class _Damage(NamedTuple):
+    """Bytes that are not UTF-8: how many of how many, and the first one's value and place."""
+
+    invalid: int
+    total: int
+    byte: int
+    offset: int
+    line: int
+
+
+def find_encoding(path: str, encoding: str | None) -> str:
+    """The codec for a file: the one given, else what its byte order mark says, else UTF-8.
+
+    Raises UsageError for an unknown codec, DataError for an empty or a binary file.
+    """
+    if encoding is not None:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise UsageError(
+                f"There is no encoding '{encoding}'.", fix=suggest(encoding, _COMMON)
+            ) from None
+    head = read_head(path)
+    for mark, name in _BOMS:
+        if head.startswith(mark):
+            return name
+    if b"\0" in head:
+        raise DataError(
+            f"{path} is a binary file, not text.",
+            fix="If it is text after all, say its encoding, such as --encoding utf-16-le.",
+        )
+    return "utf-8"
+
+
+def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
+    """The file's text in blocks, line ends as `\\n`, without a byte order mark.
+
+    Bytes that are not UTF-8 are read as Windows-1252, with one warning, when there are few of
+    them and no encoding was given; otherwise they raise DataError.
+    """
+    name = find_encoding(path, encoding)
+    lenient = encoding is None and name in ("utf-8", "utf-8-sig")
+    texts = _decode_leniently(path, warn) if lenient else _decode_strictly(path, name)
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    first = True
+    for text in texts:
+        block = newlines.decode(text)
+        if first and block:
+            block, first = block.removeprefix("\ufeff"), False
+        if block:
+            yield block
+    if rest := newlines.decode("", final=True):
+        yield rest
+
+
+def read_lines(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
+    """The file's lines without their ends; only a line end splits, not other Unicode breaks."""
+    pending: list[str] = []
+    for block in read_blocks(path, encoding, warn):
+        head, *tail = block.split("\n")
+        pending.append(head)
+        if tail:
+            yield "".join(pending)
+            yield from tail[:-1]
+            pending = [tail[-1]]
+    if last := "".join(pending):
+        yield last
+
+
+def _decode_strictly(path: str, name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(name)()
+    offset, line = 0, 1
+    with open_bytes(path) as stream:
+        while True:
+            block = read_block(stream, BLOCK, path)
+            held = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                before = error.object[: error.start].decode(name, "replace").count("\n")
+                raise DataError(
+                    f"{path}:{line + before}: byte 0x{error.object[error.start]:02x} at offset "
+                    f"{offset - held + error.start:,} is not valid {name}.",
+                    fix="Give the file's true encoding with --encoding.",
+                ) from None
+            offset += len(block)
+            line += text.count("\n")
+            yield text
+            if not block:
+                return
+
+
+def _decode_leniently(path: str, warn: Warn) -> Iterator[str]:
+    pending, warned = b"", False
+    with open_bytes(path) as stream:
+        while True:
+            block = read_block(stream, BLOCK, path)
+            data = pending + block
+            try:
+                text, used = codecs.utf_8_decode(data, "strict", not block)
+            except UnicodeDecodeError:
+                if not warned:
+                    _judge(path, _measure(path), warn)
+                    warned = True
+                text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
+                text = _ESCAPED.sub(_windows_1252, text)
+            pending = data[used:]
+            yield text
+            if not block:
+                return
+
+
+def _judge(path: str, damage: _Damage, warn: Warn) -> None:
+    """Warn of bytes that are not UTF-8, or refuse the file when there are too many."""
+    place = f"{path}:{damage.line}: byte 0x{damage.byte:02x} at offset {damage.offset:,}"
+    if damage.invalid > TOLERATED * damage.total:
+        raise DataError(
+            f"{place} is not UTF-8, as are {damage.invalid:,} of the file's {damage.total:,} "
+            "bytes.",
+            fix="Say which encoding it has, such as --encoding windows-1252.",
+        )
+    others = damage.invalid - 1
+    also = f" (and so are {others:,} more)" if others else ""
+    warn(f"{place} is not UTF-8{also}; read as Windows-1252.")
+
+
+def _measure(path: str) -> _Damage:
+    invalid = total = line_ends = offset = 0
+    first: tuple[int, int, int] | None = None
+    pending = b""
+    with open_bytes(path) as stream:
+        while True:
+            block = read_block(stream, BLOCK, path)
+            data = pending + block
+            start = total - len(pending)
+            total += len(block)
+            try:
+                _, used = codecs.utf_8_decode(data, "strict", not block)
+            except UnicodeDecodeError as error:
+                if first is None:
+                    offset = start + error.start
+                    line = line_ends + data.count(b"\n", 0, error.start) + 1
+                    first = (data[error.start], offset, line)
+                text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
+                invalid += len(_ESCAPED.findall(text))
+            line_ends += data.count(b"\n", 0, used)
+            pending = data[used:]
+            if not block:
+                break
+    byte, offset, line = first or (0, 0, 1)
+    return _Damage(invalid, total, byte, offset, line)
+
+
+def _windows_1252(match: re.Match[str]) -> str:
+    byte = bytes([ord(match.group()) - 0xDC00])
+    try:
+        return byte.decode("windows-1252")
+    except UnicodeDecodeError:
+        # Five bytes have no character there; browsers read them as control characters.
+        return byte.decode("latin-1")

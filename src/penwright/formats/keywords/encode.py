@@ -1,0 +1,276 @@
+"""A table of titles -> a file of texts that begin with their keywords.
+
+Rows are read, their keywords found and their lines written as a stream. A row's lines depend on
+the row, its number and the seed; the order of all lines on the seed: so the file is the same,
+byte for byte, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import marshal
+import random
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from penwright import formats
+from penwright.config import DataConfig, KeywordsConfig
+from penwright.errors import DataError, UsageError
+from penwright.formats.decode import Warn
+from penwright.formats.files import Input, find_inputs
+from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
+from penwright.formats.keywords.reader import left_out
+from penwright.formats.keywords.sections import Marks, build_line, slug
+from penwright.formats.processes import Processes, load_work, usable_cores
+from penwright.formats.records import RecordReader
+
+BATCH = 256
+"""Rows in a job."""
+_FEW_JOBS = 4
+"""Jobs that are done in this process before others are started, which takes them a moment."""
+_IN_MEMORY = 1 << 26
+"""Characters of lines that are put in order at once."""
+_TARGET = "penwright.formats.keywords.encode:make_work"
+
+Row = Mapping[str, str]
+
+
+class Columns(NamedTuple):
+    """Which column is which section, and where keywords come from."""
+
+    title: str | None
+    body: str | None
+    category: str | None
+    keywords: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What came of it."""
+
+    rows: int
+    lines: int
+    says: str
+
+
+def encode(
+    paths: Sequence[str | Path], output: Path, config: KeywordsConfig, warn: Warn
+) -> Encoded:
+    """Write the lines of all rows to `output`, in an order of their own.
+
+    Raises DataError for rows that cannot be read, UsageError for options that cannot be, and
+    OSError when the file cannot be written.
+    """
+    check(config)
+    readers = [_open(item, config) for item in find_inputs(paths)]
+    columns = [_columns(reader, config) for reader in readers]
+    extractor = choose_extractor(config.extractor, config.spacy_model)
+    if config.keywords_field is not None:
+        says = f"Keywords are those of column '{config.keywords_field}'."
+        extractor = Extractor("none", None, says)
+    warn(extractor.says)
+    rows = enumerate(_read(readers, columns, warn))
+    count = 0
+
+    def lines() -> Iterator[tuple[int, str]]:
+        nonlocal count
+        for result in _work(_jobs(rows), config, extractor):
+            for number, row_lines in result:
+                count += 1
+                for variant, line in enumerate(row_lines):
+                    yield _key(config.seed, number, variant), line
+
+    written = write_in_order(lines(), output)
+    if not count:
+        raise DataError(f"{paths[0]} has no row with text in it.")
+    return Encoded(count, written, extractor.says)
+
+
+def check(config: KeywordsConfig) -> None:
+    """Raises UsageError for numbers that cannot be."""
+    Marks(config.start_token, config.end_token)
+    if config.repeat < 1 or config.max_keywords < 0:
+        raise UsageError("A row has at least one line, and a line no fewer than 0 keywords.")
+    if not 0 <= config.keyword_dropout <= 1:
+        raise UsageError(f"keyword_dropout is a share from 0 to 1, not {config.keyword_dropout}.")
+
+
+def _open(item: Input, config: KeywordsConfig) -> RecordReader:
+    wanted = config.title_field or config.body_field
+    data = DataConfig(
+        format=config.format, header=config.header, encoding=config.encoding, text_column=wanted
+    )
+    reader = formats.open_reader(item, data)
+    if not isinstance(reader, RecordReader):
+        raise DataError(
+            f"{item.path} is {reader.choice.format}, not a table.",
+            fix="Give a CSV, JSONL, JSON or Parquet file; --format says which it is.",
+        )
+    names = reader.choice.columns
+    for name in (config.body_field, config.category_field, config.keywords_field):
+        if name is not None and name not in names:
+            listed = ", ".join(names)
+            raise DataError(
+                f"{item.path} has no column '{name}'.", fix=f"Its columns are: {listed}."
+            )
+    return reader
+
+
+def _columns(reader: RecordReader, config: KeywordsConfig) -> Columns:
+    title = config.title_field
+    if title is None and config.body_field is None:
+        title = reader.choice.learn[-1]
+    source = config.keywords_from or title or config.body_field
+    if source is not None and source not in reader.choice.columns:
+        raise DataError(f"{reader.choice.path} has no column '{source}'.")
+    return Columns(title, config.body_field, config.category_field, config.keywords_field, source)
+
+
+def _read(
+    readers: Sequence[RecordReader], columns: Sequence[Columns], warn: Warn
+) -> Iterator[dict[str, str]]:
+    """The sections of each row, and under `source` what keywords are found in."""
+    empty = 0
+    for reader, names in zip(readers, columns, strict=True):
+        for record in reader.records(warn):
+            row = {
+                name: record.values[column]
+                for name, column in names._asdict().items()
+                if column is not None and column in record.values
+            }
+            if any(row.get(name, "").strip() for name in ("title", "body")):
+                yield row
+            else:
+                empty += 1
+    if empty:
+        warn(f"{left_out(empty, 'row')}, without text.")
+
+
+def _jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    while job := list(itertools.islice(rows, BATCH)):
+        yield job
+
+
+def _work(
+    jobs: Iterator[list[tuple[int, Row]]], config: KeywordsConfig, extractor: Extractor
+) -> Iterator[list[tuple[int, list[str]]]]:
+    """The lines of each job's rows, in order; in this process alone while there are few."""
+    setup = {
+        "extractor": tuple(extractor),
+        "separator": config.keyword_separator,
+        "dropout": config.keyword_dropout,
+        "repeat": config.repeat,
+        "most": config.max_keywords,
+        "longest": config.keyword_length_max,
+        "start": config.start_token,
+        "end": config.end_token,
+        "seed": config.seed,
+    }
+    workers = usable_cores() if config.workers is None else config.workers
+    alone = 0 if config.workers else _FEW_JOBS
+    if workers == 0 or (workers == 1 and config.workers is None):
+        yield from map(load_work(_TARGET, setup), jobs)
+        return
+    if first := list(itertools.islice(jobs, alone)):
+        yield from map(load_work(_TARGET, setup), first)
+    following = next(jobs, None)
+    if following is not None:
+        with Processes(_TARGET, setup, workers) as processes:
+            yield from processes.map(itertools.chain([following], jobs))
+
+
+def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """What one process does: numbered rows to numbered lists of lines."""
+    extractor = Extractor(*setup["extractor"])
+    extract = None if extractor.name == "none" else load_extractor(extractor, setup["longest"])
+    marks = Marks(setup["start"], setup["end"])
+
+    def work(job: list[tuple[int, Row]]) -> list[tuple[int, list[str]]]:
+        if extract is None:
+            found = [tidy(row.get("keywords", "").split(setup["separator"])) for _, row in job]
+        else:
+            found = extract([row.get("source", "") for _, row in job])
+        return [
+            (number, make_lines(row, keywords, number, setup, marks))
+            for (number, row), keywords in zip(job, found, strict=True)
+        ]
+
+    return work
+
+
+def make_lines(
+    row: Row, keywords: Sequence[str], number: int, setup: Mapping[str, Any], marks: Marks
+) -> list[str]:
+    """The lines of one row, each with some of its keywords: a function of the row and the seed."""
+    chance = random.Random(f"{setup['seed']} {number}")
+    sections = {name: row[name].strip("\n") for name in ("title", "body") if name in row}
+    if "category" in row:
+        sections["category"] = slug(row["category"], lower=True)
+    lines = []
+    for _ in range(setup["repeat"]):
+        kept = [word for word in keywords if chance.random() >= setup["dropout"]]
+        chance.shuffle(kept)
+        chosen = kept[: chance.randint(0, setup["most"])]
+        lines.append(build_line({**sections, "keywords": " ".join(chosen)}, marks))
+    return lines
+
+
+def _key(seed: int, number: int, variant: int) -> int:
+    text = f"{seed} {number} {variant}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def write_in_order(lines: Iterable[tuple[int, str]], output: Path, room: int = _IN_MEMORY) -> int:
+    """Write lines in the order of their 64-bit keys, in bounded memory; returns their number.
+
+    When they are more than fit in `room` characters they go to files by the first bits of their
+    keys, each of which is then put in order by itself.
+    """
+    with contextlib.ExitStack() as stack:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files: list[Any] = []
+        waiting: list[tuple[int, str]] = []
+        size = count = 0
+        for item in lines:
+            count += 1
+            waiting.append(item)
+            size += len(item[1])
+            if size >= room:
+                if not files:
+                    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent))
+                    places = [Path(folder) / str(number) for number in range(64)]
+                    files = [stack.enter_context(place.open("w+b")) for place in places]
+                _spread(waiting, files)
+                waiting, size = [], 0
+        temporary = output.with_name(f".{output.name}.tmp")
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                if not files:
+                    file.writelines(line for _, line in sorted(waiting))
+                else:
+                    _spread(waiting, files)
+                    for part in files:
+                        file.writelines(line for _, line in sorted(_gather(part)))
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return count
+
+
+def _spread(items: Iterable[tuple[int, str]], files: Sequence[Any]) -> None:
+    for key, line in items:
+        marshal.dump((key, line), files[key * len(files) >> 64])
+
+
+def _gather(file: Any) -> Iterator[tuple[int, str]]:
+    file.flush()
+    end = file.tell()
+    file.seek(0)
+    while file.tell() < end:
+        yield marshal.load(file)

@@ -1,0 +1,111 @@
+"""CNN/DailyMail: an article and its highlights in each .story file, for summaries."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penwright.config import DataConfig
+from penwright.errors import DataError
+from penwright.formats.decode import Warn, find_encoding, read_blocks, read_lines
+from penwright.formats.document import Document
+from penwright.formats.files import Input
+from penwright.formats.reader import Choice
+from penwright.formats.records import Record, make_documents
+from penwright.formats.rows import Layout, parse_template
+
+TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"
+"""How GPT-2 was asked for summaries (Radford et al. 2019, section 3.6)."""
+
+_MARK = re.compile(r"^@highlight\b[ \t]*", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class StoryReader:
+    """A collection of .story files."""
+
+    choice: Choice
+    members: tuple[str, ...]
+    layout: Layout
+    data: DataConfig
+
+    def documents(self, warn: Warn) -> Iterator[Document]:
+        """A document a story, or a highlight; stories without one are counted and left out."""
+        without, first = 0, ""
+        for path in self.members:
+            article, highlights = read_story(path, self.data.encoding, warn)
+            if not article or not highlights:
+                without += 1
+                first = first or path
+                continue
+            values = [
+                Record(1, {"article": article, "highlight": text})
+                for text in _pick(path, highlights, self.data.highlights)
+            ]
+            yield from make_documents(path, self.layout, iter(values), False, warn)
+        if without:
+            stories = "1 story has" if without == 1 else f"{without:,} stories have"
+            left = "was" if without == 1 else "were"
+            warn(f"{first}: {stories} no highlights or no article and {left} left out.")
+
+
+def open_story(item: Input, data: DataConfig) -> StoryReader:
+    """The stories of a folder, or those whose addresses are in the list `urls`."""
+    members = item.members or (item.path,)
+    if data.urls is not None:
+        wanted = _wanted(data.urls)
+        members = tuple(path for path in members if Path(path).name.split(".")[0] in wanted)
+        if not members:
+            raise DataError(f"No story in {item.path} belongs to an address in {data.urls}.")
+    encoding = find_encoding(members[0], data.encoding)
+    layout = parse_template(data.template or TEMPLATE, data.learn)
+    unknown = set(layout.columns) - {"article", "highlight"}
+    if unknown:
+        raise DataError(
+            f"A .story file has no '{unknown.pop()}'.", fix="It has: article, highlight."
+        )
+    says = {
+        "random": "one of its highlights, by chance,",
+        "all": "each of its highlights, in documents of their own,",
+        "joined": "its highlights, one after another,",
+    }[data.highlights]
+    choice = Choice(
+        item.path,
+        "story",
+        encoding,
+        says=f"{len(members):,} stories, and {says} after TL;DR:",
+        columns=("article", "highlight"),
+        template=layout.template,
+        learn=layout.learned,
+        prompt_format=layout.prompt_format,
+    )
+    return StoryReader(choice, members, layout, data)
+
+
+def read_story(path: str, encoding: str | None, warn: Warn) -> tuple[str, list[str]]:
+    """An article and its highlights, which follow `@highlight` on the same line or below it."""
+    article, *highlights = _MARK.split("".join(read_blocks(path, encoding, warn)))
+    return article.strip(), [text.strip() for text in highlights if text.strip()]
+
+
+def _pick(path: str, highlights: list[str], how: str) -> list[str]:
+    if how == "all":
+        return highlights
+    if how == "joined":
+        return ["\n".join(highlights)]
+    # By the file's name, so that it is the same one wherever the folder lies.
+    return [random.Random(Path(path).name).choice(highlights)]
+
+
+def _wanted(urls: str) -> set[str]:
+    """The names of stories are the SHA-1 of their addresses."""
+    lines = read_lines(urls, None, lambda _: None)
+    return {
+        hashlib.sha1(line.strip().encode(), usedforsecurity=False).hexdigest()
+        for line in lines
+        if line.strip()
+    }

@@ -1,0 +1,69 @@
+"""Texts that gpt-2-simple or nshepperd's gpt-2 have already encoded: arrays of GPT-2's ids."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from penwright.config import DataConfig
+from penwright.errors import DataError
+from penwright.formats.files import Input, open_bytes
+from penwright.formats.plain import MARKER, TextReader, find_rule
+from penwright.formats.reader import Choice
+
+STRETCH = 1 << 20
+"""Ids decoded at a time."""
+
+
+def open_npz(item: Input, data: DataConfig) -> TextReader:
+    """Checks that the file is an archive of arrays; ids are turned back into their text."""
+    for _ in _chunks(item.path):
+        break
+    pattern, says = find_rule(data)
+    choice = Choice(item.path, "npz", says=f"GPT-2's ids are turned back into text; {says}")
+    return TextReader(choice, pattern, lambda _: _blocks(item.path))
+
+
+def _blocks(path: str) -> Iterator[str]:
+    spell = gpt2_bytes()
+    for name, chunk in _chunks(path):
+        if chunk.size and not 0 <= int(chunk.min()) <= int(chunk.max()) < len(spell):
+            raise DataError(f"{path}: array {name} holds ids that GPT-2 does not have.")
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for start in range(0, len(chunk), STRETCH):
+            ids = chunk[start : start + STRETCH].tolist()
+            yield decoder.decode(b"".join([spell[i] for i in ids]))
+        yield decoder.decode(b"", final=True) + f"\n{MARKER}\n"
+
+
+def _chunks(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
+    try:
+        # Pickled arrays can run anything, so they are refused.
+        with open_bytes(path) as stream, np.load(stream, allow_pickle=False) as archive:
+            for name in archive.files:
+                chunk = archive[name]
+                if chunk.ndim != 1 or not np.issubdtype(chunk.dtype, np.integer):
+                    raise DataError(f"{path}: array {name} is not a row of token ids.")
+                yield name, chunk
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not an .npz of token ids, or a damaged one: {error}.") from None
+
+
+@cache
+def gpt2_bytes() -> list[bytes]:
+    """The bytes of each of GPT-2's ids: single bytes, merges in their order, the marker."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = sorted(set(range(256)) - set(printable))
+    value = {chr(byte): byte for byte in printable}
+    value |= {chr(256 + i): byte for i, byte in enumerate(others)}
+    packed = (resources.files("penwright") / "assets/gpt2/merges.txt.gz").read_bytes()
+    merges = gzip.decompress(packed).decode().splitlines()[1:]
+    spelled = [*value, *(merge.replace(" ", "") for merge in merges)]
+    return [*(bytes(value[letter] for letter in token) for token in spelled), MARKER.encode()]

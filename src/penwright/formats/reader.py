@@ -1,0 +1,44 @@
+"""What a format offers: the choices made by looking at a file, and its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from penwright.formats.decode import Warn
+from penwright.formats.document import Document
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one file is read. `says` is a sentence for people, the rest is for programs."""
+
+    path: str
+    format: str
+    encoding: str | None = None
+    says: str = ""
+    columns: tuple[str, ...] = ()
+    header: bool | None = None
+    delimiter: str | None = None
+    template: str | None = None
+    learn: tuple[str, ...] = ()
+    prompt_format: str | None = None
+    sections: tuple[str, ...] = ()
+    """Of texts that begin with their keywords, the sections that they have."""
+
+    @property
+    def kind(self) -> str:
+        """The format, and the encoding where there is one."""
+        return f"{self.format}, {self.encoding}" if self.encoding else self.format
+
+
+class Reader(Protocol):
+    """One input, looked at and ready to be read."""
+
+    @property
+    def choice(self) -> Choice:
+        """What was chosen."""
+
+    def documents(self, warn: Warn) -> Iterator[Document]:
+        """The input's documents, lazily."""

@@ -1,0 +1,44 @@
+"""Documents that are too long for what they are meant for, counted in tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from penwright.formats.decode import Warn
+from penwright.formats.document import Document, Source
+
+Size = Callable[[str], int]
+"""The tokens of a text."""
+
+AROUND = 2
+"""The end-of-text tokens before and after a document."""
+
+
+def short_enough(
+    documents: Iterable[Document], most: int, size: Size, warn: Warn
+) -> Iterator[Document]:
+    """Documents of at most `most` tokens, those around them counted; the others are told of."""
+    begins, keeps = True, True
+    left_out: list[Source] = []
+    for document in documents:
+        if begins:
+            # One that comes in pieces is longer than any limit.
+            keeps = not document.more and (
+                AROUND + sum(size(span.text) for span in document.spans) <= most
+            )
+            left_out += [] if keeps else [document.source]
+        begins = not document.more
+        if keeps:
+            yield document
+    tell_of_long(left_out, most, warn)
+
+
+def tell_of_long(left_out: list[Source], most: int, warn: Warn) -> None:
+    """Say how many documents were left out, and where the first is."""
+    if len(left_out) == 1:
+        warn(f"{left_out[0]}: 1 document of more than {most:,} tokens was left out.")
+    elif left_out:
+        warn(
+            f"{left_out[0]}: {len(left_out):,} documents of more than {most:,} tokens were left "
+            "out, this one first."
+        )

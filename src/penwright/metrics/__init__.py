@@ -1,0 +1,41 @@
+"""How good texts are, in figures with their intervals. No torch.
+
+    from penwright.metrics import measure
+
+    print(measure(summaries, highlights, metrics=["rouge", "bleu"]))
+
+rouge, bleu, chrf   how near texts come to their references
+answers             exact match and F1, by the rules of CoQA
+keywords            the share of texts that hold what they were asked for
+diversity           repetition within texts and between them
+"""
+
+from __future__ import annotations
+
+from penwright.metrics.answers import exact_match, normalise, score_answer, score_answers, word_f1
+from penwright.metrics.diversity import score_diversity
+from penwright.metrics.interval import Figure, Resampling, make_figure
+from penwright.metrics.keywords import find_keywords, score_keywords
+from penwright.metrics.overlap import score_bleu, score_chrf, score_rouge
+from penwright.metrics.table import METRICS, Measurements, measure, side_by_side
+
+__all__ = [
+    "METRICS",
+    "Figure",
+    "Measurements",
+    "Resampling",
+    "exact_match",
+    "find_keywords",
+    "make_figure",
+    "measure",
+    "normalise",
+    "score_answer",
+    "score_answers",
+    "score_bleu",
+    "score_chrf",
+    "score_diversity",
+    "score_keywords",
+    "score_rouge",
+    "side_by_side",
+    "word_f1",
+]

@@ -1,0 +1,143 @@
+"""A figure and its 95 % interval: the bootstrap over documents (Efron, 1979).
+
+Legend: N documents, D counts kept of each, R resamples.
+
+Every metric is a function of counts that add up over documents. A resample draws N documents with
+replacement; its counts are one row of a matrix product, so that a thousand resamples take no time.
+The same seed draws the same documents, whatever the metric and the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penwright.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Finish = Callable[[Floats], Floats]
+"""Summed counts [R, D] -> values [R]; NaN where a value does not exist."""
+
+_CHUNK = 1 << 22
+_TAILS = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value, the interval that holds it at 95 %, and the documents that it is about.
+
+    Shares and scores are from 0 to 100, as papers quote them. `value` is None where there was
+    nothing to measure, `low` and `high` also where one document leaves nothing to resample.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    documents: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The figure for a program."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-"
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f}"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    `documents` names the document of each text, where several texts (the answers to one passage)
+    belong together; without it every text is a document of its own.
+    """
+
+    documents: Sequence[Hashable] | None = None
+    seed: int = 0
+    resamples: int = 1000
+
+
+PLAIN = Resampling()
+
+
+def make_figure(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -> Figure:
+    """The figure that `finish` makes of the summed counts, with its percentile interval.
+
+    `counts_ND` has a row for each text; `how.documents` says which rows belong together. Raises
+    DataError when there is no text, or not as many document names as texts.
+    """
+    counts_ND = _by_document(name, np.asarray(counts_ND, dtype=np.float64), how.documents)
+    n = len(counts_ND)
+    value = _number(finish(counts_ND.sum(axis=0, keepdims=True))[0])
+    if value is None or n == 1:
+        return Figure(name, value, None, None, n)
+    generator = np.random.default_rng(how.seed)
+    values: list[Floats] = []
+    rows = max(1, _CHUNK // n)
+    for start in range(0, how.resamples, rows):
+        size = min(rows, how.resamples - start)
+        draws_RN = generator.multinomial(n, np.full(n, 1 / n), size=size)
+        values.append(finish(draws_RN @ counts_ND))
+    found = np.concatenate(values)
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Figure(name, value, None, None, n)
+    low, high = np.quantile(found, _TAILS)
+    return Figure(name, value, float(low), float(high), n)
+
+
+def mean_of(values: Sequence[float | None]) -> Floats:
+    """Counts [N, 2] of a mean: value and one, or zeros where a text has no value."""
+    pairs = [(0.0, 0.0) if value is None else (value, 1.0) for value in values]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def percent(sums_RD: Floats) -> Floats:
+    """100 times the first count over the second; NaN where the second is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums_RD[:, 1] > 0, 100 * sums_RD[:, 0] / sums_RD[:, 1], np.nan)
+
+
+def as_references(references: Sequence[str | Sequence[str]], texts: int) -> list[list[str]]:
+    """The references of each text as a list of its own.
+
+    Raises DataError when their number is not that of the texts, or a text has none.
+    """
+    if len(references) != texts:
+        raise DataError(
+            f"There are {texts:,} texts but references for {len(references):,}.",
+            fix="Give every text its reference, in the same order.",
+        )
+    found = [[item] if isinstance(item, str) else list(item) for item in references]
+    empty = next((number for number, items in enumerate(found, 1) if not items), None)
+    if empty is not None:
+        raise DataError(f"Text {empty:,} has no reference to compare it with.")
+    return found
+
+
+def _by_document(name: str, counts_ND: Floats, documents: Sequence[Hashable] | None) -> Floats:
+    if not len(counts_ND):
+        raise DataError(f"There is no text to measure {name} on.")
+    if documents is None:
+        return counts_ND
+    if len(documents) != len(counts_ND):
+        raise DataError(
+            f"There are {len(counts_ND):,} texts but documents named for {len(documents):,}."
+        )
+    numbers: dict[Hashable, int] = {}
+    rows = np.array([numbers.setdefault(document, len(numbers)) for document in documents])
+    summed = np.zeros((len(numbers), counts_ND.shape[1]))
+    np.add.at(summed, rows, counts_ND)
+    return summed
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

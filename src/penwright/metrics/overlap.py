@@ -1,0 +1,133 @@
+"""How near texts come to their references: ROUGE, BLEU, chrF.
+
+The reference packages count the words: rouge-score as its authors set it (Porter's stemmer, F1 of
+each document, the mean of them), sacrebleu with its defaults. With several references ROUGE takes
+the best of them, BLEU and chrF what sacrebleu makes of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from penwright.errors import MissingExtraError
+from penwright.metrics.interval import (
+    PLAIN,
+    Figure,
+    Floats,
+    Resampling,
+    as_references,
+    make_figure,
+    mean_of,
+    percent,
+)
+
+References = Sequence[str | Sequence[str]]
+
+ROUGE_NAMES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+BLEU_ORDER = 4
+CHRF_ORDER = 6
+CHRF_BETA = 2
+
+
+def score_rouge(
+    texts: Sequence[str], references: References, how: Resampling = PLAIN
+) -> tuple[Figure, ...]:
+    """ROUGE-1, ROUGE-2 and ROUGE-L F1 (Lin, 2004).
+
+    Raises MissingExtraError without rouge-score, DataError when texts and references do not pair.
+    """
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        raise MissingExtraError("ROUGE", "eval") from None
+    scorer = RougeScorer(list(ROUGE_NAMES), use_stemmer=True)
+    scores = [
+        scorer.score_multi(wanted, text)
+        for text, wanted in zip(texts, as_references(references, len(texts)), strict=True)
+    ]
+    return tuple(
+        make_figure(name, mean_of([score[kind].fmeasure for score in scores]), percent, how)
+        for kind, name in ROUGE_NAMES.items()
+    )
+
+
+def score_bleu(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
+    """BLEU of all texts together (Papineni et al., 2002), as sacrebleu computes it.
+
+    Raises MissingExtraError without sacrebleu, DataError when texts and references do not pair.
+    """
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ImportError:
+        raise MissingExtraError("BLEU", "eval") from None
+    # The order matters to a sentence's own score only, and is asked for to keep it quiet.
+    scorer = BLEU(max_ngram_order=BLEU_ORDER, effective_order=True)
+    rows = []
+    for text, wanted in zip(texts, as_references(references, len(texts)), strict=True):
+        score = scorer.sentence_score(text, wanted)
+        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
+    return make_figure("BLEU", np.array(rows, dtype=np.float64), bleu_of, how)
+
+
+def bleu_of(sums_RD: Floats) -> Floats:
+    """BLEU from summed counts: length, reference length, matches and n-grams of orders 1 to 4.
+
+    An order without a match gets half of the one before it as its precision (NIST's smoothing,
+    method 3 of Chen and Cherry, 2014); an order without n-grams makes the score 0.
+    """
+    length, wanted = sums_RD[:, 0], sums_RD[:, 1]
+    matches = sums_RD[:, 2 : 2 + BLEU_ORDER]
+    ngrams = sums_RD[:, 2 + BLEU_ORDER :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        halvings = np.cumsum(matches == 0, axis=1)
+        precisions = np.where(matches > 0, matches, 0.5**halvings) / ngrams
+        brevity = np.where(length < wanted, np.exp(1 - wanted / length), 1.0)
+        score = 100 * brevity * np.exp(np.log(precisions).mean(axis=1))
+    exists = (matches.sum(axis=1) > 0) & (ngrams > 0).all(axis=1)
+    return np.where(exists, score, 0.0)
+
+
+def score_chrf(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
+    """chrF2: F-score of character n-grams up to 6 (Popović, 2015), as sacrebleu computes it.
+
+    Needs no package. Raises DataError when texts and references do not pair.
+    """
+    rows = [
+        max((_chrf_counts(text, one) for one in wanted), key=lambda row: chrf_of(row[None])[0])
+        for text, wanted in zip(texts, as_references(references, len(texts)), strict=True)
+    ]
+    return make_figure("chrF", np.array(rows), chrf_of, how)
+
+
+def chrf_of(sums_RD: Floats) -> Floats:
+    """chrF from summed counts: of each order the text's n-grams, the reference's, the common."""
+    written, wanted, common = (sums_RD[:, i::3] for i in range(3))
+    both = (written > 0) & (wanted > 0)
+    orders = np.maximum(both.sum(axis=1), 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(both, common / written, 0.0).sum(axis=1) / orders
+        recall = np.where(both, common / wanted, 0.0).sum(axis=1) / orders
+        weight = CHRF_BETA**2
+        score = 100 * (1 + weight) * precision * recall / (weight * precision + recall)
+    return np.where(precision + recall > 0, score, 0.0)
+
+
+def _chrf_counts(text: str, reference: str) -> Floats:
+    counts: list[float] = []
+    written, wanted = "".join(text.split()), "".join(reference.split())
+    for order in range(1, CHRF_ORDER + 1):
+        mine, theirs = _ngrams(written, order), _ngrams(wanted, order)
+        # sacrebleu counts nothing of an order that the reference is too short for.
+        counts += [
+            mine.total() if theirs else 0,
+            theirs.total(),
+            (mine & theirs).total(),
+        ]
+    return np.array(counts, dtype=np.float64)
+
+
+def _ngrams(text: str, order: int) -> Counter[str]:
+    return Counter(text[i : i + order] for i in range(len(text) - order + 1))

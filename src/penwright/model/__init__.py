@@ -1,0 +1,23 @@
+"""GPT-2 in pure PyTorch. Attention, cache and loss compose with it from outside."""
+
+from __future__ import annotations
+
+from penwright.model.attention import Attend, causal, documents
+from penwright.model.cache import KVCache
+from penwright.model.config import SIZES, GPT2Config
+from penwright.model.gpt2 import GPT2, init_weights
+from penwright.model.loss import IGNORED, chunked_cross_entropy, token_logprobs
+
+__all__ = [
+    "GPT2",
+    "IGNORED",
+    "SIZES",
+    "Attend",
+    "GPT2Config",
+    "KVCache",
+    "causal",
+    "chunked_cross_entropy",
+    "documents",
+    "init_weights",
+    "token_logprobs",
+]

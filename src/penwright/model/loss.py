@@ -1,0 +1,191 @@
+"""Cross-entropy over a large vocabulary without ever holding all logits.
+
+Legend: N tokens, n tokens of a chunk, C channels, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+IGNORED = -100
+CHUNK_LOGITS = 1 << 25  # 64 MiB in bfloat16
+GPU_CHUNK_LOGITS = 1 << 26
+TILE = 32
+SLICE = 8192
+
+
+def chunked_cross_entropy(
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk: int | None = None
+) -> Tensor:
+    """The sum of -log p(target) over all targets but -100: a scalar, float32 or better.
+
+    Logits exist for `chunk` tokens at a time. The gradients of `hidden_NC` and `weight_VC` are
+    made along with the loss and only scaled in the backward pass, which may run once.
+    Under autocast the products run in its type; sums and the weight's gradient stay in float32.
+    """
+    # On a GPU, picking the learned rows would make the host wait for their number.
+    if hidden_NC.device.type == "cpu":
+        learned_N = targets_N != IGNORED
+        hidden_NC, targets_N = hidden_NC[learned_N], targets_N[learned_N]
+    dtype = _product_dtype(hidden_NC)
+    with torch.autocast(hidden_NC.device.type, enabled=False):
+        loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden_NC, weight_VC, targets_N, chunk, dtype, torch.is_grad_enabled()
+        )
+    return loss
+
+
+@torch.no_grad()
+def token_logprobs(
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk: int | None = None
+) -> Tensor:
+    """log p(target) of each token, [N], float32 or better, without gradient; 0 where -100."""
+    dtype = _product_dtype(hidden_NC)
+    logprobs_N = hidden_NC.new_zeros(len(hidden_NC), dtype=_sum_dtype(dtype))
+    with torch.autocast(hidden_NC.device.type, enabled=False):
+        product_VC = _product_weight(weight_VC, dtype)
+        for rows in _chunks(hidden_NC, weight_VC, chunk):
+            logp_nV = _log_softmax(hidden_NC[rows].to(dtype), product_VC)
+            logprobs_N[rows] = _pick(logp_nV, targets_N[rows])
+    return logprobs_N
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NC: Tensor,
+        weight_VC: Tensor,
+        targets_N: Tensor,
+        chunk: int | None,
+        dtype: torch.dtype,
+        with_grad: bool,
+    ) -> Tensor:
+        loss = hidden_NC.new_zeros((), dtype=_sum_dtype(dtype))
+        hidden_grad = weight_grad = None
+        if with_grad and ctx.needs_input_grad[0]:
+            hidden_grad = torch.empty_like(hidden_NC)
+        if with_grad and ctx.needs_input_grad[1]:
+            weight_grad = torch.zeros_like(weight_VC, dtype=loss.dtype)
+        product_VC = _product_weight(weight_VC, dtype)
+        products = _Products(weight_VC, dtype) if weight_grad is not None else None
+        for rows in _chunks(hidden_NC, weight_VC, chunk):
+            hidden_nC, targets_n = hidden_NC[rows].to(dtype), targets_N[rows]
+            slopes_nV = hidden_nC @ product_VC.T
+            loss -= _make_slopes(slopes_nV, targets_n).sum()
+            if hidden_grad is not None:
+                hidden_grad[rows] = slopes_nV @ product_VC
+            if products is not None and weight_grad is not None:
+                products.add(weight_grad, slopes_nV, hidden_nC)
+        ctx.grads = (hidden_grad, weight_grad)
+        ctx.weight_dtype = weight_VC.dtype
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.grads is None:
+            raise RuntimeError("the backward pass of chunked_cross_entropy may run only once")
+        (hidden_grad, weight_grad), ctx.grads = ctx.grads, None
+        if hidden_grad is not None:
+            hidden_grad.mul_(grad)
+        if weight_grad is not None:
+            weight_grad = weight_grad.mul_(grad).to(ctx.weight_dtype)
+        return hidden_grad, weight_grad, None, None, None, None
+
+
+def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
+    """The output matrix as the products use it.
+
+    Where it must be narrowed, its mean row is taken off first. That shifts all logits of a token
+    alike, which no softmax sees; but GPT-2's lie around -100, where bfloat16 has steps of 0.5.
+    """
+    if weight_VC.dtype == dtype:
+        return weight_VC
+    mean_C = weight_VC.mean(dim=0)
+    product_VC = torch.empty_like(weight_VC, dtype=dtype)
+    for rows in _slices(len(weight_VC), SLICE):
+        product_VC[rows] = weight_VC[rows] - mean_C
+    return product_VC
+
+
+def _log_softmax(hidden_nC: Tensor, product_VC: Tensor) -> Tensor:
+    logits_nV = hidden_nC @ product_VC.T
+    return F.log_softmax(logits_nV, dim=1, dtype=_sum_dtype(logits_nV.dtype))
+
+
+def _pick(logp_nV: Tensor, targets_n: Tensor) -> Tensor:
+    """log p(target), 0 where the target is -100."""
+    picked_n = logp_nV.gather(1, targets_n.clamp(min=0)[:, None])[:, 0]
+    return picked_n.masked_fill(targets_n == IGNORED, 0.0)
+
+
+def _make_slopes(logits_nV: Tensor, targets_n: Tensor) -> Tensor:
+    """Turn logits into d loss / d logits = p - onehot(target) in place; returns log p(target).
+
+    Both are 0 where the target is -100. On a CPU some rows at a time go through one wide buffer
+    that stays in the cache; the target's own slope is never rounded before 1 is taken off.
+    """
+    wide = _sum_dtype(logits_nV.dtype)
+    logp_n = logits_nV.new_empty(len(targets_n), dtype=wide)
+    tile = TILE if logits_nV.is_cpu else len(targets_n)
+    buffer_tV = logits_nV.new_empty((min(tile, len(targets_n)), logits_nV.shape[1]), dtype=wide)
+    for rows in _slices(len(targets_n), tile):
+        rows_tV, index_t1 = logits_nV[rows], targets_n[rows].clamp(min=0)[:, None]
+        p_tV = buffer_tV[: len(rows_tV)]
+        # log p = (logit - largest) + log(largest p), which is never so small as to be lost.
+        over_t1 = rows_tV.gather(1, index_t1).to(wide) - rows_tV.amax(1, keepdim=True).to(wide)
+        torch.softmax(rows_tV, 1, dtype=wide, out=p_tV)
+        logp_t1 = over_t1 + p_tV.amax(1, keepdim=True).log()
+        rows_tV.copy_(p_tV.scatter_(1, index_t1, logp_t1.expm1()))
+        logp_n[rows] = logp_t1[:, 0]
+    ignored_n = targets_n == IGNORED
+    logits_nV.masked_fill_(ignored_n[:, None], 0.0)
+    return logp_n.masked_fill_(ignored_n, 0.0)
+
+
+class _Products:
+    """Adds products to a sum of a wider type through one buffer, a slice at a time."""
+
+    def __init__(self, weight_VC: Tensor, dtype: torch.dtype) -> None:
+        width = min(SLICE, len(weight_VC))
+        self.buffer_vC = torch.empty(
+            (width, weight_VC.shape[1]), dtype=dtype, device=weight_VC.device
+        )
+
+    def add(self, sum_VC: Tensor, slopes_nV: Tensor, hidden_nC: Tensor) -> None:
+        """sum_VC += slopes.T @ hidden"""
+        if sum_VC.dtype == slopes_nV.dtype:
+            sum_VC.addmm_(slopes_nV.T, hidden_nC)
+            return
+        for rows in _slices(len(sum_VC), SLICE):
+            target_vC = sum_VC[rows]
+            product_vC = self.buffer_vC[: len(target_vC)]
+            target_vC += torch.mm(slopes_nV[:, rows].T, hidden_nC, out=product_vC)
+
+
+def _chunks(hidden_NC: Tensor, weight_VC: Tensor, chunk: int | None) -> Iterator[slice]:
+    logits = CHUNK_LOGITS if hidden_NC.device.type == "cpu" else GPU_CHUNK_LOGITS
+    return _slices(len(hidden_NC), chunk or max(1, logits // len(weight_VC)))
+
+
+def _slices(length: int, step: int) -> Iterator[slice]:
+    for start in range(0, length, step):
+        yield slice(start, start + step)
+
+
+def _product_dtype(hidden_NC: Tensor) -> torch.dtype:
+    kind = hidden_NC.device.type
+    if torch.is_autocast_enabled(kind) and hidden_NC.dtype != torch.float64:
+        return torch.get_autocast_dtype(kind)
+    return hidden_NC.dtype
+
+
+def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

@@ -1,0 +1,64 @@
+"""A run -> one HTML file that needs nothing but itself: no network, no script to be readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penwright.report.curves import curves, has_curves
+from penwright.report.page import Section, page
+from penwright.report.read import RunData, read
+from penwright.report.sections import (
+    data_summary,
+    header,
+    machine,
+    next_steps,
+    perplexity,
+    settings,
+)
+from penwright.report.story import find_facts, headline
+from penwright.report.words import moment
+from penwright.report.writing import writing
+from penwright.runs import write_atomic
+
+__all__ = ["RunData", "read", "render", "write"]
+
+
+def write(run_dir: Path) -> Path:
+    """Write `report.html` into a run folder and return its path.
+
+    Raises RunError when the folder is no run or its run.json is damaged, and OutOfRoomError when
+    the file cannot be written; any other gap in the run is told of in the report itself.
+    """
+    path = Path(run_dir) / "report.html"
+    write_atomic(path, render(read(Path(run_dir))))
+    return path
+
+
+def render(data: RunData) -> str:
+    """The report of a run as a whole HTML page; the same data gives the same page."""
+    facts = find_facts(data)
+    chapters = [
+        Section("perplexity", "Perplexity", "Before and after", perplexity(facts)),
+        Section("curves", "Curves", "How it learned", curves(data, facts)),
+        Section("data", "Data", "What it read", data_summary(data)),
+        Section("settings", "Settings", "How it was set", settings(data)),
+        Section("machine", "Machine", "Where it ran", machine(data)),
+        Section("next", "Next", "What to type next", next_steps(data, facts)),
+    ]
+    if data.snapshots:
+        samples = Section("writing", "Writing", "What it wrote", writing(data, facts))
+        chapters.insert(1, samples)
+    empty = {"curves"} if not has_curves(data) else set()
+    return page(
+        title=f"{data.name} · Penwright",
+        description=headline(facts),
+        header=header(data, facts),
+        footer=_footer(data),
+        sections=[item for item in chapters if item.body.strip() and item.name not in empty],
+    )
+
+
+def _footer(data: RunData) -> str:
+    version = data.run.get("version")
+    maker = f"Penwright {version}" if isinstance(version, str) else "Penwright"
+    return f"Written by {maker}, {moment(data.written)}. This page loads nothing from the network."

@@ -1,0 +1,210 @@
+"""A run folder -> RunData: everything a report says, read once, forgiving of damage.
+
+A report is most wanted when something went wrong, so a missing figure, a damaged line or half a
+sample file never stops it; what could not be read is said in `RunData.unreadable`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penwright.report.charts import Series
+from penwright.runs import RUNS, Run, now
+
+# The figures of a step that have a curve or are spoken of.
+COLUMNS = (
+    "loss",
+    "lr",
+    "grad_norm",
+    "tokens_per_s",
+    "memory_mb",
+    "gpu_memory_mb",
+    "cpu_percent",
+    "gpu_percent",
+    "epoch",
+    "seconds",
+    "tokens_seen",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One measurement on held-out text; `full` where all of that text was scored."""
+
+    step: int
+    loss: float
+    perplexity: float | None
+    bits_per_byte: float | None
+    tokens: float | None
+    seconds: float | None
+    full: bool
+    best: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model wrote to a prompt, and why it stopped: end, stop or length."""
+
+    prompt: str
+    text: str
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All samples of one step."""
+
+    step: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """A run as a report tells it. `handle` is what to type for it; `curves` has a Series by column.
+
+    A figure that is missing has no place in its Series; one that was not a number is NaN.
+    """
+
+    name: str
+    handle: str
+    status: str
+    written: str
+    run: Mapping[str, Any]
+    curves: Mapping[str, Series] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    def part(self, key: str) -> Mapping[str, Any]:
+        """An object of run.json, empty where there is none."""
+        value = self.run.get(key)
+        return value if isinstance(value, Mapping) else {}
+
+
+def number(value: object) -> float | None:
+    """`value` as a number that can be drawn, or None: beyond 1e100 nothing is a measurement."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 < value < 1e100:
+        return float(value)
+    return None
+
+
+def read(run_dir: Path) -> RunData:
+    """Read a run folder; raises RunError when it has no run.json or that is damaged."""
+    run = Run.open(run_dir)
+    info = run.info
+    metrics = run_dir / "metrics.jsonl"
+    lines: Iterable[str] = ()
+    if metrics.exists():
+        with metrics.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            curves, evaluations, damaged = read_metrics(lines)
+    else:
+        curves, evaluations, damaged = {}, (), 0
+    snapshots, damaged_files = _read_samples(run_dir / "samples")
+    unreadable = list(damaged_files)
+    if damaged:
+        unreadable.insert(0, f"{damaged:,} line{'s' * (damaged != 1)} of metrics.jsonl")
+    folder = run_dir.resolve()
+    return RunData(
+        name=folder.name,
+        handle=_handle(run_dir, folder),
+        status=run.status,
+        written=now(),
+        run=info,
+        curves=curves,
+        evaluations=evaluations,
+        snapshots=snapshots,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _handle(run_dir: Path, folder: Path) -> str:
+    """What names the run on the command line: its name under runs/, else its path."""
+    if folder.parent.name == RUNS.name:
+        return folder.name
+    path = run_dir.as_posix()
+    return path if "/" in path else f"./{path}"
+
+
+def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluation, ...], int]:
+    """Curves, measurements and the number of damaged lines.
+
+    A run that fell back to a checkpoint writes steps again: the later lines count. A last line
+    without an end is one still being written, and no damage.
+    """
+    curves: defaultdict[str, Series] = defaultdict(Series)
+    evaluations: dict[tuple[int, bool], Evaluation] = {}
+    newest = damaged = 0
+    for line in lines:
+        try:
+            record = json.loads(line)
+            kind, step = record["kind"], int(record["step"])
+            if step < (kind == "step"):
+                raise ValueError(step)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            damaged += line.endswith("\n") and bool(line.strip())
+            continue
+        if kind == "step":
+            if step <= newest:
+                _forget(curves, evaluations, step)
+            newest = step
+            for name in COLUMNS:
+                if name in record:
+                    value = number(record[name])
+                    curves[name].append(step, math.nan if value is None else value)
+        elif kind == "eval":
+            evaluations[step, bool(record.get("full"))] = _evaluation(step, record)
+    ordered = sorted(evaluations.values(), key=lambda item: (item.step, item.full))
+    return dict(curves), tuple(ordered), damaged
+
+
+def _forget(
+    curves: Mapping[str, Series], evaluations: dict[tuple[int, bool], Evaluation], step: int
+) -> None:
+    """Drop everything from `step` on."""
+    for curve in curves.values():
+        curve.forget(step)
+    for key in [key for key in evaluations if key[0] >= step]:
+        del evaluations[key]
+
+
+def _evaluation(step: int, record: Mapping[str, Any]) -> Evaluation:
+    loss = number(record.get("loss"))
+    perplexity = number(record.get("perplexity"))
+    if perplexity is None and loss is not None and loss < 700:
+        perplexity = math.exp(loss)
+    return Evaluation(
+        step=step,
+        loss=math.nan if loss is None else loss,
+        perplexity=perplexity,
+        bits_per_byte=number(record.get("bits_per_byte")),
+        tokens=number(record.get("tokens")),
+        seconds=number(record.get("seconds")),
+        full=bool(record.get("full")),
+        best=bool(record.get("best")),
+    )
+
+
+def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
+    """The snapshots by step, and the names of the files that could not be read."""
+    snapshots, damaged = [], []
+    for path in sorted(folder.glob("step-*.json")):
+        found = re.fullmatch(r"step-(\d+)", path.stem)
+        try:
+            items = json.loads(path.read_text(encoding="utf-8"))
+            samples = tuple(
+                Sample(str(item["prompt"]), str(item["text"]), str(item.get("finish_reason", "")))
+                for item in items
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            damaged.append(f"samples/{path.name}")
+            continue
+        if found and samples:
+            snapshots.append(Snapshot(int(found[1]), samples))
+    return tuple(sorted(snapshots, key=lambda snapshot: snapshot.step)), damaged

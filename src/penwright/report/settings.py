@@ -1,0 +1,103 @@
+"""The options of a run against their defaults, each with its line of help."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from penwright import config as options
+from penwright.report.page import Html, html
+from penwright.report.words import setting
+
+
+class Setting(NamedTuple):
+    """One option: its name, its value, its default as text (None: an unknown option), its help."""
+
+    name: str
+    value: str
+    default: str | None
+    help: str
+
+
+def list_settings(config: Mapping[str, Any]) -> tuple[list[Setting], list[Setting]]:
+    """The options that differ from their defaults, and the others, in the order of the config."""
+    defaults = flatten(dataclasses.asdict(options.FinetuneConfig()))
+    given: list[Setting] = []
+    rest: list[Setting] = []
+    for name, value in flatten(config).items():
+        known = name in defaults
+        default = setting(defaults[name]) if known else None
+        entry = Setting(name, setting(value), default, help_lines().get(name, ""))
+        (rest if known and value == defaults[name] else given).append(entry)
+    return given, rest
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name, groups opened up, values as JSON would have them."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value)
+        elif isinstance(value, (tuple, list)):
+            flat[str(name)] = list(value)
+        else:
+            flat[str(name)] = str(value) if isinstance(value, Path) else value
+    return flat
+
+
+@cache
+def help_lines() -> dict[str, str]:
+    """The help of every option of a run, from the strings under the fields in the config's source.
+
+    Empty where Penwright is installed without its source.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(options)))
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    groups = [options.DataConfig.__name__, options.ComputeConfig.__name__]
+    groups.append(options.FinetuneConfig.__name__)
+    for group in tree.body:
+        if not isinstance(group, ast.ClassDef) or group.name not in groups:
+            continue
+        for field, after in zip(group.body, group.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            ):
+                found[field.target.id] = " ".join(after.value.value.split())
+    return found
+
+
+def setting_rows(settings: Sequence[Setting]) -> Html:
+    """Options one under the other."""
+    return html(
+        '<dl class="settings">{rows}</dl>',
+        rows=[
+            html(
+                '<div><dt>{name}</dt><dd><b dir="auto">{value}</b>{was} '
+                "<span>{help}</span></dd></div>\n",
+                name=item.name,
+                value=item.value,
+                was=_was(item),
+                help=item.help,
+            )
+            for item in settings
+        ],
+    )
+
+
+def _was(item: Setting) -> Html:
+    if item.default in (None, "not set", "auto") or item.default == item.value:
+        return Html("")
+    return html(" <i>instead of {default}</i>", default=item.default)

@@ -1,0 +1,140 @@
+"""What the model wrote along the way: the same prompt, step by step, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penwright.report.charts import spread
+from penwright.report.page import Html, fold, html
+from penwright.report.read import RunData, Sample, Snapshot
+from penwright.report.story import Facts
+from penwright.report.words import amount, count
+
+_MOST_SNAPSHOTS = 8
+_LEAVES_IN_VIEW = 4
+_PROMPTS_SHOWN = 4
+_MOST_PROMPTS = 40
+_LONGEST_TEXT = 3000
+_LONGEST_OPENING = 120
+_ENDINGS = {
+    "end": "ended by itself",
+    "stop": "ended at a stop text",
+    "length": "cut off at the longest allowed",
+}
+
+
+def writing(data: RunData, facts: Facts) -> Html:
+    """A strip of samples for each prompt, oldest first; what is too much is folded or left out."""
+    shown = pick(data.snapshots, facts.best.step if facts.best else None)
+    prompts = list_prompts(shown)
+    strips = [_strip(key, shown, data, facts) for key in prompts[:_MOST_PROMPTS]]
+    folded = strips[_PROMPTS_SHOWN:]
+    return html(
+        '<p class="note">{note}</p>\n{strips}{more}',
+        note=_note(data, shown, prompts),
+        strips=strips[:_PROMPTS_SHOWN],
+        more=fold(f"{count(len(folded), 'more prompt')}", folded) if folded else "",
+    )
+
+
+def pick(snapshots: Sequence[Snapshot], best: int | None) -> list[Snapshot]:
+    """At most eight snapshots: the first, the last, evenly between, and the best step's."""
+    kept = {snapshots[index].step for index in spread(len(snapshots), _MOST_SNAPSHOTS)}
+    chosen = [item for item in snapshots if item.step in kept or item.step == best]
+    if len(chosen) > _MOST_SNAPSHOTS:
+        inner = [item for item in chosen[1:-1] if item.step != best]
+        chosen.remove(inner[len(inner) // 2])
+    return chosen
+
+
+def list_prompts(snapshots: Sequence[Snapshot]) -> list[tuple[str, int]]:
+    """Each prompt with its number among equal ones, in the order they first appear."""
+    found: dict[tuple[str, int], None] = {}
+    for snapshot in snapshots:
+        for key in _by_prompt(snapshot):
+            found[key] = None
+    return list(found)
+
+
+def _by_prompt(snapshot: Snapshot) -> dict[tuple[str, int], Sample]:
+    found: dict[tuple[str, int], Sample] = {}
+    for sample in snapshot.samples:
+        repeat = sum(prompt == sample.prompt for prompt, _ in found)
+        found[sample.prompt, repeat] = sample
+    return found
+
+
+def _note(data: RunData, shown: Sequence[Snapshot], prompts: Sequence[tuple[str, int]]) -> str:
+    said = ["The same prompts with the same seeds each time, so only the model has changed."]
+    if len(shown) < len(data.snapshots):
+        said.append(
+            f"{len(shown)} of {len(data.snapshots):,} times are shown; the samples folder has all."
+        )
+    if len(shown) > _LEAVES_IN_VIEW:
+        said.append("Scroll a row sideways for the steps between.")
+    if len(prompts) > _MOST_PROMPTS:
+        said.append(f"{_MOST_PROMPTS} of {len(prompts):,} prompts are shown.")
+    said.append("What is underlined is the prompt; all the rest is machine-written.")
+    return " ".join(said)
+
+
+def _strip(
+    key: tuple[str, int], snapshots: Sequence[Snapshot], data: RunData, facts: Facts
+) -> Html:
+    prompt, repeat = key
+    found = [
+        (snapshot.step, sample)
+        for snapshot in snapshots
+        if (sample := _by_prompt(snapshot).get(key)) is not None
+    ]
+    leaves = [
+        _leaf(sample, step, f"{place} / {len(found)}", data, facts)
+        for place, (step, sample) in enumerate(found, 1)
+    ]
+    name = shorten(prompt, 60) if prompt.strip() else "no prompt"
+    again = f" (sample {repeat + 1})" if repeat else ""
+    title = "none, from the start of a text"
+    if prompt.strip():
+        title = shorten(prompt.strip(), _LONGEST_TEXT)
+    return html(
+        '<article class="strip"><h3><span class="what">Prompt{again}</span> '
+        '<span dir="auto">{title}</span></h3>\n'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Samples: {name}{again}">'
+        '<ol class="leaves">\n{leaves}</ol></div></article>\n',
+        title=title,
+        again=again,
+        name=name,
+        leaves=leaves,
+    )
+
+
+def _leaf(sample: Sample, step: int, place: str, data: RunData, facts: Facts) -> Html:
+    when = f"after step {step:,}" if step else "before training"
+    scores = [item for item in data.evaluations if item.step == step and item.perplexity]
+    about = [f"perplexity {amount(item.perplexity or 0)}" for item in scores[-1:]]
+    if facts.best and step and facts.best.step == step:
+        about.append("best")
+    return html(
+        '<li class="leaf"><h4>{when} <span class="place">{place}</span></h4>'
+        '<p class="about">{about}</p>'
+        '<p class="text" dir="auto"><span class="given">{opening}</span>{text}</p>'
+        '<p class="ending">{ending}</p></li>\n',
+        when=when,
+        place=place,
+        about=" · ".join(about),
+        opening=_opening(sample.prompt),
+        text=shorten(sample.text, _LONGEST_TEXT),
+        ending=_ENDINGS.get(sample.finish_reason, sample.finish_reason),
+    )
+
+
+def _opening(prompt: str) -> str:
+    """The prompt as a text begins with it, or the end of a long one."""
+    if len(prompt) <= _LONGEST_OPENING:
+        return prompt
+    return "… " + prompt[-_LONGEST_OPENING // 2 :].partition(" ")[2]
+
+
+def shorten(text: str, most: int) -> str:
+    """The first `most` characters, with a sign where something is missing."""
+    return text if len(text) <= most else text[:most].rstrip() + " […]"

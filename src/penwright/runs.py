@@ -1,0 +1,388 @@
+"""A run folder: what a run was asked, how it went, its checkpoints. No torch.
+
+    runs/NAME/
+      run.json            config, versions, data fingerprint, machine, the exact command
+      metrics.jsonl       one line a step or evaluation
+      samples/            what it wrote along the way
+      checkpoints/        step-000500/ (a model folder + trainer state + manifest), latest, best
+      report.html
+
+Every file is replaced in one piece: written under a temporary name, synced, renamed. A checkpoint
+folder appears whole or not at all, and its manifest tells a damaged one from a sound one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from penwright.errors import OutOfRoomError, RunError, suggest
+
+RUNS = Path("runs")
+MANIFEST = "manifest.json"
+CONTENTS = ("checkpoints", "samples", "metrics.jsonl", "report.html", "run.json")
+"""What a run folder holds of ours, besides its lock; anything else in it is the user's."""
+_STEP = "step-{:06d}"
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def told_when_full(path: Path) -> Iterator[None]:
+    """Turn "no space left" and "read-only" into a sentence about `path`; raises OutOfRoomError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutOfRoomError(
+            f"{path} could not be written: {reason[:1].lower()}{reason[1:]}.",
+            fix="Free some room there, or choose another place with --output-dir.",
+        ) from error
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace the file at `path` in one piece; raises OutOfRoomError when it cannot be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told_when_full(path):
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            _sync_file(temporary)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def jsonable(value: Any) -> Any:
+    """`value` with NaN and infinities as None, since JSON has no word for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a JSON file in one piece."""
+    write_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; raises RunError when it is missing, damaged or no object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"There is no file '{path}'.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from None
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it holds no JSON object.")
+    return value
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `path`, synced, when the block ends without an error.
+
+    An older folder at `path` is replaced. Raises OutOfRoomError when something cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with told_when_full(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync_file(file)
+            _sync_folder(temporary)
+            if path.exists():
+                remove_folder(path)
+            temporary.rename(path)
+            _sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json`: every file in `folder`, with its size and SHA-256."""
+    files = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
+
+
+def find_damage(folder: Path) -> str | None:
+    """What is wrong with a folder that has a manifest, in words, or None when it is sound."""
+    try:
+        files = read_json(folder / MANIFEST)["files"]
+    except (RunError, KeyError):
+        return f"{folder / MANIFEST} is missing or damaged"
+    for name, entry in files.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{file} is missing"
+        if file.stat().st_size != entry["bytes"] or sha256(file) != entry["sha256"]:
+            return f"{file} is damaged"
+    return None
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder so that no half of it is ever taken for the whole."""
+    doomed = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(doomed, ignore_errors=True)  # what a process left that was killed here
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def drop_files(folder: Path, *names: str) -> None:
+    """Delete files of a folder and their lines in its manifest, the lines first."""
+    manifest = read_json(folder / MANIFEST)
+    for name in names:
+        manifest["files"].pop(name, None)
+    write_json(folder / MANIFEST, manifest)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+class Run:
+    """A run folder; holds its lock from `create` or `claim` until `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.folder / "checkpoints"
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The contents of run.json; raises RunError when it is missing or damaged."""
+        return read_json(self.folder / "run.json")
+
+    def update(self, **changes: Any) -> None:
+        """Change keys of run.json, in one piece."""
+        path = self.folder / "run.json"
+        write_json(path, (read_json(path) if path.exists() else {}) | changes)
+
+    @classmethod
+    def create(cls, folder: Path, *, overwrite: bool = False) -> Run:
+        """Make a run folder and claim it.
+
+        An older run there is replaced only with `overwrite`, and what else lies beside it stays;
+        a folder that is no run is never touched.
+        Raises RunError when the folder is in use.
+        """
+        run = cls(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not (folder / "run.json").exists():
+                raise RunError(
+                    f"{folder} exists and is not a run.",
+                    fix="Choose another --name or --output-dir.",
+                )
+            if not overwrite:
+                raise RunError(
+                    f"There is a run in {folder} already.",
+                    fix="Add --resume to continue it, --overwrite to replace it, "
+                    "or choose another --name.",
+                )
+            run.claim()
+            for name in CONTENTS:
+                item = folder / name
+                shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
+        with told_when_full(folder):
+            run.checkpoints.mkdir(parents=True, exist_ok=True)
+            (folder / "samples").mkdir(exist_ok=True)
+        run.claim()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """An existing run, not claimed; raises RunError when there is none."""
+        if not (folder / "run.json").is_file():
+            near = suggest(folder.name, (run.name for run in list_runs(folder.parent)))
+            raise RunError(
+                f"There is no run in {folder}.", fix=near or "`penwright runs` lists them."
+            )
+        return cls(folder)
+
+    def claim(self) -> None:
+        """Lock the folder for this process; the system lets go of it when the process ends.
+
+        Raises RunError when another process holds it.
+        """
+        if self._lock is not None:
+            return
+        with told_when_full(self.folder):
+            handle = (self.folder / "lock").open("a+b")
+        try:
+            _lock_file(handle)
+        except OSError:
+            handle.close()
+            raise RunError(
+                f"Another process is writing to {self.folder}.",
+                fix="Wait for it, stop it, or choose another --name.",
+            ) from None
+        self._lock = handle
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def is_claimed(self) -> bool:
+        """Whether a living process is writing to this run."""
+        try:
+            with (self.folder / "lock").open("a+b") as handle:
+                _lock_file(handle)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted or failed; a run whose process died is interrupted."""
+        status = str(self.info.get("status", "interrupted"))
+        return "interrupted" if status == "running" and not self.is_claimed() else status
+
+    # Metrics
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl."""
+        path = self.folder / "metrics.jsonl"
+        with told_when_full(path), path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(jsonable(record)) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of metrics.jsonl; a last line that was cut off is left out.
+
+        Raises RunError for a damaged line.
+        """
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return []
+        records = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                raise RunError(f"{path}:{number} is damaged.", fix="Delete that line.") from None
+        return records
+
+    def forget_after(self, step: int) -> None:
+        """Drop the metrics and samples after `step`, which a resumed run writes again.
+
+        What a process that was killed left half-written goes as well.
+        """
+        for left in self.checkpoints.glob(".step-*"):
+            shutil.rmtree(left)
+        records = [record for record in self.metrics() if record["step"] <= step]
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        write_atomic(self.folder / "metrics.jsonl", lines)
+        for sample in (self.folder / "samples").glob("step-*"):
+            if int(sample.stem.removeprefix("step-")) > step:
+                sample.unlink()
+
+    def write_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
+        """Keep what the model wrote at `step`, as JSON and as text."""
+        stem = self.folder / "samples" / _STEP.format(step)
+        write_atomic(
+            stem.with_suffix(".json"), json.dumps(samples, indent=2, ensure_ascii=False) + "\n"
+        )
+        text = "\n\n".join(f"{sample['prompt']}{sample['text']}" for sample in samples)
+        write_atomic(stem.with_suffix(".txt"), text + "\n")
+
+    # Checkpoints
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint of `step`."""
+        return self.checkpoints / _STEP.format(step)
+
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, rising."""
+        folders = self.checkpoints.glob("step-*")
+        return sorted(int(folder.name.removeprefix("step-")) for folder in folders)
+
+    def point(self, name: str, step: int) -> None:
+        """Let the pointer `latest` or `best` name the checkpoint of `step`."""
+        write_atomic(self.checkpoints / name, _STEP.format(step) + "\n")
+
+    def pointed(self, name: str) -> Path | None:
+        """The checkpoint that a pointer names, or None."""
+        try:
+            target = (self.checkpoints / name).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        folder = self.checkpoints / Path(target).name
+        return folder if folder.is_dir() else None
+
+
+def list_runs(folder: Path = RUNS) -> list[Run]:
+    """The runs under `folder`, oldest first."""
+    found = [Run(path.parent) for path in folder.glob("*/run.json")]
+    return sorted(found, key=lambda run: (run.folder / "run.json").stat().st_ctime)
+
+
+def new_name(folder: Path, stem: str) -> str:
+    """`stem`, or `stem-2`, `stem-3`, ... where that is taken."""
+    name, number = stem, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def now() -> str:
+    """The time, in ISO 8601, with the zone."""
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _lock_file(handle: IO[bytes]) -> None:
+    """Take an exclusive lock or raise OSError at once."""
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        import msvcrt
+
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]

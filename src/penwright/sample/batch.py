@@ -1,0 +1,225 @@
+"""Texts that are written side by side: each step gives every one of them its next token.
+
+B rows, T tokens, C channels, V vocabulary.
+
+All but the last token of each row's window are in the cache; a step reads the last ones, all rows
+at once, and chooses the next. A finished row leaves, and one whose window is full leaves and comes
+back with its last half, so every step computes living rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penwright.config import SamplingConfig
+from penwright.model import GPT2, KVCache
+from penwright.sample import draw, logits, window
+from penwright.sample.stops import CharacterStream, StopMatcher
+from penwright.tokens.bpe import Tokenizer
+
+PREFILL_TOKENS = 4096
+CPU_BYTES = 2**30
+CPU_ROWS = 32
+GPU_ROWS = 128
+
+
+class Row:
+    """A text being written: its tokens so far, prompt included, and what is known of it."""
+
+    def __init__(self, index: int, prompt: list[int], context: int, sampling: SamplingConfig):
+        self.index = index
+        self.ids = list(prompt)
+        self.prompt_length = len(prompt)
+        self.key = draw.sample_key(sampling.seed, index)
+        self.start = window.begin(len(prompt), sampling.max_new_tokens, context)
+        self.max_new = sampling.max_new_tokens
+        self.finish_reason = "" if self.max_new else "length"
+        self.pieces: list[str] = []
+        self._characters = CharacterStream()
+        self._stops = StopMatcher(sampling.stop)
+
+    @property
+    def written(self) -> int:
+        """How many tokens were chosen."""
+        return len(self.ids) - self.prompt_length
+
+    @property
+    def cached(self) -> list[int]:
+        """The tokens that the cache holds: the window without the last, which is read next."""
+        return self.ids[self.start : -1]
+
+    def push(self, token: int, tokenizer: Tokenizer) -> str:
+        """Append a chosen token; returns the text that is now sure, and may finish the row."""
+        if token == tokenizer.eot_id:
+            self.finish_reason = "end"
+            piece = self._stops.finish()
+        else:
+            self.ids.append(token)
+            piece = self._stops.feed(self._characters.feed(tokenizer.token_bytes(token)))
+            if self._stops.found is not None:
+                self.finish_reason = "stop"
+            elif self.written == self.max_new:
+                self.finish_reason = "length"
+                piece += self._stops.finish()
+        if piece:
+            self.pieces.append(piece)
+        return piece
+
+
+class Batch:
+    """The rows being written, and their cache."""
+
+    def __init__(self, model: GPT2, tokenizer: Tokenizer, sampling: SamplingConfig) -> None:
+        self.rows: list[Row] = []
+        self._model = model
+        self._tokenizer = tokenizer
+        self._sampling = sampling
+        self._device = model.head_weight_VC.device
+        self._context = model.config.n_positions
+        self._cache = empty_cache(self._model, 0)
+        self._arrange()
+
+    def enter(self, rows: Sequence[Row]) -> None:
+        """Begin to write these rows too: read all but the last token of their windows."""
+        rows = sorted(rows, key=lambda row: len(row.cached))
+        with torch.inference_mode(), Evaluating(self._model):
+            while rows:
+                longest = 1
+                count = 0
+                for row in rows:
+                    longest = max(longest, len(row.cached))
+                    if count and (count + 1) * longest > PREFILL_TOKENS:
+                        break
+                    count += 1
+                self._cache.join(self._prefill([row.cached for row in rows[:count]]))
+                self.rows += rows[:count]
+                rows = rows[count:]
+        self._arrange()
+
+    def step(self) -> list[tuple[Row, str]]:
+        """Choose every row's next token; returns each row with its new text.
+
+        Finished rows have their `finish_reason` and are no longer in `rows`.
+        """
+        tokens = self._choose()
+        pieces = [
+            (row, row.push(token, self._tokenizer))
+            for row, token in zip(self.rows, tokens, strict=True)
+        ]
+        leaving = [number for number, row in enumerate(self.rows) if row.finish_reason]
+        full = []
+        for number, row in enumerate(self.rows):
+            start = window.follow(row.start, len(row.ids), self._context)
+            if start != row.start and not row.finish_reason:
+                row.start = start
+                full.append(number)
+        if leaving or full:
+            returning = [self.rows[number] for number in full]
+            with torch.inference_mode():
+                order = self._cache.drop(leaving + full)
+            self.rows = [self.rows[number] for number in order]
+            if returning:
+                self.enter(returning)
+            else:
+                self._arrange()
+        return pieces
+
+    def _choose(self) -> list[int]:
+        sampling = self._sampling
+        with torch.inference_mode(), Evaluating(self._model):
+            last_BT = torch.tensor([row.ids[-1:] for row in self.rows], device=self._device)
+            hidden_BC = self._cache.feed(self._model, last_BT)
+            logits_BV = self._model.logits(hidden_BC)[:, : self._tokenizer.vocab_size].float()
+            texts = self._texts() if logits.looks_at_text(sampling) else None
+            written_B = torch.from_numpy(self._steps_B).to(self._device)
+            logits_BV = logits.process(
+                logits_BV, texts, written_B, self._tokenizer.eot_id, sampling
+            )
+            if logits.is_greedy(sampling):
+                chosen_B = draw.likeliest(logits_BV)
+            else:
+                chosen_B = draw.draw(logits_BV, sampling, self._keys_B, self._steps_B)
+            self._steps_B += 1
+            return [int(token) for token in chosen_B]
+
+    def _arrange(self) -> None:
+        """What is kept beside the rows, after rows came or went."""
+        self._keys_B = np.array([row.key for row in self.rows], dtype=np.uint64)
+        self._steps_B = np.array([row.written for row in self.rows], dtype=np.int64)
+        self._texts_BT: Tensor | None = None
+
+    def _texts(self) -> tuple[Tensor, Tensor]:
+        """The rows' texts without the <|endoftext|> before the prompt, and their lengths."""
+        lengths = [len(row.ids) - 1 for row in self.rows]
+        lengths_B = torch.tensor(lengths, device=self._device)
+        if self._texts_BT is None:
+            shape = len(self.rows), max(lengths) + self._sampling.max_new_tokens
+            texts_BT = torch.full(shape, self._tokenizer.vocab_size, dtype=torch.long)
+            for number, row in enumerate(self.rows):
+                texts_BT[number, : lengths[number]] = torch.tensor(row.ids[1:], dtype=torch.long)
+            self._texts_BT = texts_BT.to(self._device)
+        else:
+            last_B = torch.tensor([row.ids[-1] for row in self.rows], device=self._device)
+            self._texts_BT.scatter_(1, lengths_B[:, None] - 1, last_B[:, None])
+        return self._texts_BT[:, : max(lengths)], lengths_B
+
+    def _prefill(self, texts: Sequence[list[int]]) -> KVCache:
+        """A cache of these texts, each different one read once."""
+        different = {tuple(text): None for text in texts if text}
+        numbers = {text: number for number, text in enumerate(different)}
+        cache = empty_cache(self._model, len(numbers))
+        if numbers:
+            longest = max(map(len, numbers))
+            padded = [[*text, *[0] * (longest - len(text))] for text in numbers]
+            tokens_BT = torch.tensor(padded, device=self._device)
+            cache.feed(self._model, tokens_BT, [len(text) for text in numbers])
+        if len(numbers) < len(texts):
+            empty = empty_cache(self._model, 1)
+            empty.join(cache)
+            cache = empty
+            cache.select([numbers[tuple(text)] + 1 if text else 0 for text in texts])
+        return cache
+
+
+def empty_cache(model: GPT2, rows: int) -> KVCache:
+    """A cache in the precision that the model computes in."""
+    weight_VC = model.head_weight_VC
+    kind = weight_VC.device.type
+    amp = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if amp else weight_VC.dtype
+    return KVCache(model.config, rows, model.config.n_positions, dtype, weight_VC.device)
+
+
+class Evaluating:
+    """The model without dropout; afterwards as it was, for samples in the middle of training."""
+
+    def __init__(self, model: GPT2) -> None:
+        self._model = model
+        self._training = model.training
+
+    def __enter__(self) -> None:
+        if self._training:
+            self._model.eval()
+
+    def __exit__(self, *_: object) -> None:
+        if self._training:
+            self._model.train()
+
+
+def choose_rows(model: GPT2, prompts: Sequence[Sequence[int]], max_new: int) -> int:
+    """How many texts to write at once, by what their keys, values and scores take in memory.
+
+    At most 32 on a CPU, within 1 GiB; at most 128 on a GPU, within half of its free memory.
+    """
+    config, weight_VC = model.config, model.head_weight_VC
+    longest = min(config.n_positions, max(map(len, prompts)) + max_new)
+    held = 2 * config.n_layer * config.n_embd * longest * weight_VC.element_size()
+    each = 2 * held + 16 * config.vocab_size
+    room, most = CPU_BYTES, CPU_ROWS
+    if weight_VC.device.type == "cuda":
+        room, most = torch.cuda.mem_get_info(weight_VC.device)[0] // 2, GPU_ROWS
+    return max(1, min(most, room // each))

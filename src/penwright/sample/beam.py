@@ -1,0 +1,135 @@
+"""Beam search: the likeliest text among those found along several paths.
+
+K beams, V vocabulary, C channels.
+
+As transformers does it (with its `early_stopping=False`), so that the texts are the same: each
+step takes the 2 K likeliest continuations of all beams; those that end are finished if they are
+among the first K, the likeliest K others go on. A finished text's score is its log-probability
+over `length ** length_penalty`. The search ends when K texts are finished and the best beam, were
+it finished now, would be no better than the worst of them. Temperature, top-k, top-p and min-p
+have no say.
+
+Freitag and Al-Onaizan, "Beam Search Strategies for Neural Machine Translation", 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from penwright.config import SamplingConfig
+from penwright.model import GPT2
+from penwright.sample import draw, logits, window
+from penwright.sample.batch import Evaluating, empty_cache
+from penwright.sample.stops import CharacterStream
+from penwright.tokens.bpe import Tokenizer
+
+
+@dataclass(frozen=True)
+class _Found:
+    score: float
+    tokens: list[int]
+
+
+class _Reader:
+    """Scores what may follow each of the beams, which are all of one length."""
+
+    def __init__(self, model: GPT2, prompt: int, max_new: int) -> None:
+        self._model = model
+        self._device = model.head_weight_VC.device
+        self._context = model.config.n_positions
+        self._start = window.begin(prompt, max_new, self._context)
+        self._cache = empty_cache(model, 0)
+
+    def read(self, texts: list[list[int]], parents: list[int]) -> Tensor:
+        """The logits_KV behind `texts`; `parents` says which text of the last call each goes on."""
+        start = window.follow(self._start, len(texts[0]), self._context)
+        if start != self._start or not self._cache.lengths:
+            self._start = start
+            self._cache = empty_cache(self._model, len(texts))
+            tokens = [text[start:] for text in texts]
+        else:
+            if parents != list(range(len(self._cache.lengths))):
+                self._cache.select(parents)
+            tokens = [text[-1:] for text in texts]
+        hidden_KC = self._cache.feed(self._model, torch.tensor(tokens, device=self._device))
+        return self._model.logits(hidden_KC).float()
+
+
+def search(
+    model: GPT2, tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig
+) -> list[list[int]]:
+    """The tokens of the `num_beams` best texts behind `prompt`, the best first.
+
+    A text that ended by itself has <|endoftext|> as its last token. Raises ModelError for a model
+    that computes no numbers.
+    """
+    beams, max_new = sampling.num_beams, sampling.max_new_tokens
+    if max_new == 0:
+        return [[] for _ in range(beams)]
+    reader = _Reader(model, len(prompt), max_new)
+    running, parents = [_Found(0.0, [])], [0]
+    finished: list[_Found] = []
+    while running:
+        with torch.inference_mode(), Evaluating(model):
+            logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
+            logits_KV = logits_KV[:, : tokenizer.vocab_size]
+            candidates = _best(logits_KV, prompt, running, tokenizer.eot_id, sampling)
+        over = [_is_over(found.tokens, tokenizer, sampling) for _, found in candidates]
+        going = [one for one, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
+        # What ends behind the first K places is worse than what goes on, while anything does.
+        ended = [
+            _Found(found.score / len(found.tokens) ** sampling.length_penalty, found.tokens)
+            for place, (_, found) in enumerate(candidates)
+            if over[place] and (place < beams or not going)
+        ]
+        finished = sorted(finished + ended, key=lambda found: -found.score)[:beams]
+        running, parents = [found for _, found in going], [parent for parent, _ in going]
+        if len(finished) == beams and running:
+            length = len(running[0].tokens)
+            if running[0].score / length**sampling.length_penalty <= finished[-1].score:
+                break
+    return [found.tokens for found in finished]
+
+
+def _best(
+    logits_KV: Tensor,
+    prompt: list[int],
+    running: list[_Found],
+    end_token: int,
+    sampling: SamplingConfig,
+) -> list[tuple[int, _Found]]:
+    """The likeliest continuations by one token, twice as many as beams; each with its beam."""
+    texts = [[*prompt[1:], *found.tokens] for found in running]
+    ids_KT = torch.tensor(texts, dtype=torch.long, device=logits_KV.device)
+    lengths_K = torch.full((len(texts),), len(texts[0]), device=logits_KV.device)
+    written_K = torch.full_like(lengths_K, len(running[0].tokens))
+    logp_KV = logits.process(
+        logits_KV.log_softmax(-1), (ids_KT, lengths_K), written_K, end_token, sampling
+    )
+    scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
+    total = (logp_KV + scores_K1).flatten()
+    best = total.topk(min(2 * sampling.num_beams, len(total)))
+    draw.check_scores(best.values[:1].cpu().numpy())
+    return [
+        (place // logits_KV.shape[1], _append(running, place, logits_KV.shape[1], score))
+        for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        if score > logits.RULED_OUT
+    ]
+
+
+def _append(running: list[_Found], place: int, vocabulary: int, score: float) -> _Found:
+    beam, token = divmod(place, vocabulary)
+    return _Found(score, [*running[beam].tokens, token])
+
+
+def _is_over(tokens: list[int], tokenizer: Tokenizer, sampling: SamplingConfig) -> bool:
+    """Whether the text ends here: by itself, at its greatest length, or with a stop text."""
+    if tokens[-1] == tokenizer.eot_id or len(tokens) == sampling.max_new_tokens:
+        return True
+    if not sampling.stop:
+        return False
+    text = CharacterStream().feed(tokenizer.decode_bytes(tokens))
+    return any(stop in text for stop in sampling.stop)

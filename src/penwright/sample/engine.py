@@ -1,0 +1,222 @@
+"""Write texts: many at once (`generate`), or one as it comes (`stream`).
+
+Every sample is a pure function of (model, prompt, settings, index): its random numbers come from
+(seed, index) alone. Batch mates, batch size and order change nothing, but for rounding: in float32
+two ways of computing agree token for token, unless the best two choices for a token are closer
+than 1e-4. `index` is `first_index + number of the prompt * n + number of the text`, from 0 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+
+from penwright.config import SamplingConfig
+from penwright.errors import OutOfRoomError, UsageError
+from penwright.model import GPT2
+from penwright.sample import beam, logits
+from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.tokens.bpe import Tokenizer
+
+FinishReason = Literal["end", "stop", "length"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that was written.
+
+    `text` is the continuation alone, without <|endoftext|>, a stop text, or an unfinished last
+    character. It finished with the document's end, before a stop text, or at its greatest length.
+    `tokens` counts what was written: a stop text's tokens too, but not <|endoftext|>.
+    """
+
+    prompt: str
+    text: str
+    finish_reason: FinishReason
+    tokens: int
+    seed: int
+    index: int
+
+
+def generate(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    n: int,
+    sampling: SamplingConfig,
+    *,
+    batch_size: int | None = None,
+    first_index: int = 0,
+    on_text: Callable[[int, str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> list[Sample]:
+    """Write `n` texts for each prompt; returns them by prompt, then by number.
+
+    `on_text(index, piece)` gets each text as it grows. `warn(sentence)` hears of prompts that are
+    longer than the model's context, of which the last part is read. Raises UsageError for settings
+    that cannot be, ModelError for a model that computes no numbers, OutOfRoomError.
+    """
+    done = write_each(
+        model,
+        tokenizer,
+        prompts,
+        n,
+        sampling,
+        batch_size=batch_size,
+        first_index=first_index,
+        on_text=on_text,
+        warn=warn,
+    )
+    return sorted(done, key=lambda sample: sample.index)
+
+
+def write_each(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    n: int,
+    sampling: SamplingConfig,
+    *,
+    batch_size: int | None = None,
+    first_index: int = 0,
+    on_text: Callable[[int, str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[Sample]:
+    """As `generate`, but yields each sample as soon as it is finished."""
+    logits.check(sampling)
+    if n < 1:
+        raise UsageError("n, the number of texts for a prompt, must be at least 1.")
+    if batch_size is not None and batch_size < 1:
+        raise UsageError("batch_size must be at least 1.")
+    ids = [encode_prompt(model, tokenizer, prompt, sampling, warn) for prompt in prompts]
+    if not ids:
+        return
+    if sampling.num_beams > 1:
+        rows = _search(model, tokenizer, ids, n, sampling, first_index)
+    else:
+        size = batch_size or choose_rows(model, ids, sampling.max_new_tokens)
+        waiting = (
+            Row(first_index + number * n + i, ids[number], model.config.n_positions, sampling)
+            for number in range(len(prompts))
+            for i in range(n)
+        )
+        rows = _run(Batch(model, tokenizer, sampling), waiting, size)
+    for row, piece in _with_room(rows):
+        if piece and on_text is not None:
+            on_text(row.index, piece)
+        if row.finish_reason:
+            yield _finish(row, prompts[(row.index - first_index) // n], sampling)
+
+
+def stream(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: SamplingConfig,
+    *,
+    index: int = 0,
+    warn: Callable[[str], None] | None = None,
+) -> Generator[str, None, Sample]:
+    """Write one text, piece by piece; the pieces are whole characters and joined make the text.
+
+    The generator returns the Sample: `sample = yield from stream(...)`. Same errors as `generate`.
+    """
+    logits.check(sampling)
+    ids = encode_prompt(model, tokenizer, prompt, sampling, warn)
+    if sampling.num_beams > 1:
+        rows = _search(model, tokenizer, [ids], 1, sampling, index)
+    else:
+        row = Row(index, ids, model.config.n_positions, sampling)
+        rows = _run(Batch(model, tokenizer, sampling), iter([row]), 1)
+    for row, piece in _with_room(rows):  # noqa: B007
+        if piece:
+            yield piece
+    return _finish(row, prompt, sampling)
+
+
+def encode_prompt(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: SamplingConfig,
+    warn: Callable[[str], None] | None = None,
+) -> list[int]:
+    """<|endoftext|> and the prompt's tokens, as documents begin."""
+    ids = [tokenizer.eot_id, *tokenizer.encode(prompt)]
+    context = model.config.n_positions
+    if warn is not None and len(ids) > context:
+        kept = len(ids) - Row(0, ids, context, sampling).start
+        warn(
+            f"The prompt '{_shorten(prompt)}' has {len(ids)} tokens, but the model reads "
+            f"{context} at most; only its last {kept} are used."
+        )
+    return ids
+
+
+def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[tuple[Row, str]]:
+    """Write the waiting rows, at most `size` at once; yields each row with each new piece."""
+    more = True
+    while True:
+        entering: list[Row] = []
+        while more and len(batch.rows) + len(entering) < size:
+            row = next(waiting, None)
+            if row is None:
+                more = False
+            elif row.finish_reason:
+                yield row, ""
+            else:
+                entering.append(row)
+        if entering:
+            batch.enter(entering)
+        if not batch.rows:
+            return
+        yield from batch.step()
+
+
+def _search(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    prompts: Sequence[list[int]],
+    n: int,
+    sampling: SamplingConfig,
+    first_index: int,
+) -> Iterator[tuple[Row, str]]:
+    """The `n` best texts of a beam search for each prompt, each in one piece."""
+    if n > sampling.num_beams:
+        raise UsageError(
+            f"{sampling.num_beams} beams find at most {sampling.num_beams} texts for a prompt.",
+            fix=f"Give --num-beams {n} or more.",
+        )
+    for number, prompt in enumerate(prompts):
+        for i, tokens in enumerate(beam.search(model, tokenizer, prompt, sampling)[:n]):
+            row = Row(first_index + number * n + i, prompt, model.config.n_positions, sampling)
+            yield row, "".join([row.push(token, tokenizer) for token in tokens])
+
+
+def _with_room(pieces: Iterator[tuple[Row, str]]) -> Iterator[tuple[Row, str]]:
+    try:
+        yield from pieces
+    except torch.OutOfMemoryError as error:
+        raise OutOfRoomError(
+            "The device has too little memory to write so many texts at once.",
+            fix="Give a smaller --batch-size; it does not change the texts.",
+        ) from error
+
+
+def _finish(row: Row, prompt: str, sampling: SamplingConfig) -> Sample:
+    return Sample(
+        prompt=prompt,
+        text="".join(row.pieces),
+        finish_reason=cast(FinishReason, row.finish_reason),
+        tokens=row.written,
+        seed=sampling.seed,
+        index=row.index,
+    )
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else f"{line[:40].rstrip()}…"

@@ -1,0 +1,97 @@
+"""The plainest way to write a text: the oracle that the fast one is tested against.
+
+One sequence, no cache: every token reads the whole window again, every filter looks at the whole
+vocabulary, and every step decodes the whole text and looks for stop texts in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from penwright.config import SamplingConfig
+from penwright.model import GPT2
+from penwright.sample import draw, logits, window
+from penwright.sample.engine import FinishReason, Sample
+from penwright.tokens.bpe import Tokenizer
+
+
+def write(
+    model: GPT2, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig, index: int = 0
+) -> tuple[Sample, list[float]]:
+    """The sample that `generate` should write, and how much better each token was than the next.
+
+    A margin is a difference of two logits (noise included): below 1e-4, rounding may decide.
+    """
+    ids = [tokenizer.eot_id, *tokenizer.encode(prompt)]
+    prompt_length, context = len(ids), model.config.n_positions
+    start = window.begin(prompt_length, sampling.max_new_tokens, context)
+    margins: list[float] = []
+    text, reason = "", "length"
+    while len(ids) - prompt_length < sampling.max_new_tokens:
+        start = window.follow(start, len(ids), context)
+        scores_V = _scores(model, tokenizer, ids, start, prompt_length, sampling)
+        if not logits.is_greedy(sampling):
+            every_V = np.arange(len(scores_V), dtype=np.int64)
+            keys_V = np.full(len(every_V), draw.sample_key(sampling.seed, index), dtype=np.uint64)
+            steps_V = np.full(len(every_V), len(ids) - prompt_length, dtype=np.int64)
+            scores_V = scores_V + torch.from_numpy(draw.gumbel(keys_V, steps_V, every_V))
+        best = scores_V.topk(2)
+        margins.append(float(best.values[0] - best.values[1]))
+        token = int(best.indices[0])
+        if token == tokenizer.eot_id:
+            reason = "end"
+            break
+        ids.append(token)
+        text = _whole_characters(tokenizer, ids[prompt_length:])
+        if any(stop in text for stop in sampling.stop):
+            text, reason = _cut(text, sampling.stop), "stop"
+            break
+    written = len(ids) - prompt_length
+    finish: FinishReason = "end" if reason == "end" else "stop" if reason == "stop" else "length"
+    return Sample(prompt, text, finish, written, sampling.seed, index), margins
+
+
+@torch.no_grad()
+def _scores(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    ids: list[int],
+    start: int,
+    prompt_length: int,
+    sampling: SamplingConfig,
+) -> torch.Tensor:
+    device = model.head_weight_VC.device
+    training = model.training
+    model.eval()
+    hidden_1TC = model(torch.tensor([ids[start:]], device=device))
+    model.train(training)
+    scores_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size].float().cpu()
+    text = torch.tensor([ids[1:]], dtype=torch.long), torch.tensor([len(ids) - 1])
+    written_1 = torch.tensor([len(ids) - prompt_length])
+    scores_1V = logits.process(scores_1V, text, written_1, tokenizer.eot_id, sampling)
+    if not logits.is_greedy(sampling):
+        scores_1V = logits.warp(scores_1V, sampling)
+    return scores_1V[0].double()
+
+
+def _whole_characters(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """The text of `ids` without an unfinished last character."""
+    data = b"".join(tokenizer.token_bytes(token) for token in ids)
+    for unfinished in (3, 2, 1):
+        try:
+            data[-unfinished:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            if error.start == 0 and error.reason == "unexpected end of data":
+                data = data[:-unfinished]
+                break
+    return data.decode("utf-8", errors="replace")
+
+
+def _cut(text: str, stops: tuple[str, ...]) -> str:
+    """`text` up to the stop text that is complete first, the longest of those."""
+    for end in range(1, len(text) + 1):
+        starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
+        if starts:
+            return text[: min(starts)]
+    return text

@@ -1,0 +1,268 @@
+"""Batches: pure functions of a part, a seed and a step.
+
+Legend: B rows, T time (tokens in a row).
+
+A sequence of n tokens is n - 1 inputs, each with the token after it as its target. Three shapes:
+
+packed   Whole documents side by side in rows of `length`, as many as fit; attention and positions
+         stay inside each document. Only documents longer than a row are cut, into rows of their
+         own and a first piece that shares one.
+rows     A document a row, padded on the right to the longest row of its batch. A document longer
+         than `length` goes on in further rows, so no text is lost.
+windows  Crops of the line of all documents, at places that are random in each epoch and that
+         together cover every token; documents inside a crop are kept apart as in packed.
+
+Long documents are cut from their end, so that the learned end of one has as much context as fits;
+pieces without a learned token are left out. Every learned token is a target exactly once an epoch
+in packed and rows, and at least once in windows. Batches of windows can be without any learned
+token where long stretches are context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from penwright.errors import DataError, UsageError
+from penwright.tokens.packing import pack
+from penwright.tokens.part import Part
+from penwright.tokens.shuffle import permutation, random_words
+from penwright.tokens.store import Int64
+
+Shape = Literal["packed", "windows", "rows"]
+
+IGNORED = -100
+"""The target where nothing is learned."""
+_ROUND = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one step, all [B, T]."""
+
+    tokens_BT: torch.Tensor
+    """int64: the inputs."""
+    targets_BT: torch.Tensor
+    """int64: the token after each input, -100 where it is not learned and on padding."""
+    positions_BT: torch.Tensor
+    """int64: counts from 0 in each document of a row."""
+    documents_BT: torch.Tensor
+    """int32: which document of the row a token is in, -1 on padding."""
+    n_learned: int
+    """Targets that are learned."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        return Batch(
+            self.tokens_BT.to(device, non_blocking=True),
+            self.targets_BT.to(device, non_blocking=True),
+            self.positions_BT.to(device, non_blocking=True),
+            self.documents_BT.to(device, non_blocking=True),
+            self.n_learned,
+        )
+
+
+class Plan:
+    """All batches of a training run: `batch(step)` for any step from 0 on.
+
+    An epoch is `steps_per_epoch` steps and goes through the part once, in an order of its own.
+    The last batch of an epoch has fewer rows where they do not divide.
+    """
+
+    def __init__(self, part: Part, shape: Shape, batch_size: int, length: int, seed: int) -> None:
+        if batch_size < 1 or length < 1:
+            raise UsageError(f"A batch cannot be {batch_size} rows of {length} tokens.")
+        if shape not in ("packed", "windows", "rows"):
+            raise UsageError(f"There is no batch shape '{shape}': packed, windows or rows.")
+        if part.n_learned == 0:
+            raise DataError("There is no text to learn from in the training part.")
+        self.part = part
+        self.shape = shape
+        self.batch_size = batch_size
+        self.length = length
+        self.seed = seed
+        self._table: _Windows | _Pieces
+        if shape == "windows":
+            self._table = _Windows(part, length, seed)
+        else:
+            self._table = _Pieces(part, length, seed, packed=shape == "packed")
+        self.n_rows = self._table.n_rows
+        """Rows in an epoch."""
+        self._order: tuple[int, Int64] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that go through the part once."""
+        return -(-self.n_rows // self.batch_size)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, which is counted from 0."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        first = number * self.batch_size
+        rows = self._epoch_order(epoch)[first : first + self.batch_size]
+        return self._table.batch(rows, epoch)
+
+    def _epoch_order(self, epoch: int) -> Int64:
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, permutation(self.n_rows, self.seed, "epoch", epoch)
+        return self._order[1]
+
+
+def split_micro(batch: Batch, micro_batch: int) -> list[Batch]:
+    """Slices of a batch of at most `micro_batch` rows, which together are the batch."""
+    slices = [
+        slice(first, first + micro_batch) for first in range(0, len(batch.tokens_BT), micro_batch)
+    ]
+    return [
+        Batch(
+            batch.tokens_BT[rows],
+            batch.targets_BT[rows],
+            batch.positions_BT[rows],
+            batch.documents_BT[rows],
+            int((batch.targets_BT[rows] != IGNORED).sum()),
+        )
+        for rows in slices
+    ]
+
+
+def fit_length(part: Part, length: int, shape: Shape = "packed") -> int:
+    """`length`, or the longest row that the part can fill where that is shorter."""
+    inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
+    if shape == "rows":
+        fill = int(inputs.max(initial=1))
+    elif shape == "packed":
+        fill = int(inputs.sum())
+    else:
+        fill = part.n_tokens - 1
+    return max(1, min(length, fill))
+
+
+class _Pieces:
+    """Packed or rows: documents cut to at most `length` inputs, and the rows they stand in."""
+
+    def __init__(self, part: Part, length: int, seed: int, *, packed: bool) -> None:
+        self._store = part.store
+        self._length = length
+        self._packed = packed
+        starts, counts = _cut(part, length)
+        if packed:
+            row_of = pack(counts, length, seed)
+            order = np.argsort(row_of, kind="stable")
+            starts, counts, row_of = starts[order], counts[order], row_of[order]
+        else:
+            row_of = np.arange(len(starts), dtype=np.int64)
+        self._starts, self._counts = starts, counts
+        self.n_rows = int(row_of[-1]) + 1
+        self._first = np.searchsorted(row_of, np.arange(self.n_rows + 1))
+
+    def batch(self, rows: Int64, epoch: int) -> Batch:
+        """The batch of these rows; the same in each epoch."""
+        del epoch
+        numbers = self._first[rows + 1] - self._first[rows]
+        row_P = np.repeat(np.arange(len(rows)), numbers)
+        document_P = _count_up(numbers)
+        piece_P = np.repeat(self._first[rows], numbers) + document_P
+        count_P = self._counts[piece_P]
+        column_P = np.cumsum(count_P) - count_P
+        column_P -= np.repeat(column_P[np.cumsum(numbers) - numbers], numbers)
+        width = self._length
+        if not self._packed:
+            width = min(width, -(-int(count_P.max()) // _ROUND) * _ROUND)
+        position = _count_up(count_P)
+        source = np.repeat(self._starts[piece_P], count_P) + position
+        place = np.repeat(row_P * width + column_P, count_P) + position
+        shape = (len(rows), width)
+        targets = np.where(
+            self._store.take_learn(source + 1), self._store.take(source + 1), IGNORED
+        )
+        return _batch(
+            _spread(shape, place, self._store.take(source), self._store.eot_id),
+            _spread(shape, place, targets, IGNORED),
+            _spread(shape, place, position, 0),
+            _spread(shape, place, np.repeat(document_P, count_P), -1),
+        )
+
+
+class _Windows:
+    """Crops of the line of all ranges, taken as a ring; each epoch begins elsewhere on it."""
+
+    def __init__(self, part: Part, length: int, seed: int) -> None:
+        self._store = part.store
+        self._length = length
+        self._seed = seed
+        self._size = part.n_tokens
+        self._starts = part.ranges[:, 0]
+        lengths = part.ranges[:, 1] - part.ranges[:, 0]
+        self._line = np.cumsum(lengths) - lengths
+        self.n_rows = -(-self._size // length)
+
+    def batch(self, rows: Int64, epoch: int) -> Batch:
+        """The batch of these windows of an epoch."""
+        phase = int(random_words(1, self._seed, "phase", epoch)[0] % np.uint64(self._size))
+        column_T = np.arange(self._length + 1)
+        line_BT = (phase + rows[:, None] * self._length + column_T) % self._size
+        range_BT = np.searchsorted(self._line, line_BT, side="right") - 1
+        inside_BT = line_BT - self._line[range_BT]
+        source_BT = self._starts[range_BT] + inside_BT
+        tokens_BT = self._store.take(source_BT)
+        learn_BT = self._store.take_learn(source_BT) & (inside_BT > 0)
+        targets_BT = np.where(learn_BT, tokens_BT, IGNORED)[:, 1:]
+        begins_BT = inside_BT[:, :-1] == 0
+        begins_BT[:, 0] = True
+        begin_BT = np.maximum.accumulate(np.where(begins_BT, column_T[:-1], 0), axis=1)
+        return _batch(
+            np.ascontiguousarray(tokens_BT[:, :-1]),
+            np.ascontiguousarray(targets_BT),
+            column_T[:-1] - begin_BT,
+            np.cumsum(begins_BT, axis=1) - 1,
+        )
+
+
+def _cut(part: Part, length: int) -> tuple[Int64, Int64]:
+    """Where the pieces of all ranges begin, and how many inputs each has."""
+    inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
+    numbers = -(-inputs // length)
+    first = inputs - (numbers - 1) * length
+    owner = np.repeat(np.arange(len(inputs)), numbers)
+    index = _count_up(numbers)
+    counts = np.where(index == 0, first[owner], length)
+    begins = np.where(index == 0, 0, first[owner] + (index - 1) * length)
+    starts = part.ranges[owner, 0] + begins
+    learned = part.learned
+    in_doubt = (learned < inputs) & ((numbers > 1) | (learned == 0))
+    keep = np.ones(len(starts), np.bool_)
+    for i in np.flatnonzero(in_doubt[owner]).tolist():
+        keep[i] = part.store.learn(int(starts[i]) + 1, int(starts[i] + counts[i]) + 1).any()
+    return starts[keep], counts[keep]
+
+
+def _count_up(numbers: Int64) -> Int64:
+    """0 to n - 1 for each n of `numbers`, one after another."""
+    ends = np.cumsum(numbers)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int64) - np.repeat(ends - numbers, numbers)
+
+
+def _spread(shape: tuple[int, int], place: Int64, values: Int64, rest: int) -> Int64:
+    """An array of `rest` with `values` at flat places."""
+    out = np.full(shape[0] * shape[1], rest, np.int64)
+    out[place] = values
+    return out.reshape(shape)
+
+
+def _batch(tokens: Int64, targets: Int64, positions: Int64, documents: Int64) -> Batch:
+    return Batch(
+        _tensor(tokens),
+        _tensor(targets),
+        _tensor(positions),
+        _tensor(documents.astype(np.int32)),
+        int((targets != IGNORED).sum()),
+    )
+
+
+def _tensor(array: npt.NDArray[np.int64] | npt.NDArray[np.int32]) -> torch.Tensor:
+    return torch.from_numpy(array)

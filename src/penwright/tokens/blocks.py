@@ -1,0 +1,141 @@
+"""Documents become blocks of tokens: what one worker makes of a batch of documents.
+
+Legend: N tokens, S segments (an end-of-text token or a span), D documents that end in the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from penwright.formats.document import Document
+from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.pieces import FindEnds, cut
+from penwright.tokens.shards import Array
+from penwright.tokens.store import Bool, Int64, token_dtype
+
+BLOCK = 1 << 18
+"""Characters in a block, about."""
+_MOST_DOCUMENTS = 1 << 14
+
+Spans = tuple[tuple[str, bool], ...]
+"""Texts, and whether each is learned."""
+Text = tuple[Spans, bool, bool]
+"""What encoding needs of a document or of a piece of one: its spans, whether the document begins
+here, and whether it ends here."""
+
+
+class Batch(NamedTuple):
+    """Texts to encode together, and the Document that each is of."""
+
+    owners: list[Document]
+    texts: list[Text]
+    pieces: int
+    """Documents, or pieces of one, that end here."""
+    whole: bool
+    """Whether the last of them ends with the batch."""
+
+
+class Block(NamedTuple):
+    """Tokens of some documents; the first may have begun before and the last may go on."""
+
+    tokens_N: Array
+    """As the store keeps them, uint16 or uint32."""
+    learn_N: Bool
+    ends_D: Int64
+    """Where documents end in the block."""
+    learned: Int64
+    """[D + 1] learned tokens up to each end, and after the last."""
+    bytes: Int64
+    """[D + 1] their bytes of text."""
+
+
+def group(
+    documents: Iterable[Document], word_ends: FindEnds, *, begins: bool = True
+) -> Iterator[Batch]:
+    """Documents in batches of about `BLOCK` characters, longer ones in several.
+
+    `word_ends` is the tokenizer's; `begins` is false when the first goes on with one before it.
+    """
+    owners: list[Document] = []
+    texts: list[Text] = []
+    size = pieces = 0
+    last = True
+    for document in documents:
+        for spans, length, last in _portions(document, word_ends):
+            ends = last and not document.more
+            owners.append(document)
+            texts.append((spans, begins, ends))
+            begins = ends
+            size += length
+            pieces += last
+            if size >= BLOCK or len(texts) >= _MOST_DOCUMENTS:
+                yield Batch(owners, texts, pieces, last)
+                owners, texts, size, pieces = [], [], 0, 0
+    if texts:
+        yield Batch(owners, texts, pieces, last)
+
+
+def _portions(document: Document, word_ends: FindEnds) -> Iterator[tuple[Spans, int, bool]]:
+    """A document's spans in portions of about `BLOCK` characters, their length, and the last.
+
+    A span is cut only where its tokens end anyway (see `pieces`).
+    """
+    length = sum([len(text) for text, _ in document.spans])
+    if length <= 2 * BLOCK:
+        yield tuple([(text, learn) for text, learn in document.spans if text]), length, True
+        return
+    portion: list[tuple[str, bool]] = []
+    size = 0
+    for text, learn in document.spans:
+        for start, end, _ in cut(text, word_ends, BLOCK):
+            if size >= BLOCK:
+                yield tuple(portion), size, False
+                portion, size = [], 0
+            portion.append((text[start:end], learn))
+            size += end - start
+    yield tuple(portion), size, True
+
+
+def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[str]) -> Block:
+    """The tokens of `texts`, each document between two end-of-text tokens."""
+    ids_N, lengths = tokenizer.encode_flat(
+        [text for spans, _, _ in texts for text, _ in spans], markers=markers
+    )
+    learned: list[bool] = []
+    is_text: list[bool] = []
+    last: list[int] = []
+    for spans, begins, ends in texts:
+        if begins:
+            learned.append(False)
+            is_text.append(False)
+        for _, learn in spans:
+            learned.append(learn)
+            is_text.append(True)
+        if ends:
+            last.append(len(learned))
+            learned.append(True)
+            is_text.append(False)
+    is_text_S = np.array(is_text, dtype=np.bool_)
+    sizes_S = np.ones(len(is_text), dtype=np.int64)
+    sizes_S[is_text_S] = lengths
+    is_text_N = np.repeat(is_text_S, sizes_S)
+    kind = np.uint16 if token_dtype(tokenizer.vocab_size) == "U16" else np.uint32
+    tokens_N = np.full(len(is_text_N), tokenizer.eot_id, dtype=kind)
+    tokens_N[is_text_N] = ids_N
+    learn_N = np.repeat(np.array(learned, dtype=np.bool_), sizes_S)
+    ends_D = np.cumsum(sizes_S)[np.array(last, dtype=np.int64)]
+    bytes_N = tokenizer.token_sizes.astype(np.uint32)[tokens_N] * learn_N
+    return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D))
+
+
+def _sums(values_N: Array, ends_D: Int64) -> Int64:
+    """The sum of `values` up to each end, and after the last."""
+    borders = np.append(0, ends_D)
+    sums = np.zeros(len(borders), dtype=np.int64)
+    begun = borders < len(values_N)  # all but an empty rest
+    if begun.any():
+        sums[begun] = np.add.reduceat(values_N, borders[begun], dtype=np.int64)
+    return sums

@@ -1,0 +1,339 @@
+"""The tokenizer: text to token ids and back, byte for byte.
+
+Text is always text: `<|endoftext|>` in a user's file becomes the tokens of its characters. A
+marker becomes its one id only where the caller names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+
+from penwright.errors import DataError, TokenizerError, UsageError
+from penwright.tokens import vocabulary as vocabularies
+from penwright.tokens.pieces import PIECE, RUN_WINDOW, cut, encode_run, find_cut
+from penwright.tokens.table import WordTable
+from penwright.tokens.vocabulary import END_OF_TEXT, Vocabulary, byte_alphabet
+from penwright.tokens.words import Words
+
+Ids = npt.NDArray[np.uint32]
+
+_FEW = 1 << 12
+"""Characters from which on it pays to look words up in a table."""
+_WORDS_AT_ONCE = 1 << 11
+_TRAINING_PIECE = 1 << 16
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTES_TO_SPELLING = dict(enumerate(byte_alphabet()))
+
+
+class Tokenizer:
+    """A byte-level BPE in the manner of GPT-2 (Sennrich et al. 2016; Radford et al. 2019)."""
+
+    def __init__(self, vocabulary: Vocabulary, always: Sequence[str] = ()) -> None:
+        self.vocabulary = vocabulary
+        self.always = tuple(always)
+        """Markers that become their one id wherever they stand in a text."""
+        self.vocab_size = vocabulary.size
+        """One more than the largest id: the rows of the embedding."""
+        self.eot_id = vocabulary.markers[vocabulary.end_of_text]
+        """The end-of-text token, which stands before and after every document."""
+
+    @classmethod
+    def gpt2(cls) -> Tokenizer:
+        """GPT-2's own tokenizer."""
+        return cls(vocabularies.gpt2())
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> Tokenizer:
+        """The tokenizer in a model's folder; raises TokenizerError when it cannot be read.
+
+        Reads tokenizer.json, or vocab.json and merges.txt, or encoder.json and vocab.bpe.
+        """
+        return cls(vocabularies.read_folder(Path(folder)))
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+        """A new tokenizer learned from `texts`; id 0 is <|endoftext|>, then the 256 bytes.
+
+        It has fewer than `vocab_size` tokens when the texts are too few to merge so many.
+        """
+        if vocab_size < 257:
+            raise UsageError(
+                f"A vocabulary needs at least 257 tokens, not {vocab_size}.",
+                fix="8192 is a good size for a small model.",
+            )
+        engine = tokenizers.Tokenizer(models.BPE())
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=list(byte_alphabet()),
+            show_progress=False,
+        )
+        engine.train_from_iterator(_short_texts(texts), trainer)
+        return cls(vocabularies.parse_tokenizer(engine.to_str(), "The trained tokenizer"))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of everything that decides how text becomes ids."""
+        return self.vocabulary.hash
+
+    @cached_property
+    def added(self) -> tuple[str, ...]:
+        """The markers besides the end-of-text token, such as `<sep>`, in the order of their ids."""
+        table = self.vocabulary.markers
+        end = self.vocabulary.end_of_text
+        return tuple(sorted((m for m in table if m != end), key=table.__getitem__))
+
+    def with_added(self, markers: Sequence[str]) -> Tokenizer:
+        """A tokenizer that also has `markers`, each a new id after the last."""
+        return Tokenizer(self.vocabulary.with_markers(tuple(markers)), self.always)
+
+    def reading(self, markers: Sequence[str]) -> Tokenizer:
+        """The same tokenizer, which takes these of its markers for markers in every text.
+
+        Raises TokenizerError when it has no such marker.
+        """
+        for marker in markers:
+            self.marker_id(marker)
+        together = tuple(dict.fromkeys((*self.always, *markers)))
+        return self if together == self.always else type(self)(self.vocabulary, together)
+
+    def marker_id(self, marker: str) -> int:
+        """The id of a marker; raises TokenizerError when there is no such marker."""
+        try:
+            return self.vocabulary.markers[marker]
+        except KeyError:
+            raise TokenizerError(f"The tokenizer has no marker '{marker}'.") from None
+
+    def encode(self, text: str, *, markers: Sequence[str] = ()) -> list[int]:
+        """The ids of `text`; those of `markers` that stand in it become their one id.
+
+        Raises DataError for a lone surrogate, which no encoding of Unicode can spell.
+        """
+        ids: list[int] = self.encode_batch([text], markers=markers)[0].tolist()
+        return ids
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`."""
+        return int(self.encode_flat([text])[1][0])
+
+    def encode_batch(self, texts: Sequence[str], *, markers: Sequence[str] = ()) -> list[Ids]:
+        """The ids of each text, as uint32; much faster than one text at a time."""
+        ids, lengths = self.encode_flat(texts, markers=markers)
+        return np.split(ids, np.cumsum(lengths)[:-1]) if len(texts) else []
+
+    def encode_flat(
+        self, texts: Sequence[str], *, markers: Sequence[str] = ()
+    ) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """The ids of all texts one after another, and how many each text has."""
+        table = {marker: self.marker_id(marker) for marker in (*self.always, *markers)}
+        try:
+            if not table and sum(map(len, texts)) <= 4 * PIECE:
+                return self._encode_pieces(list(texts))
+            job = _Job(self, len(texts))
+            for owner, text in enumerate(texts):
+                for part in _split_at(text, table) if table else (text,):
+                    if part in table:
+                        job.add_marker(owner, table[part])
+                    else:
+                        job.add_text(owner, part)
+            return job.finish()
+        except UnicodeEncodeError:
+            raise _refuse_surrogate(texts) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes of `ids`, which a single token may leave in the middle of a character."""
+        table = self.vocabulary.token_bytes
+        try:
+            return b"".join([table[id_] for id_ in ids])
+        except IndexError:
+            raise TokenizerError(
+                f"There is a token id of {self.vocab_size} or more, which this tokenizer lacks."
+            ) from None
+
+    def token_bytes(self, id_: int) -> bytes:
+        """The bytes that one token stands for."""
+        return self.decode_bytes([id_])
+
+    @cached_property
+    def token_sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of text in each token; the markers have none."""
+        sizes = np.array([len(token) for token in self.vocabulary.token_bytes], dtype=np.int64)
+        sizes[list(self.vocabulary.markers.values())] = 0
+        return sizes
+
+    def word_ends(self, text: str) -> npt.NDArray[np.int64]:
+        """Where the words that are merged by themselves end in a text, in characters."""
+        return self._words.ends(text)
+
+    def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
+        """Write tokenizer.json, tokenizer_config.json, vocab.json and merges.txt.
+
+        `max_length` is the model's context, which transformers likes to be told.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "tokenizer.json").write_bytes(vocabularies.render_tokenizer(self.vocabulary))
+        (target / "tokenizer_config.json").write_bytes(
+            vocabularies.render_config(self.vocabulary, max_length)
+        )
+        (target / "vocab.json").write_bytes(vocabularies.render_vocab(self.vocabulary))
+        (target / "merges.txt").write_bytes(vocabularies.render_merges(self.vocabulary))
+
+    @cached_property
+    def _engine(self) -> tokenizers.Tokenizer:
+        """Encodes text; knows no markers, so that all text is text."""
+        vocabulary = self.vocabulary
+        model = models.BPE(vocab=dict(vocabulary.ids), merges=list(vocabulary.merges))
+        engine = tokenizers.Tokenizer(model)
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        return engine
+
+    @cached_property
+    def _merger(self) -> tokenizers.Tokenizer:
+        """Merges the bytes of words, given as spellings with spaces between them."""
+        merger = tokenizers.Tokenizer(self._engine.model)
+        merger.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+        return merger
+
+    @cached_property
+    def _words(self) -> Words:
+        return Words(lambda text: self._engine.pre_tokenizer.pre_tokenize_str(text))
+
+    @cached_property
+    def _table(self) -> WordTable:
+        return WordTable(self._words, self._merge_words, self.vocab_size)
+
+    def _encode_pieces(self, texts: list[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """`encode_flat` for texts that are not too long together."""
+        if sum(map(len, texts)) >= _FEW:
+            return self._table.encode(texts)
+        for text in texts:
+            text.encode()
+        encodings = self._engine.encode_batch_fast(texts, add_special_tokens=False)
+        rows = [encoding.ids for encoding in encodings]
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        return np.array([id_ for row in rows for id_ in row], dtype=np.uint32), lengths
+
+    def _merge_words(self, words: list[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """The ids of words, each merged by itself, and how many each has."""
+        ids: list[Ids] = [np.empty(0, dtype=np.uint32)]
+        counts = np.zeros(len(words), dtype=np.int64)
+        for first in range(0, len(words), _WORDS_AT_ONCE):
+            some = words[first : first + _WORDS_AT_ONCE]
+            if max(map(len, some)) > RUN_WINDOW:
+                rows = [encode_run(word, self._merge, self._all_sizes) for word in some]
+                ids += rows
+                counts[first : first + len(some)] = [len(row) for row in rows]
+                continue
+            encoding = self._merger.encode(" ".join(map(_spell, some)), add_special_tokens=False)
+            ids.append(np.array(encoding.ids, dtype=np.uint32))
+            numbers = np.array(encoding.word_ids, dtype=np.int64)
+            counts[first : first + len(some)] = np.bincount(numbers, minlength=len(some))
+        return np.concatenate(ids), counts
+
+    def _merge(self, word: bytes) -> Ids:
+        encoding = self._merger.encode(_spell(word), add_special_tokens=False)
+        return np.array(encoding.ids, dtype=np.uint32)
+
+    @cached_property
+    def _all_sizes(self) -> npt.NDArray[np.int64]:
+        return np.array([len(token) for token in self.vocabulary.token_bytes], dtype=np.int64)
+
+
+class _Job:
+    """Collects the pieces of many texts, encodes them together, counts each text's ids."""
+
+    def __init__(self, tokenizer: Tokenizer, n_texts: int) -> None:
+        self._tokenizer = tokenizer
+        self._lengths = np.zeros(n_texts, dtype=np.int64)
+        self._done: list[Ids] = [np.empty(0, dtype=np.uint32)]
+        self._begin_group()
+
+    def add_marker(self, owner: int, id_: int) -> None:
+        self._lengths[owner] += 1
+        self._markers.append((len(self._waiting), id_))
+
+    def add_text(self, owner: int, text: str) -> None:
+        if len(text) <= 2 * PIECE:
+            self._add_piece(owner, text)
+            return
+        for piece in cut(text, self._tokenizer.word_ends, PIECE):
+            part = text[piece.start : piece.end]
+            if piece.run:
+                self._flush()
+                ids, _ = self._tokenizer._merge_words([part.encode()])
+                self._done.append(ids)
+                self._lengths[owner] += len(ids)
+            else:
+                self._add_piece(owner, part)
+
+    def finish(self) -> tuple[Ids, npt.NDArray[np.int64]]:
+        self._flush()
+        return np.concatenate(self._done), self._lengths
+
+    def _add_piece(self, owner: int, text: str) -> None:
+        self._waiting.append(text)
+        self._owners.append(owner)
+        self._characters += len(text)
+        if self._characters >= 2 * PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        ids, lengths = self._tokenizer._encode_pieces(self._waiting)
+        np.add.at(self._lengths, self._owners, lengths)
+        if self._markers:
+            ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+            places = ends[[before for before, _ in self._markers]]
+            ids = np.insert(ids, places, [id_ for _, id_ in self._markers])
+        self._done.append(ids)
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        self._waiting: list[str] = []
+        self._owners: list[int] = []
+        self._markers: list[tuple[int, int]] = []
+        self._characters = 0
+
+
+def _spell(word: bytes) -> str:
+    return word.decode("latin-1").translate(_BYTES_TO_SPELLING)
+
+
+def _refuse_surrogate(texts: Sequence[str]) -> DataError:
+    """What to raise for a text that no encoding of Unicode can spell."""
+    found = next(found for text in texts if (found := _SURROGATE.search(text)))
+    return DataError(
+        f"Character {found.start() + 1:,} of a text is half of a surrogate pair"
+        f" (U+{ord(found[0]):04X}), which is not Unicode text.",
+        fix="Mend or remove it; it usually comes from text cut inside an emoji.",
+    )
+
+
+def _split_at(text: str, markers: Iterable[str]) -> list[str]:
+    """`text` cut before and after each marker, the longest marker first."""
+    longest_first = sorted(markers, key=len, reverse=True)
+    pattern = "|".join(re.escape(marker) for marker in longest_first)
+    return [part for part in re.split(f"({pattern})", text) if part]
+
+
+def _short_texts(texts: Iterable[str]) -> Iterator[str]:
+    """The texts in pieces of some kilobytes, since the trainer holds a text's words at once."""
+    for text in texts:
+        start = 0
+        while start < len(text):
+            end = find_cut(text, start + _TRAINING_PIECE) or len(text)
+            yield text[start:end]
+            start = end

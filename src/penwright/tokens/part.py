@@ -1,0 +1,127 @@
+"""Which stretches of a store are trained on, and which are held out to measure with."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from penwright.errors import UsageError
+from penwright.tokens.shuffle import permutation
+from penwright.tokens.store import Int64, Store
+
+_CHUNK = 1 << 22
+
+
+class Part:
+    """Stretches of a store's line of tokens, each a document or a piece of one.
+
+    `ranges` is int64 [n, 2], global positions. The first token of a range is context: nothing
+    predicts it, so it counts neither as learned nor in bytes.
+    """
+
+    def __init__(self, store: Store, ranges: Int64) -> None:
+        self.store = store
+        self.ranges = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
+
+    @classmethod
+    def whole(cls, store: Store) -> Part:
+        """All documents of a store."""
+        return cls(store, np.stack([store.offsets[:-1], store.offsets[1:]], axis=1))
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """Tokens, learned or not."""
+        return int((self.ranges[:, 1] - self.ranges[:, 0]).sum())
+
+    @property
+    def n_learned(self) -> int:
+        """Tokens that loss falls on."""
+        return int(self.learned.sum())
+
+    @cached_property
+    def n_bytes(self) -> int:
+        """UTF-8 bytes of the text that loss falls on."""
+        return int(self._counts[1].sum())
+
+    @property
+    def learned(self) -> Int64:
+        """Of each range, the tokens that loss falls on."""
+        return self._counts[0]
+
+    @cached_property
+    def _counts(self) -> tuple[Int64, Int64]:
+        """Of each range, learned tokens and their bytes."""
+        store = self.store
+        start, end = self.ranges[:, 0], self.ranges[:, 1]
+        first = np.searchsorted(store.offsets, start)
+        last = np.searchsorted(store.offsets, end)
+        totals = []
+        for per_document in (store.learned, store.bytes):
+            line = np.concatenate([np.zeros(1, np.int64), np.cumsum(per_document)])
+            totals.append(line[np.maximum(first, last)] - line[first])
+        whole = (store.offsets[first] == start) & (store.offsets[last] == end)
+        for i in np.flatnonzero(~whole).tolist():
+            totals[0][i], totals[1][i] = _count(store, int(start[i]), int(end[i]))
+        return totals[0], totals[1]
+
+
+def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
+    """The training part and the held-out part, the same for the same seed.
+
+    `held_out` is the share of documents held out, chosen at random; both sides get one at least.
+    A document is never split, but where there is only one its last part is held out: that share
+    of its learned tokens. 0 holds nothing out. What cannot be divided (a document with a single
+    learned token) is all training.
+
+    Raises UsageError unless 0 <= held_out < 1.
+    """
+    if not 0 <= held_out < 1:
+        raise UsageError(f"held_out must be from 0 to below 1, but is {held_out}.")
+    everything = Part.whole(store)
+    nothing = Part(store, np.empty((0, 2), np.int64))
+    if held_out == 0 or store.n_documents == 0:
+        return everything, nothing
+    if store.n_documents == 1:
+        border = _border(store, held_out)
+        if border is None:
+            return everything, nothing
+        return (
+            Part(store, np.array([[0, border]])),
+            Part(store, np.array([[border, store.n_tokens]])),
+        )
+    count = min(max(round(held_out * store.n_documents), 1), store.n_documents - 1)
+    chosen = np.zeros(store.n_documents, np.bool_)
+    chosen[permutation(store.n_documents, seed, "held out")[:count]] = True
+    return Part(store, everything.ranges[~chosen]), Part(store, everything.ranges[chosen])
+
+
+def _border(store: Store, held_out: float) -> int | None:
+    """Where the held-out part of a single document begins; None when it cannot be divided."""
+    wanted = round(held_out * store.n_learned)
+    # The held-out part's first token is not learned: one learned token is lost at the border.
+    wanted = min(max(wanted, 1), store.n_learned - 2)
+    if wanted < 1:
+        return None
+    found, end = 0, store.n_tokens
+    while True:
+        start = max(end - _CHUNK, 0)
+        from_behind = start + np.flatnonzero(store.learn(start, end))[::-1]
+        if found + len(from_behind) > wanted:
+            return int(from_behind[wanted - found])
+        found += len(from_behind)
+        end = start
+
+
+def _count(store: Store, start: int, end: int) -> tuple[int, int]:
+    """Learned tokens and their bytes in a stretch, but for its first token."""
+    learned = size = 0
+    for chunk in range(start + 1, end, _CHUNK):
+        stop = min(chunk + _CHUNK, end)
+        tokens = store.tokens(chunk, stop)[store.learn(chunk, stop)]
+        learned += len(tokens)
+        size += int(store.token_sizes[tokens].sum())
+    return learned, size

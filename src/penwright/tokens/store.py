@@ -1,0 +1,221 @@
+"""The token store: all documents of a data set as one line of tokens, read by memory map.
+
+    STORE/
+      header.json                 what it is, and of each file the size and the CRC-32
+      shard-00000.safetensors     a stretch of the line, and the documents that end in it:
+        tokens    U16 or U32      the tokens; every shard but the last has as many
+        learn     U8              a bit a token, lowest bit first: whether loss falls on it
+        ends      I64             where documents end, on the whole line
+        learned   I64             of each of them, the tokens that are learned
+        bytes     I64             of each of them, the UTF-8 bytes of learned text
+      sizes.safetensors           `sizes` I64: the bytes of text in each token of the vocabulary
+
+A document is `<|endoftext|>`, its tokens, `<|endoftext|>`; it may lie across shards.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penwright.errors import DataError, TokenizerError
+from penwright.tokens.shards import REDO, Array, map_tensors, sum_file
+
+FORMAT = "penwright token store"
+VERSION = 1
+HEADER = "header.json"
+SIZES = "sizes.safetensors"
+
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard."""
+    return f"shard-{number:05d}.safetensors"
+
+
+def token_dtype(vocab_size: int) -> str:
+    """How tokens are written: in two bytes where they fit."""
+    return "U16" if vocab_size <= 1 << 16 else "U32"
+
+
+def shard_dtypes(vocab_size: int) -> dict[str, str]:
+    """The tensors of a shard."""
+    counts = dict.fromkeys(("ends", "learned", "bytes"), "I64")
+    return {"tokens": token_dtype(vocab_size), "learn": "U8", **counts}
+
+
+class Store:
+    """A prepared data set. Positions are global: they count tokens on the whole line."""
+
+    def __init__(self, folder: Path, header: dict[str, Any]) -> None:
+        self.folder = folder
+        self.header = header
+        self.n_tokens: int = header["tokens"]
+        self.n_documents: int = header["documents"]
+        self.n_learned: int = header["learned"]
+        self.n_bytes: int = header["bytes"]
+        """UTF-8 bytes of learned text."""
+        self.vocab_size: int = header["tokenizer"]["vocab_size"]
+        self.eot_id: int = header["tokenizer"]["eot_id"]
+        self._shard_tokens: int = header["shard_tokens"]
+        dtypes = shard_dtypes(self.vocab_size)
+        self._shards = [_open(folder, entry, dtypes) for entry in header["shards"]]
+        self._checked = [False] * len(self._shards)
+        self._check_counts()
+
+    @classmethod
+    def open(cls, folder: str | Path, tokenizer_hash: str | None = None) -> Store:
+        """The store in `folder`.
+
+        Raises DataError when it is no store or a damaged one, TokenizerError when it was made
+        with another tokenizer than `tokenizer_hash`.
+        """
+        folder = Path(folder)
+        header = _read_header(folder)
+        try:
+            made_with = header["tokenizer"]["hash"]
+            store = cls(folder, header)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{folder / HEADER} is damaged ({error}).", fix=REDO) from None
+        if tokenizer_hash is not None and made_with != tokenizer_hash:
+            raise TokenizerError(
+                f"The token store '{folder}' was made with another tokenizer.",
+                fix="Prepare the data again with this model's tokenizer.",
+            )
+        return store
+
+    @cached_property
+    def offsets(self) -> Int64:
+        """Where documents begin and end: document i is `offsets[i]` to `offsets[i + 1]`."""
+        return np.concatenate([np.zeros(1, np.int64), *(s["ends"] for s in self._shards)])
+
+    @cached_property
+    def learned(self) -> Int64:
+        """Learned tokens of each document."""
+        return np.concatenate([np.empty(0, np.int64), *(s["learned"] for s in self._shards)])
+
+    @cached_property
+    def bytes(self) -> Int64:
+        """UTF-8 bytes of learned text of each document."""
+        return np.concatenate([np.empty(0, np.int64), *(s["bytes"] for s in self._shards)])
+
+    @cached_property
+    def token_sizes(self) -> Int64:
+        """Bytes of text in each token of the vocabulary; markers have none."""
+        _check_file(self.folder, self.header["sizes"])
+        return map_tensors(self.folder / SIZES, {"sizes": "I64"})["sizes"]
+
+    def tokens(self, start: int, end: int) -> Array:
+        """Tokens at positions `start` to `end`, as they are stored (uint16 or uint32)."""
+        parts = [self._shard(n)["tokens"][a:b] for n, a, b in self._stretches(start, end)]
+        return parts[0] if len(parts) == 1 else np.concatenate([self._no_tokens, *parts])
+
+    def learn(self, start: int, end: int) -> Bool:
+        """Whether loss falls on each of the tokens at positions `start` to `end`."""
+        parts = [np.empty(0, np.bool_)]
+        for number, a, b in self._stretches(start, end):
+            packed = self._shard(number)["learn"][a // 8 : (b + 7) // 8]
+            bits = np.unpackbits(packed, count=b - a // 8 * 8, bitorder="little")
+            parts.append(bits[a % 8 :].view(np.bool_))
+        return np.concatenate(parts)
+
+    def take(self, positions: Int64) -> Int64:
+        """The tokens at any positions, in the shape of `positions`."""
+        out = np.empty(positions.shape, np.int64)
+        for number, where, local in self._scattered(positions):
+            out[where] = self._shard(number)["tokens"][local]
+        return out
+
+    def take_learn(self, positions: Int64) -> Bool:
+        """Whether loss falls on the tokens at any positions, in the shape of `positions`."""
+        out = np.empty(positions.shape, np.bool_)
+        for number, where, local in self._scattered(positions):
+            out[where] = self._shard(number)["learn"][local >> 3] >> (local & 7) & 1
+        return out
+
+    def verify(self) -> None:
+        """Read every file and compare it with its CRC-32; raises DataError for a damaged one."""
+        for number in range(len(self._shards)):
+            self._shard(number)
+        _ = self.token_sizes
+
+    @cached_property
+    def _no_tokens(self) -> Array:
+        return np.empty(0, self._shards[0]["tokens"].dtype if self._shards else np.uint16)
+
+    def _shard(self, number: int) -> dict[str, Array]:
+        """A shard, compared with its CRC-32 when first used."""
+        if not self._checked[number]:
+            _check_file(self.folder, self.header["shards"][number])
+            self._checked[number] = True
+        return self._shards[number]
+
+    def _stretches(self, start: int, end: int) -> list[tuple[int, int, int]]:
+        """The shards that hold `start` to `end`, each with a stretch of its own tokens."""
+        if not 0 <= start <= end <= self.n_tokens:
+            raise IndexError(f"{start} to {end} is not within {self.n_tokens} tokens")
+        size = self._shard_tokens
+        numbers = range(start // size, -(-end // size)) if start < end else range(0)
+        return [(n, max(start - n * size, 0), min(end - n * size, size)) for n in numbers]
+
+    def _scattered(self, positions: Int64) -> list[tuple[int, Any, Int64]]:
+        """The shards that hold `positions`, each with which of them and where in the shard."""
+        if len(self._shards) == 1:
+            return [(0, slice(None), positions)]
+        numbers = positions // self._shard_tokens
+        found = []
+        for number in np.unique(numbers).tolist():
+            where = numbers == number
+            found.append((number, where, positions[where] - number * self._shard_tokens))
+        return found
+
+    def _check_counts(self) -> None:
+        tokens = [len(shard["tokens"]) for shard in self._shards]
+        full = all(count == self._shard_tokens for count in tokens[:-1])
+        documents = sum(len(shard["ends"]) for shard in self._shards)
+        if not full or sum(tokens) != self.n_tokens or documents != self.n_documents:
+            raise DataError(f"{self.folder / HEADER} does not fit the shards.", fix=REDO)
+
+
+def _open(folder: Path, entry: dict[str, Any], dtypes: dict[str, str]) -> dict[str, Array]:
+    path = folder / entry["file"]
+    if path.exists() and path.stat().st_size != entry["size"]:
+        raise DataError(
+            f"{path} is damaged (it has {path.stat().st_size:,} bytes, not {entry['size']:,}).",
+            fix=REDO,
+        )
+    return map_tensors(path, dtypes)
+
+
+def _check_file(folder: Path, entry: dict[str, Any]) -> None:
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise DataError(f"{path} is missing.", fix=REDO)
+    if sum_file(path) != {"size": entry["size"], "crc32": entry["crc32"]}:
+        raise DataError(f"{path} is damaged (its checksum is wrong).", fix=REDO)
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / HEADER
+    if not path.is_file():
+        raise DataError(f"'{folder}' is not a token store: it has no {HEADER}.")
+    try:
+        header = json.loads(path.read_bytes())
+    except ValueError:
+        raise DataError(f"{path} is damaged (it is not valid JSON).", fix=REDO) from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise DataError(f"'{folder}' is not a token store: {HEADER} is of another kind.")
+    if header.get("version") != VERSION:
+        raise DataError(
+            f"'{folder}' is a token store of version {header.get('version')},"
+            f" and this Penwright reads version {VERSION}.",
+            fix=REDO,
+        )
+    return header

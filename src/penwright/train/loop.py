@@ -1,0 +1,365 @@
+"""The one training loop.
+
+A step is a pure function of (weights, optimizer state, seed, step): batches come from the step's
+number, dropout from (seed, step, micro-step). A run that is stopped and continued is therefore
+the run that was never stopped. B batch, T time, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from penwright.errors import DivergedError, OutOfRoomError
+from penwright.model import GPT2, chunked_cross_entropy, documents
+from penwright.runs import RUNS, Run
+from penwright.score import Score, score_part
+from penwright.tokens import Batch, Part, split_micro
+from penwright.train.checkpoint import (
+    Saver,
+    TrainState,
+    load_optimizer,
+    load_state,
+    newest_sound,
+)
+from penwright.train.interrupt import Interrupt
+from penwright.train.machine import settle
+from penwright.train.methods import change_method, make_method
+from penwright.train.plan import TrainPlan
+from penwright.train.precision import autocast, memory_bytes
+from penwright.train.shrink import is_out_of_memory, smaller
+
+
+class Observer(Protocol):
+    """Told of everything as it happens; the terminal's live view is one."""
+
+    def on_start(self, info: dict[str, Any]) -> None: ...
+    def on_step(self, record: dict[str, Any]) -> None: ...
+    def on_evaluate(self, record: dict[str, Any]) -> None: ...
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
+    def on_message(self, text: str) -> None: ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def on_start(self, info: dict[str, Any]) -> None: ...
+    def on_step(self, record: dict[str, Any]) -> None: ...
+    def on_evaluate(self, record: dict[str, Any]) -> None: ...
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
+    def on_message(self, text: str) -> None: ...
+
+
+class Interrupted(Exception):
+    """The user stopped the run; everything up to `step` is saved in `folder`."""
+
+    def __init__(self, step: int, folder: Path) -> None:
+        super().__init__(f"stopped after step {step}")
+        self.step = step
+        self.folder = folder
+
+    @property
+    def how_to_resume(self) -> str:
+        """The command that continues the run."""
+        under_runs = self.folder.parent == RUNS
+        where = f"--name {self.folder.name}" if under_runs else f"--output-dir {self.folder}"
+        return f"penwright finetune --resume {where}"
+
+
+@dataclass
+class Trainer:
+    """Everything that one run works on; `train()` runs it from `state.step` to the end.
+
+    `save_model(folder, model)` writes the model folder of a checkpoint and `load_model(folder)`
+    reads one, or the model that the run began with for None; `write_samples()` returns what the
+    model writes now. They are handed in, since they belong to other rooms.
+    """
+
+    model: GPT2
+    plan: TrainPlan
+    training: Part
+    held_out: Part
+    run: Run
+    device: torch.device
+    observer: Observer
+    save_model: Callable[[Path, GPT2], None]
+    load_model: Callable[[Path | None], GPT2]
+    write_samples: Callable[[], list[dict[str, Any]]]
+    state: TrainState = field(default_factory=TrainState)
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device)
+        settle()
+        self.method = make_method(self.model, self.plan)
+        scaled = self.plan.precision == "fp16" and self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        if self.state.loss_scale:
+            self.scaler.load_state_dict(self.state.loss_scale)
+        self.batches = self.plan.batches(self.training)
+        self.measured = self.plan.measured(self.held_out)
+        self.saver = Saver(self.run, self.plan.keep, self.save_model)
+        self._last_save = time.monotonic()
+
+    def train(self) -> TrainState:
+        """Take every step that is left.
+
+        A loss that is no number or explodes is answered once by going back to the last
+        checkpoint, leaving out the batch and halving the rate. Raises Interrupted after Ctrl-C,
+        DivergedError when it happens again, and OutOfRoomError; a checkpoint to continue from
+        exists in each case, unless not one step was taken.
+        """
+        try:
+            with Interrupt() as interrupt:
+                while not self.finished:
+                    try:
+                        self._advance(interrupt)
+                    except DivergedError as error:
+                        self._roll_back(error)
+        finally:
+            self.saver.wait()
+        return self.state
+
+    def _advance(self, interrupt: Interrupt) -> None:
+        """One step and all that is due after it."""
+        state, plan = self.state, self.plan
+        record = self._step_that_fits(self.batches.batch(state.step))
+        self.run.append_metrics(record)
+        self.observer.on_step(record)
+        measure = plan.evaluate_every and _is_due(state.step, plan.evaluate_every, plan.steps)
+        sample = plan.sample_every and _is_due(state.step, plan.sample_every)
+        save = self.finished or interrupt.requested or self._save_is_due()
+        if measure or sample or save:
+            self._check_weights()
+        improved = self.evaluate() if measure else False
+        if sample:
+            self.sample()
+        if improved or save or self.finished:
+            self.save()
+        if interrupt.requested and not self.finished:
+            raise Interrupted(state.step, self.run.folder)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, or measurements have not become better for too long."""
+        waited = 0 < self.plan.patience <= self.state.worse_in_a_row
+        return waited or self.state.step >= self.plan.steps
+
+    def _step_that_fits(self, batch: Batch) -> dict[str, Any]:
+        """One step, with less memory each time that it does not fit; raises OutOfRoomError."""
+        while True:
+            try:
+                return self._step(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here are the tensors gone that the traceback held.
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Take less memory from now on, and say and record it; raises OutOfRoomError."""
+        changed = None if self.method.is_halfway else smaller(self.plan)
+        if changed is None:
+            raise OutOfRoomError(
+                f"Memory ran out at step {self.state.step + 1}, and nothing smaller is left.",
+                fix="Try --method lora, a smaller model, or a smaller --max-length.",
+            )
+        self.plan, how = changed
+        self.method.forget_gradients()
+        told = f"Memory ran out at step {self.state.step + 1}: {how}."
+        events = [*self.run.info.get("events", []), told]
+        self.run.update(plan=asdict(self.plan), events=events)
+        self.observer.on_message(told)
+        self.method = change_method(self.method, self.plan)
+
+    def _step(self, batch: Batch) -> dict[str, Any]:
+        """One optimizer step over one batch; returns its line of metrics."""
+        state, plan, start = self.state, self.plan, time.perf_counter()
+        rate = plan.rates.rate(state.step) * state.rate_factor
+        for group in self.method.optimizer.param_groups:
+            group["lr"] = rate
+        loss, norm = None, None
+        if state.step != state.left_out_step:
+            loss = self._accumulate(batch)
+            norm = self._clip_and_update()
+        tokens = int((batch.documents_BT >= 0).sum())
+        seconds = time.perf_counter() - start
+        state.step += 1
+        state.tokens += tokens
+        state.seconds += seconds
+        return {
+            "kind": "step",
+            "step": state.step,
+            "loss": loss,
+            "lr": rate,
+            "grad_norm": norm,
+            "tokens": batch.n_learned,
+            "tokens_seen": state.tokens,
+            "tokens_per_s": tokens / seconds,
+            "memory_mb": memory_bytes(self.device) / 2**20,
+            "seconds": state.seconds,
+            "epoch": state.step / plan.steps_per_epoch,
+        }
+
+    def _accumulate(self, batch: Batch) -> float:
+        """Add up the gradient over a batch; returns its loss in nats per learned token."""
+        # Windows over long stretches of context may hold nothing to learn.
+        n_learned = max(1, batch.n_learned)
+        self.model.train()
+        loss = torch.zeros((), device=self.device)
+        micros = split_micro(batch, self.plan.micro_batch)
+        for index, micro in enumerate(micros):
+            self.method.begin(last=index + 1 == len(micros))
+            torch.manual_seed(_mix(self.plan.seed, self.state.step, index))
+            loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
+            self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]
+            loss += loss_sum.detach()
+        mean = float(loss) / n_learned
+        # Twice what guessing every token alike would cost: no model that learns is there.
+        if not mean < 2 * math.log(self.model.config.vocab_size):
+            raise self._diverged(mean)
+        return mean
+
+    def _clip_and_update(self) -> float:
+        """Clip, then step unless the gradient is no number; returns the norm before clipping."""
+        norm = self.method.update(self.scaler, self.plan.clip)
+        # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise self._diverged(norm)
+        return norm
+
+    def _check_weights(self) -> None:
+        """Raise DivergedError when the step just taken left weights that are no numbers."""
+        norms = torch._foreach_norm([p.detach() for p in self.method.trained.values()])
+        value = float(torch.stack(norms).sum())
+        if not math.isfinite(value):
+            self.state.step -= 1
+            raise self._diverged(value)
+
+    def _diverged(self, value: float) -> DivergedError:
+        self.saver.wait()  # so that the checkpoint named is the newest
+        last = self.run.pointed("latest")
+        kept = f" The last good checkpoint is {last}." if last else ""
+        return DivergedError(
+            f"The loss or its gradient came to {value:g} at step {self.state.step + 1}, so "
+            f"training stopped.{kept}",
+            fix=f"Try --learning-rate {self.plan.learning_rate / 3:.1e}, or --precision fp32.",
+        )
+
+    def _roll_back(self, error: DivergedError) -> None:
+        """Go back to the last good checkpoint with half the rate; once only, then raise."""
+        if self.state.left_out_step >= 0:
+            raise error
+        poisoned = self.state.step
+        self.saver.wait()
+        folder = newest_sound(self.run, self.observer.on_message) if self.run.steps() else None
+        self.state = load_state(folder) if folder else TrainState()
+        self.restore(folder)
+        self.state.rate_factor, self.state.left_out_step = 0.5, poisoned
+        self.run.forget_after(self.state.step)
+        told = (
+            f"The loss or its gradient was no sound number at step {poisoned + 1}: back to "
+            f"step {self.state.step}, with half the learning rate and without that batch."
+        )
+        self.run.update(events=[*self.run.info.get("events", []), told])
+        self.observer.on_message(told)
+
+    def restore(self, folder: Path | None, *, optimizer: bool = True) -> None:
+        """Go back to a checkpoint's weights, or to the first, and to its optimizer's state."""
+        self.method.restore(self.load_model, folder)
+        self.method.forget_gradients()
+        if not optimizer:
+            return
+        self.method.optimizer.state.clear()
+        if folder:
+            load_optimizer(folder, self.method)
+
+    def evaluate(self) -> bool:
+        """Measure on the held-out part; returns whether it is the best so far."""
+        state, start = self.state, time.perf_counter()
+        score = self._score(self.measured)
+        improved = score.loss < state.best_loss
+        if improved:
+            state.best_loss, state.best_step, state.worse_in_a_row = score.loss, state.step, 0
+        else:
+            state.worse_in_a_row += 1
+        state.seconds += time.perf_counter() - start
+        self._record_score(score, state.step, full=self.measured is self.held_out, best=improved)
+        return improved
+
+    def score_all(self, step: int) -> Score:
+        """Score the full held-out part with the weights as they are, which are those of `step`."""
+        score = self._score(self.held_out)
+        self._record_score(score, step, full=True, best=False)
+        return score
+
+    def _score(self, part: Part) -> Score:
+        arithmetic = autocast(self.device, self.plan.precision)
+        return score_part(self.model, part, autocast=arithmetic)
+
+    def _record_score(self, score: Score, step: int, *, full: bool, best: bool) -> None:
+        record = {
+            "kind": "eval",
+            "step": step,
+            "loss": score.loss,
+            "perplexity": score.perplexity,
+            "bits_per_byte": score.bits_per_byte,
+            "tokens": score.tokens,
+            "full": full,
+            "best": best,
+            "seconds": self.state.seconds,
+        }
+        self.run.append_metrics(record)
+        self.observer.on_evaluate(record)
+
+    def sample(self) -> None:
+        """Write samples with the weights as they are."""
+        with autocast(self.device, self.plan.precision):
+            samples = self.write_samples()
+        self.run.write_samples(self.state.step, samples)
+        self.observer.on_samples(self.state.step, samples)
+
+    def save(self) -> None:
+        """Begin to write a checkpoint of this step."""
+        if self.scaler.is_enabled():
+            self.state.loss_scale = self.scaler.state_dict()
+        self.saver.save(self.state, self.method)
+        self._last_save = time.monotonic()
+
+    def _save_is_due(self) -> bool:
+        waited = time.monotonic() - self._last_save
+        return _is_due(self.state.step, self.plan.save_every) or (
+            0 < self.plan.save_seconds <= waited
+        )
+
+
+def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) -> torch.Tensor:
+    """The cross-entropy summed over a batch's learned tokens, in nats: a scalar with a gradient."""
+    tokens_BT = batch.tokens_BT.to(device, non_blocking=True)
+    positions_BT = batch.positions_BT.to(device, non_blocking=True)
+    targets_BT = batch.targets_BT.to(device, non_blocking=True)
+    with autocast(device, precision):
+        hidden_BTC = model(tokens_BT, positions_BT, documents(batch.documents_BT, device))
+        return chunked_cross_entropy(
+            hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_BT.flatten()
+        )
+
+
+def _is_due(step: int, every: int, last: int = 0) -> bool:
+    return step == last or (every > 0 and step % every == 0)
+
+
+def _mix(seed: int, step: int, micro_step: int) -> int:
+    """One 63-bit seed of three numbers, by the mixing of SplitMix64 (Steele et al., 2014)."""
+    value = 0
+    for number in (seed, step, micro_step):
+        value = (value + number + 0x9E3779B97F4A7C15) & (2**64 - 1)
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        value ^= value >> 31
+    return value >> 1

@@ -1,0 +1,181 @@
+"""How much memory a training step will take, by part, before it is taken.
+
+The figures follow from what each method holds and what autograd keeps for the backward pass; the
+constants per token were counted from the operations of a block and are held against measurements
+by bench/memory.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from penwright.config import FinetuneConfig
+from penwright.model import GPT2Config
+from penwright.model.loss import CHUNK_LOGITS, TILE
+
+if TYPE_CHECKING:
+    from penwright.train.plan import TrainPlan
+
+MethodKind = Literal["full", "lean", "lora"]
+_STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "sgd": 0.0}
+# Bytes of a token's channel that a block keeps: 4 for each of two norms' inputs, then what the
+# products and the GELU read, in the arithmetic's width.
+_KEPT_BYTES = {2: 38, 4: 68}
+_PROCESS = 270 << 20  # the interpreter, torch and its threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes at the peak of a step, by part."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All parts together."""
+        return sum(asdict(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a step's memory depends on, besides the model."""
+
+    method: MethodKind
+    width: int
+    """Bytes of a number in the products: 2 for bf16, 4 for fp32."""
+    micro_batch: int
+    length: int
+    batch_size: int
+    optimizer: str = "adamw"
+    recompute: bool = False
+    quantize: bool = False
+    lora_rank: int = 8
+    on_gpu: bool = False
+
+    @classmethod
+    def wanted(
+        cls,
+        config: FinetuneConfig,
+        precision: str,
+        batch_size: int,
+        length: int,
+        device: torch.device,
+    ) -> Load:
+        """What a run of these options would take at best."""
+        return cls(
+            method="full",
+            width=4 if precision == "fp32" else 2,
+            micro_batch=batch_size,
+            length=length,
+            batch_size=batch_size,
+            optimizer=config.optimizer,
+            lora_rank=config.lora_rank,
+            on_gpu=device.type != "cpu",
+        )
+
+    @classmethod
+    def of(cls, plan: TrainPlan, *, on_gpu: bool = False) -> Load:
+        """What a run of this plan takes."""
+        return cls(
+            method=plan.method,
+            width=4 if plan.precision == "fp32" else 2,
+            micro_batch=plan.micro_batch,
+            length=plan.max_length,
+            batch_size=plan.batch_size,
+            optimizer=plan.optimizer,
+            recompute=plan.recompute,
+            quantize=plan.quantize,
+            lora_rank=plan.lora_rank,
+            on_gpu=on_gpu,
+        )
+
+
+def predict(config: GPT2Config, load: Load) -> Memory:
+    """The peak of a step on a model of this shape."""
+    counts = Counts.of(config)
+    tokens = load.micro_batch * load.length
+    head = config.vocab_size * config.n_embd
+    logits = min(tokens * config.vocab_size, max(CHUNK_LOGITS, config.vocab_size)) * load.width
+    logits += TILE * config.vocab_size * 4 + (head * 2 if load.width == 2 else 0)
+    kept = tokens * config.n_embd * _KEPT_BYTES[load.width]
+    through = tokens * config.n_embd * 4 * config.n_layer
+    activations = through + kept if load.recompute else kept * config.n_layer
+    optimizer = _STATE_BYTES[load.optimizer]
+    if load.method == "lean":
+        weights = 2 * (counts.matrices + counts.head) + 4 * counts.rest
+        # The embedding's gradient is the only one that lives through a backward pass.
+        gradients, state = 4 * head, round(2.03 * counts.all) + (8 << 20)
+        if load.micro_batch < load.batch_size:
+            gradients += 2 * counts.all
+    elif load.method == "lora":
+        trained = config.n_layer * 18 * config.n_embd * load.lora_rank
+        width = 1 if load.quantize else load.width
+        weights = width * counts.matrices + load.width * counts.head + 4 * counts.rest + 4 * trained
+        gradients, state = 4 * trained, round(optimizer * trained)
+    else:
+        weights = 4 * counts.all + (2 * counts.matrices if load.width == 2 else 0)
+        gradients, state = 4 * counts.all, round(optimizer * counts.all)
+        # Activations go as gradients come, unless gradients of a micro-batch before are there.
+        if load.micro_batch >= load.batch_size:
+            activations = max(0, activations + logits - gradients)
+            logits = min(logits, activations)
+            activations -= logits
+            gradients += 4 * head
+    return Memory(
+        weights=weights,
+        gradients=gradients,
+        optimizer=state,
+        activations=activations,
+        logits=logits,
+        process=0 if load.on_gpu else _PROCESS,
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A model's numbers: the matrices of its blocks, the output matrix, and the rest."""
+
+    matrices: int
+    head: int
+    rest: int
+
+    @property
+    def all(self) -> int:
+        return self.matrices + self.head + self.rest
+
+    @classmethod
+    def of(cls, config: GPT2Config) -> Counts:
+        """Counted from the shape alone."""
+        width, inner = config.n_embd, config.inner
+        matrices = config.n_layer * (4 * width * width + 2 * width * inner)
+        heads = 1 if config.tie_word_embeddings else 2
+        small = config.n_layer * (9 * width + inner) + 2 * width
+        return cls(matrices, heads * config.vocab_size * width, config.n_positions * width + small)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken: on the GPU, or of the machine or the container."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = []
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
+        free.append(int(kilobytes) * 1024)
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        if limit.isdigit():
+            used = int((group / "memory.current").read_text(encoding="ascii"))
+            free.append(int(limit) - used)
+    except (OSError, StopIteration, ValueError):
+        pass
+    return min(free, default=4 << 30)

@@ -1,0 +1,330 @@
+"""What is trained, and in what form it is held: chosen before the loop, which does not know it.
+
+full   Every weight in float32. In bf16 the model itself holds the matrices in bfloat16, so that
+       nothing is cast in a step; after each update they are refreshed from float32 masters.
+lean   Every weight, in little memory: matrices in bfloat16, eight-bit averages, and each weight
+       updated in the backward pass as soon as its gradient is there, which is then freed.
+lora   Only small factors beside frozen matrices, which may be at one byte a weight.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torch.utils.hooks import RemovableHandle
+
+from penwright.errors import UsageError
+from penwright.model import GPT2
+from penwright.model.gpt2 import Conv1D
+from penwright.model.lora import add_low_rank
+from penwright.model.quantize import Int8Conv1D, quantize
+from penwright.train.adamw8bit import AdamW8bit
+from penwright.train.optimizer import make_optimizer, parameter_groups
+from penwright.train.plan import TrainPlan
+from penwright.weights.peft import Adapter, Pair, lora_settings, read_adapter
+
+LoadModel = Callable[[Path | None], GPT2]
+
+
+class Full:
+    """Float32 weights and an optimizer over them; `trained` are these weights by name."""
+
+    copies = True
+    """Whether a checkpoint is written from a copy, while training goes on."""
+
+    def __init__(self, model: GPT2, plan: TrainPlan) -> None:
+        self.model = model
+        self.plan = plan
+        self.masters: dict[str, nn.Parameter] = {}
+        self.hooks: list[RemovableHandle] = []
+        if plan.precision == "bf16":
+            for name, module in _matrices(model).items():
+                self.masters[f"{name}.weight"] = _narrow(module, self.hooks)
+        self.held = dict(model.named_parameters()) | self.masters
+        self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
+        self.optimizer = make_optimizer(
+            self.trained.values(),
+            kind=plan.optimizer,
+            weight_decay=plan.weight_decay,
+            beta1=plan.beta1,
+            beta2=plan.beta2,
+            eps=plan.eps,
+            seed=plan.seed,
+        )
+
+    def begin(self, *, last: bool) -> None:
+        """Called before each micro-batch; `last` is the last one of its step."""
+
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
+        """Clip, then step unless the gradient is no number; returns its norm before clipping."""
+        scaler.unscale_(self.optimizer)
+        norm = float(nn.utils.clip_grad_norm_(self.trained.values(), clip or math.inf))
+        # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
+        if math.isfinite(norm) or scaler.is_enabled():
+            scaler.step(self.optimizer)
+            scaler.update()
+            self._refresh()
+        self.forget_gradients()
+        return norm
+
+    def forget_gradients(self) -> None:
+        """Free all gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
+
+    def restore(self, load_model: LoadModel, folder: Path | None) -> None:
+        """Take the weights of a checkpoint, or those that training began with for None."""
+        state = load_model(folder).state_dict()
+        with torch.no_grad():
+            for name, held in self.held.items():
+                held.copy_(state[name])
+        self._refresh()
+
+    @property
+    def is_halfway(self) -> bool:
+        """Whether some weights have taken the present step and others have not."""
+        return False
+
+    def release(self) -> None:
+        """Give the model its float32 weights back, so that another method can take it over."""
+        for hook in self.hooks:
+            hook.remove()
+        self.forget_gradients()
+        parameters = dict(self.model.named_parameters())
+        for name, master in self.masters.items():
+            parameters[name].data = master.detach()
+        self.masters = {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every weight of the model by name, as a checkpoint holds it."""
+        return {name: parameter.detach() for name, parameter in self.held.items()}
+
+    def adapter(self, base_model: str) -> Adapter | None:
+        """What was trained, where it is an adapter."""
+        del base_model
+        return None
+
+    def _refresh(self) -> None:
+        parameters = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                parameters[name].copy_(master)
+
+
+class Lean(Full):
+    """Updates each weight in the backward pass; the gradient's norm is known only afterwards."""
+
+    copies = False
+
+    def __init__(self, model: GPT2, plan: TrainPlan) -> None:
+        self.model = model
+        self.plan = plan
+        self.masters = {}
+        self.hooks = []
+        _narrow_frozen(model)
+        self.held = dict(model.named_parameters())
+        self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
+        groups = parameter_groups(self.trained.values(), plan.weight_decay)
+        betas = plan.beta1, plan.beta2
+        self.optimizer = self._eight_bit = AdamW8bit(
+            groups, betas=betas, eps=plan.eps, seed=plan.seed
+        )
+        self._last = False
+        self._squares: list[Tensor] = []
+        for parameter in self.trained.values():
+            self.hooks.append(_on_gradient(parameter, self._consume))
+
+    def begin(self, *, last: bool) -> None:
+        self._last = last
+
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
+        """Nothing is left to update: returns the norm of the gradients that were."""
+        del scaler, clip
+        norm = math.sqrt(float(torch.stack(self._squares).sum()))
+        self._squares.clear()
+        return norm
+
+    @property
+    def is_halfway(self) -> bool:
+        return bool(self._squares)
+
+    def forget_gradients(self) -> None:
+        super().forget_gradients()
+        self._squares.clear()
+
+    def take_over(self, states: dict[str, dict[str, Tensor]]) -> None:
+        """Begin with the averages of AdamW, which is emptied of them one by one."""
+        for name, parameter in self.trained.items():
+            state = states.pop(name)
+            if "exp_avg" in state and float(state["step"]) > 0:
+                self._eight_bit.take_over(parameter, **state)
+            elif "mean" in state:
+                self._eight_bit.state[parameter] = state
+
+    def _consume(self, parameter: Tensor) -> None:
+        if self._last and parameter.grad is not None:
+            self._squares.append(torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) ** 2)
+            self._eight_bit.update(parameter, parameter.grad)
+            parameter.grad = None
+
+
+class LoRA(Full):
+    """Trains factors beside the frozen model, which a checkpoint holds merged and apart."""
+
+    def __init__(self, model: GPT2, plan: TrainPlan) -> None:
+        self.model = model
+        self.plan = plan
+        self.masters = {}
+        self.hooks = []
+        if plan.quantize:
+            quantize(model)
+        if plan.precision == "bf16":
+            _narrow_frozen(model)
+        try:
+            self.factors = add_low_rank(
+                model,
+                plan.lora_rank,
+                plan.lora_alpha,
+                dropout=plan.lora_dropout,
+                targets=plan.lora_targets,
+                seed=plan.seed,
+            )
+        except ValueError as error:
+            raise UsageError(f"LoRA cannot be put there: {error}.") from None
+        self.held = self.trained = {
+            f"{name}.{side}": parameter
+            for name, factors in self.factors.items()
+            for side, parameter in factors.named_parameters()
+        }
+        self.optimizer = make_optimizer(
+            self.trained.values(),
+            kind=plan.optimizer,
+            weight_decay=plan.weight_decay,
+            beta1=plan.beta1,
+            beta2=plan.beta2,
+            eps=plan.eps,
+            seed=plan.seed,
+        )
+
+        self._first = self._pairs()
+
+    def restore(self, load_model: LoadModel, folder: Path | None) -> None:
+        """Take the factors of a checkpoint, or none for None: the frozen model is as it was."""
+        del load_model
+        pairs = read_adapter(folder / "adapter").pairs if folder else self._first
+        with torch.no_grad():
+            for name, pair in pairs.items():
+                self.factors[name].lora_A.copy_(pair.a_RI)
+                self.factors[name].lora_B.copy_(pair.b_OR)
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+        for name, module in _matrices(self.model).items():
+            found[f"{name}.weight"] = module.weight.detach()
+        for name, factors in self.factors.items():
+            weight = found[f"{name}.weight"]
+            found[f"{name}.weight"] = weight.float() + factors.delta_IO()
+        return found
+
+    def adapter(self, base_model: str) -> Adapter | None:
+        plan = self.plan
+        settings = lora_settings(
+            base_model,
+            plan.lora_rank,
+            plan.lora_alpha,
+            list(plan.lora_targets),
+            dropout=plan.lora_dropout,
+        )
+        return Adapter(self._pairs(), base_model, settings)
+
+    def _pairs(self) -> dict[str, Pair]:
+        return {
+            name: Pair(
+                factors.lora_A.detach().to("cpu", copy=True),
+                factors.lora_B.detach().to("cpu", copy=True),
+                factors.scale,
+            )
+            for name, factors in self.factors.items()
+        }
+
+
+def make_method(model: GPT2, plan: TrainPlan) -> Full:
+    """The method of a plan, with the model made ready for it."""
+    if plan.recompute:
+        recompute(model)
+    return {"full": Full, "lean": Lean, "lora": LoRA}[plan.method](model, plan)
+
+
+def change_method(old: Full, plan: TrainPlan) -> Full:
+    """The method of another plan over the same weights, with the optimizer's averages so far."""
+    if plan.method == old.plan.method:
+        if plan.recompute:
+            recompute(old.model)
+        return old
+    state = {name: dict(old.optimizer.state.get(p, {})) for name, p in old.trained.items()}
+    old.release()
+    method = make_method(old.model, plan)
+    if isinstance(method, Lean):
+        method.take_over(state)
+    return method
+
+
+def recompute(model: GPT2) -> None:
+    """Keep only what goes into each block; the rest is computed again in the backward pass."""
+    for block in model.blocks:
+        if not isinstance(block.forward, functools.partial):
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _on_gradient(parameter: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+    """Call `hook` whenever a backward pass has added to the parameter's gradient."""
+    handle: RemovableHandle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+    return handle
+
+
+def _matrices(model: GPT2) -> dict[str, Conv1D | Int8Conv1D]:
+    """The matrices of all blocks by module name, in whatever form they are held."""
+    return {
+        f"transformer.h.{name}": module
+        for name, module in model.blocks.named_modules()
+        if isinstance(module, (Conv1D, Int8Conv1D))
+    }
+
+
+def _narrow(module: Conv1D | Int8Conv1D, hooks: list[RemovableHandle]) -> nn.Parameter:
+    """Hold a matrix in bfloat16; returns its float32 master, to which its gradients go."""
+    weight = module.weight
+    assert isinstance(weight, nn.Parameter)
+    master = nn.Parameter(weight.detach(), requires_grad=weight.requires_grad)
+    weight.data = weight.detach().bfloat16()
+
+    def hand_over(narrow: Tensor) -> None:
+        if narrow.grad is None:
+            return
+        if master.grad is None:
+            master.grad = narrow.grad.float()
+        else:
+            master.grad += narrow.grad
+        narrow.grad = None
+
+    if weight.requires_grad:
+        hooks.append(_on_gradient(weight, hand_over))
+    return master
+
+
+def _narrow_frozen(model: GPT2) -> None:
+    """Hold the matrices in bfloat16 and nowhere else.
+
+    Positions, norms and biases stay in float32, and so does the sum that runs through the blocks.
+    """
+    embeddings = {id(model.embed_tokens.weight), id(model.head_weight_VC)}
+    conv = {id(m.weight) for m in model.blocks.modules() if isinstance(m, Conv1D)}
+    for parameter in model.parameters():
+        if id(parameter) in embeddings | conv:
+            parameter.data = parameter.detach().bfloat16()

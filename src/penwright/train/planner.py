@@ -1,0 +1,170 @@
+"""Which method fits the memory: every way to train a model, the best first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penwright.config import FinetuneConfig
+from penwright.errors import OutOfRoomError, UsageError
+from penwright.model import SIZES, GPT2Config
+from penwright.train.memory import Load, Memory, MethodKind, predict
+
+_SHARE = 0.9  # of the memory that may be planned for
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_NOTES = {
+    "full": "trains every weight in float32",
+    "lean": "trains every weight, rounded to bfloat16",
+    "lora": "trains small additions to a frozen model",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to train, and whether it fits."""
+
+    load: Load
+    memory: Memory
+    fits: bool
+
+    @property
+    def name(self) -> str:
+        """Such as `full, recompute`."""
+        words: list[str] = [self.load.method]
+        words += ["quantize"] if self.load.quantize else []
+        words += ["recompute"] if self.load.recompute and self.load.method != "lean" else []
+        return ", ".join(words)
+
+    @property
+    def note(self) -> str:
+        """What is to be expected of it."""
+        return _NOTES[self.load.method]
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of `8GB`, `500 MB`, `6.5g` or a plain number; raises UsageError."""
+    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.lower())
+    try:
+        assert found
+        return int(float(found[1]) * _UNITS[found[2]])
+    except (AssertionError, ValueError):
+        raise UsageError(f"'{text}' is no amount of memory.", fix="Give one such as 8GB.") from None
+
+
+def list_options(config: GPT2Config, wanted: Load, budget: int) -> list[Option]:
+    """Every method on a model of this shape, each with the largest micro-batch that fits."""
+    return [_fitted(config, load, budget) for load in _ways(wanted)]
+
+
+def choose(
+    config: GPT2Config, wanted: Load, budget: int, asked: FinetuneConfig
+) -> tuple[Option, str]:
+    """The first that fits among those that `asked` leaves open, and a word on why it is taken.
+
+    Where nothing fits, the smallest is taken if the method was asked for; otherwise OutOfRoomError
+    says what would fit.
+    """
+    options = [
+        _fitted(config, load, budget, asked.micro_batch)
+        for load in _ways(wanted)
+        if asked.method in ("auto", load.method)
+        and (not asked.recompute or load.recompute)
+        and (not asked.quantize or load.quantize)
+        and (asked.method != "auto" or not _is_bound_to_full(asked) or load.method == "full")
+    ]
+    for number, option in enumerate(options):
+        if option.fits:
+            first = options[0]
+            why = (
+                ""
+                if number == 0
+                else f"{first.name} would take {gigabytes(first.memory.total)} of the "
+                f"{gigabytes(budget)} at hand, so {option.name} is taken: "
+                f"{gigabytes(option.memory.total)}."
+            )
+            return option, why
+    smallest = min(options, key=lambda option: option.memory.total)
+    if asked.method != "auto" or asked.micro_batch:
+        return smallest, (
+            f"{smallest.name} is likely to take {gigabytes(smallest.memory.total)}, more than the "
+            f"{gigabytes(budget)} at hand."
+        )
+    raise OutOfRoomError(
+        f"Training this model takes {gigabytes(smallest.memory.total)} at the least, and "
+        f"{gigabytes(budget)} are at hand.",
+        fix=what_would_fit(wanted, budget),
+    )
+
+
+def what_would_fit(wanted: Load, budget: int) -> str:
+    """The largest GPT-2 that can be trained in this memory, as a sentence."""
+    for size in sorted(SIZES, key=lambda name: -SIZES[name].n_layer * SIZES[name].n_embd):
+        for option in list_options(SIZES[size], wanted, budget):
+            if option.fits:
+                return f"What fits: --model {size} with --method {option.load.method}."
+    return "Shorter sequences (--max-length) take less."
+
+
+def gigabytes(size: int) -> str:
+    """Such as 1.3 GB or 85 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def as_json(option: Option) -> dict[str, Any]:
+    """An option in plain values."""
+    from dataclasses import asdict
+
+    return {
+        "name": option.name,
+        "method": option.load.method,
+        "precision": "fp32" if option.load.width == 4 else "bf16",
+        "recompute": option.load.recompute,
+        "quantize": option.load.quantize,
+        "micro_batch": option.load.micro_batch,
+        "memory": asdict(option.memory) | {"total": option.memory.total},
+        "fits": option.fits,
+        "note": option.note,
+    }
+
+
+def _ways(wanted: Load) -> Iterator[Load]:
+    """From the fastest and best to the smallest."""
+
+    def way(method: MethodKind, *, recompute: bool, quantize: bool = False) -> Load:
+        width = 2 if method == "lean" or quantize else wanted.width
+        optimizer = "adamw8bit" if method == "lean" else wanted.optimizer
+        return replace(
+            wanted,
+            method=method,
+            recompute=recompute,
+            quantize=quantize,
+            width=width,
+            optimizer=optimizer,
+        )
+
+    yield way("full", recompute=False)
+    yield way("full", recompute=True)
+    yield way("lean", recompute=True)
+    yield way("lora", recompute=False)
+    yield way("lora", recompute=True)
+    yield way("lora", recompute=False, quantize=True)
+    yield way("lora", recompute=True, quantize=True)
+
+
+def _fitted(config: GPT2Config, load: Load, budget: int, micro_batch: int | None = None) -> Option:
+    """With the micro-batch asked for, or the largest that fits, the batch being halved."""
+    rows = min(micro_batch or load.batch_size, load.batch_size)
+    while True:
+        tried = replace(load, micro_batch=rows)
+        memory = predict(config, tried)
+        fits = memory.total <= _SHARE * budget
+        if fits or rows == 1 or micro_batch:
+            return Option(load=tried, memory=memory, fits=fits)
+        rows = -(-rows // 2)
+
+
+def _is_bound_to_full(asked: FinetuneConfig) -> bool:
+    """Whether what was asked for has a meaning in `full` alone."""
+    return asked.optimizer not in ("adamw", "adamw8bit") or asked.compute.precision == "fp32"

@@ -1,0 +1,322 @@
+"""Put a run together: a new one from its options, an old one from its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import penwright
+from penwright import runs, sample, weights
+from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
+from penwright.errors import RunError, UsageError
+from penwright.model import GPT2
+from penwright.runs import RUNS, Run, list_runs, new_name, now
+from penwright.tokens import Part, Tokenizer
+from penwright.train import (
+    Observer,
+    Trainer,
+    TrainPlan,
+    TrainState,
+    choose_device,
+    choose_held_out,
+    freeze,
+    load_state,
+    make_plan,
+    newest_sound,
+)
+from penwright.train.plan import parse_every
+from penwright.verbs import record
+from penwright.verbs.data import Data, open_data
+from penwright.verbs.parts import Parts, divide
+from penwright.weights.growing import with_tokens
+
+MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
+"""Options that a resumed run may be given anew."""
+_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
+_SAMPLES = 3
+_LOOK_AHEAD = 96
+
+
+def start(
+    paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
+) -> Trainer:
+    """A new run, its folder made and its plan written down."""
+    if not paths:
+        raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
+    name, reason = (config.model, "") if config.model else weights.default_model()
+    if reason:
+        observer.on_message(reason)
+    opened = _open(name or "base", config.add_token)
+    data = open_data(paths, config.data, opened.tokenizer, observer.on_message)
+    device = choose_device(config.compute.device)
+    held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
+    parts = _divide(data, held_out_share, config)
+    if parts.leaked:
+        observer.on_message(str(parts))
+    training, held_out = parts.training, parts.held_out
+    plan = make_plan(config, opened.model, training, held_out, device)
+    if plan.why:
+        observer.on_message(plan.why)
+    window = config.max_length or opened.model.config.n_positions
+    if training.n_tokens <= min(window, plan.max_length + 1):
+        observer.on_message(
+            f"The text is shorter than one window of {window:,} tokens, so windows of "
+            f"{plan.max_length:,} are taken. A model learns little from so little text."
+        )
+    folder = config.output_dir or RUNS / (config.name or new_name(RUNS, record.name_for(paths)))
+    run = Run.create(folder, overwrite=config.overwrite)
+    run.update(
+        version=penwright.__version__,
+        command=command,
+        created=now(),
+        status="running",
+        model={
+            "name": opened.name,
+            "n_parameters": opened.model.n_parameters,
+            "config": opened.model.config.to_dict(),
+            "tokenizer": opened.tokenizer.hash,
+        },
+        config=flat_values(config),
+        data=record.describe_data(data, paths, parts, held_out_share),
+        machine=record.describe_machine(device),
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+        plan=asdict(plan),
+    )
+    return _Assembly(opened, data, training, held_out, config, run).trainer(
+        plan, device, observer, TrainState()
+    )
+
+
+def resume(paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer) -> Trainer:
+    """An old run where it stood at its newest sound checkpoint, or at its beginning.
+
+    Raises RunError for anything that would silently make it another run.
+    """
+    run = Run.open(_folder_to_resume(config))
+    run.claim()
+    try:
+        return _continue(run, paths, config, observer)
+    except BaseException:
+        run.close()
+        raise
+
+
+def _continue(
+    run: Run, paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer
+) -> Trainer:
+    info = run.info
+    stored = build(FinetuneConfig, _with_tuples(info["config"]))
+    changes = _allowed_changes(config, stored, run)
+    wanted = config.checkpoint
+    config = build(FinetuneConfig, flat_values(stored) | changes)
+    checkpoint = _checkpoint_to_resume(run, wanted, observer)
+    state = load_state(checkpoint) if checkpoint else TrainState()
+    # The factors of LoRA stand beside the model that the run began with, not the merged one.
+    kept = checkpoint if info["plan"].get("method") != "lora" else None
+    opened = _open(kept or info["model"]["name"], config.add_token)
+    if opened.tokenizer.hash != info["model"]["tokenizer"]:
+        raise RunError(f"{opened.path} has not the tokenizer that {run.name} began with.")
+    paths = paths or info["data"]["paths"]
+    data = open_data(paths, config.data, opened.tokenizer, observer.on_message)
+    if data.fingerprint != info["data"]["fingerprint"]:
+        raise RunError(
+            f"The data is not what {run.name} began with.",
+            fix=f"Put the old files back, or start a new run from it with --model {run.name}.",
+        )
+    share = info["data"]["held_out"]["share"]
+    training, held_out, *_ = _divide(data, share, config)
+    plan = _changed_plan(TrainPlan(**_with_tuples(info["plan"])), changes)
+    run.forget_after(state.step if checkpoint else -1)
+    run.update(status="running", plan=asdict(plan), config=flat_values(config))
+    observer.on_message(f"Continuing {run.name} after step {state.step:,} of {plan.steps:,}.")
+    trainer = _Assembly(opened, data, training, held_out, config, run).trainer(
+        plan, choose_device(config.compute.device), observer, state
+    )
+    if checkpoint:
+        trainer.restore(checkpoint)
+    return trainer
+
+
+def _open(name: str | Path, tokens: Sequence[str]) -> weights.Opened:
+    return with_tokens(weights.open(name, dtype=torch.float32), tokens)
+
+
+def _divide(data: Data, share: float, config: FinetuneConfig) -> Parts:
+    return divide(
+        data.store, share, config.seed, fix=config.fix, shares=config.mix, counts=data.sources
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Assembly:
+    """The parts of a run that both a new one and an old one have."""
+
+    opened: weights.Opened
+    data: Data
+    training: Part
+    held_out: Part
+    config: FinetuneConfig
+    run: Run
+
+    def trainer(
+        self, plan: TrainPlan, device: torch.device, observer: Observer, state: TrainState
+    ) -> Trainer:
+        self.opened.model.set_dropout(self.config.dropout)
+        freeze(
+            self.opened.model,
+            layers_only=self.config.train_only == "layers",
+            first_layers=self.config.freeze_layers,
+        )
+        prompts = self.config.sample_prompts or sample_prompts(
+            self.held_out if len(self.held_out) else self.training, self.opened.tokenizer
+        )
+        sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
+        return Trainer(
+            model=self.opened.model,
+            plan=plan,
+            training=self.training,
+            held_out=self.held_out,
+            run=self.run,
+            device=device,
+            observer=observer,
+            save_model=self._save_model,
+            load_model=self._load_model,
+            write_samples=lambda: self._write(prompts, sampling),
+            state=state,
+        )
+
+    def _load_model(self, folder: Path | None) -> GPT2:
+        return _open(folder or self.run.info["model"]["name"], self.config.add_token).model
+
+    def _save_model(self, folder: Path, model: GPT2) -> None:
+        weights.save(
+            folder,
+            model,
+            self.opened.tokenizer,
+            card=record.model_card(self.run),
+            penwright=self.data.reading.form | self._markers | {"run": self.run.name},
+        )
+
+    @property
+    def _markers(self) -> dict[str, Any]:
+        markers = self.opened.tokenizer.always
+        return {"markers": list(markers)} if markers else {}
+
+    def _write(self, prompts: Sequence[str], sampling: SamplingConfig) -> list[dict[str, Any]]:
+        self.opened.model.eval()
+        written = sample.generate(self.opened.model, self.opened.tokenizer, prompts, 1, sampling)
+        return [
+            {"prompt": text.prompt, "text": text.text, "finish_reason": text.finish_reason}
+            for text in written
+        ]
+
+
+def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
+    """A few beginnings to write from: what is not learned of documents, or their first words.
+
+    Of one long document, lines from several places in it.
+    """
+    prompts: list[str] = []
+    places = part.ranges[: 10 * _SAMPLES].tolist()
+    if len(part) == 1:
+        (start_, end), size = places[0], part.n_tokens
+        places += [[start_ + size * third // 3, end] for third in (1, 2)]
+    for start_, end in places:
+        learn = part.store.learn(start_, end)
+        context = int(learn[1:].argmax())
+        ids = part.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
+        text = tokenizer.decode(token for token in ids.tolist() if token != tokenizer.eot_id)
+        whole = context or int(part.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
+        prompt = text if context else _first_words(text, begins=bool(whole))
+        if prompt.strip() and prompt not in prompts:
+            prompts.append(prompt)
+        if len(prompts) == _SAMPLES:
+            break
+    return prompts or [""]
+
+
+def _first_words(text: str, *, begins: bool) -> str:
+    """Up to half of a text's words, eight at most; from its first new line on within a document."""
+    if not begins:
+        line = re.search(r"\n(?=[^\n]*\S[^\n]*\n)", text)
+        text = text[line.end() :] if line else text.partition(" ")[2]
+    most = max(1, min(8, len(text.split()) // 2))
+    words = re.match(rf"\s*(?:\S+[ \t]*){{1,{most}}}", text)
+    return words[0].rstrip() if words else ""
+
+
+def _folder_to_resume(config: FinetuneConfig) -> Path:
+    if config.output_dir:
+        return config.output_dir
+    if config.name:
+        return RUNS / config.name
+    waiting = [run for run in list_runs() if run.status in ("interrupted", "failed")]
+    if not waiting:
+        raise RunError("There is no interrupted run to resume.", fix="Name one with --name.")
+    return waiting[-1].folder
+
+
+def _checkpoint_to_resume(run: Run, wanted: str | None, observer: Observer) -> Path | None:
+    """The checkpoint that was named, or the newest sound one; None before the first."""
+    if wanted is None:
+        return newest_sound(run, observer.on_message) if run.steps() else None
+    folder = run.checkpoints / wanted
+    if not (folder / "trainer.json").exists():
+        can = [run.checkpoint(step).name for step in run.steps()]
+        can = [name for name in can if (run.checkpoints / name / "trainer.json").exists()]
+        raise RunError(
+            f"{run.name} cannot be continued from '{wanted}'.",
+            fix=f"It can from: {', '.join(can)}.",
+        )
+    if damage := runs.find_damage(folder):
+        raise RunError(f"{damage}.", fix="Leave --checkpoint out to continue from a sound one.")
+    for step in run.steps():
+        if run.checkpoint(step).name > folder.name:
+            observer.on_message(f"Leaving {run.checkpoint(step).name}, which comes later, behind.")
+            runs.remove_folder(run.checkpoint(step))
+    run.point("latest", int(folder.name.removeprefix("step-")))
+    return folder
+
+
+def _allowed_changes(config: FinetuneConfig, stored: FinetuneConfig, run: Run) -> dict[str, Any]:
+    """The options given anew; raises RunError for one that would change what the run is."""
+    old, defaults = flat_values(stored), flat_values(FinetuneConfig())
+    given = {
+        name: value
+        for name, value in flat_values(config).items()
+        if name not in _ABOUT_THE_CALL and value not in (defaults[name], old[name])
+    }
+    for name in given:
+        if name not in MAY_CHANGE:
+            flag = "--" + name.replace("_", "-")
+            raise RunError(
+                f"{flag} cannot change while {run.name} is resumed: it began with {old[name]}.",
+                fix=f"Leave it out, or start a new run from it with --model {run.name}.",
+            )
+    return given
+
+
+def _changed_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
+    """The stored plan with what a resumed run may change."""
+    direct = {
+        name: changes[name]
+        for name in ("steps", "micro_batch", "keep", "patience")
+        if name in changes
+    }
+    if "epochs" in changes:
+        direct["steps"] = round(changes["epochs"] * plan.steps_per_epoch)
+    if "save_every" in changes:
+        direct["save_every"], direct["save_seconds"] = parse_every(changes["save_every"])
+    return dataclasses.replace(plan, **direct)
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

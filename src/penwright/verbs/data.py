@@ -1,0 +1,164 @@
+"""Files become a token store, kept in a cache so that the second start takes no time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError
+from penwright.formats import Document
+from penwright.formats.files import find_inputs, identify, is_remote
+from penwright.runs import told_when_full
+from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
+from penwright.tokens.store import HEADER
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set made ready: its store, how its files were read, and its fingerprint."""
+
+    store: Store
+    reading: formats.ReadPlan
+    files: tuple[str, ...]
+    fingerprint: str
+    cleaning: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Documents that each cleaning step changed and left out."""
+    warnings: tuple[str, ...] = ()
+    """What was told while the files were read."""
+    sources: tuple[int, ...] = ()
+    """Documents of each of the paths that were given, one after another."""
+
+
+def cache_folder() -> Path:
+    """Where stores are kept: PENWRIGHT_CACHE, or ~/.cache/penwright."""
+    return Path(os.environ.get("PENWRIGHT_CACHE") or Path.home() / ".cache" / "penwright")
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether `penwright prepare` made what is at `path`."""
+    return (Path(path) / HEADER).is_file()
+
+
+def open_data(
+    paths: Sequence[str | Path], config: DataConfig, tokenizer: Tokenizer, warn: Warn
+) -> Data:
+    """The token store of these files, from the cache when it is there and whole.
+
+    What was told while the store was made is told again when it comes from the cache. Raises
+    DataError for files that cannot be read or hold nothing to learn.
+    """
+    if len(paths) == 1 and is_store(paths[0]):
+        return _told(_data(Store.open(Path(paths[0]), tokenizer.hash)), warn)
+    cache = cache_folder()
+    reading = formats.describe(paths, config)
+    key = name_data(paths, config, tokenizer, cache / "hashes.json")
+    folder = cache / "stores" / key
+    if folder.exists():
+        try:
+            kept = _data(Store.open(folder, tokenizer.hash))
+            # The files may have been moved since, which does not change what they hold.
+            return _told(replace(kept, reading=reading, files=_files(paths)), warn)
+        except DataError as error:
+            warn(f"{error.message} It is made again.")
+            shutil.rmtree(folder)
+    with told_when_full(cache):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    return encode(paths, config, tokenizer, folder, key, reading, warn)
+
+
+def encode(
+    paths: Sequence[str | Path],
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    folder: Path,
+    key: str,
+    reading: formats.ReadPlan,
+    warn: Warn,
+) -> Data:
+    """Read, clean and encode the files into a new store; its header tells how that went."""
+    tally = formats.Tally()
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        warn(text)
+
+    sources = [0] * len(paths)
+    # These fill while the documents are read; the header is written after.
+    meta = {
+        "sources": sources,
+        "files": list(_files(paths)),
+        "reading": reading.as_json(),
+        "cleaning": {"changed": tally.changed, "dropped": tally.dropped},
+        "warnings": told,
+    }
+    documents = _count(formats.read(paths, config, tell, tally, tokenizer.count), paths, sources)
+    markers = tokenizer.always
+    return _data(prepare(documents, tokenizer, folder, meta=meta, fingerprint=key, markers=markers))
+
+
+def _count(
+    documents: Iterator[Document], paths: Sequence[str | Path], counts: list[int]
+) -> Iterator[Document]:
+    """Count the documents of each path as they go by."""
+    owner: dict[str, int] = {}
+    for number, path in enumerate(paths):
+        for item in find_inputs([path]):
+            for name in (item.path, *item.files):
+                owner.setdefault(name, number)
+    for document in documents:
+        counts[owner[document.source.path]] += not document.more
+        yield document
+
+
+def name_data(
+    paths: Sequence[str | Path],
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    memory: Path | None = None,
+) -> str:
+    """The fingerprint of the files, of the lists that the options name, and of the tokenizer."""
+    files = list(_files(paths))
+    files += [name for name in (config.urls, config.blocklist) if name is not None]
+    local = iter(hash_files([name for name in files if not is_remote(name)], memory))
+    names = [identify(name) if is_remote(name) else next(local) for name in files]
+    return fingerprint([*names, *tokenizer.always], config, tokenizer.hash)
+
+
+def _files(paths: Sequence[str | Path]) -> tuple[str, ...]:
+    return tuple(file for item in find_inputs(paths) for file in item.files)
+
+
+def _data(store: Store) -> Data:
+    """A store and what its header tells of how it was made."""
+    meta: dict[str, Any] = store.header["meta"]
+    choices = tuple(_choice(values) for values in meta.get("reading", ()))
+    cleaning = {name: counts for name, counts in meta.get("cleaning", {}).items() if counts}
+    return Data(
+        store,
+        formats.ReadPlan(choices),
+        tuple(meta.get("files", ())),
+        store.header["fingerprint"],
+        cleaning,
+        tuple(meta.get("warnings", ())),
+        tuple(meta.get("sources", ())),
+    )
+
+
+def _choice(values: Mapping[str, Any]) -> formats.Choice:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return formats.Choice(**fields)
+
+
+def _told(data: Data, warn: Warn) -> Data:
+    for text in data.warnings:
+        warn(text)
+    return data

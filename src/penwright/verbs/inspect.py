@@ -1,0 +1,117 @@
+"""Look at data before learning from it."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penwright import formats
+from penwright.config import FinetuneConfig, InspectConfig, build
+from penwright.doctor import Examination, examine, find_near
+from penwright.doctor.near import is_available
+from penwright.formats import Document, Source, Span
+from penwright.formats.clean import REPORT
+from penwright.tokens import Plan, Store, Tokenizer
+from penwright.train.plan import choose_held_out, choose_window
+from penwright.verbs.data import Data, is_store, open_data
+from penwright.verbs.parts import divide
+from penwright.verbs.which import describe
+from penwright.weights.names import Place, resolve
+from penwright.weights.opening import default_model, read_place
+
+ALIKE = 0.8
+"""Documents that share this part of their runs of words are near duplicates."""
+_MOST_COMPARED = 20_000
+_PIECE = 1 << 20
+
+
+def inspect(
+    *data: str | Path, warn: Callable[[str], None] = lambda _: None, **options: Any
+) -> Examination:
+    """What is in `data`, how it will be cut, what is wrong with it, and what will be trained on.
+
+    `options` are those of `penwright inspect`. Raises DataError for data that cannot be read.
+    """
+    return run_inspect(data, build(InspectConfig, options), warn)
+
+
+def run_inspect(
+    paths: Sequence[str | Path],
+    config: InspectConfig,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Examination:
+    """Look at data as `finetune` with the same options would."""
+    name = config.model or default_model()[0]
+    place = resolve(name)
+    parts = read_place(place)
+    tokenizer = parts.tokenizer()
+    data = open_data(paths, config.data, tokenizer, warn)
+    as_finetune = FinetuneConfig(max_length=config.max_length, data=config.data)
+    share = choose_held_out(as_finetune, data.store.n_documents, data.store.n_tokens)
+    training, held_out, *_ = divide(data.store, share, as_finetune.seed, fix=config.fix)
+    shape, length = choose_window(training, parts.config.n_positions, max_length=config.max_length)
+
+    def documents() -> Iterator[Document]:
+        if len(paths) == 1 and is_store(paths[0]):
+            return read_store(data.store, tokenizer)
+        return formats.read(paths, config.data, lambda _: None, size=tokenizer.count)
+
+    return examine(
+        data.reading,
+        documents(),
+        data.store,
+        Plan(training, shape, 1, length, as_finetune.seed),
+        tokenizer,
+        windows=config.windows,
+        held_out=held_out,
+        parameters=_parameters(name, place),
+        warnings=[text for text in data.warnings if not text.startswith(REPORT)],
+        near=_find_near(documents, data, config.near),
+    )
+
+
+def _parameters(name: str | Path, place: Place) -> int | None:
+    return None if place.kind == "adapter" else describe(name).parameters
+
+
+def _find_near(
+    documents: Callable[[], Iterator[Document]], data: Data, threshold: float | None
+) -> list[tuple[int, int]]:
+    """Near duplicates; unasked only where it takes a moment, and where none are there by design."""
+    if threshold is None:
+        few = 1 < data.store.n_documents <= _MOST_COMPARED and not data.reading.sections
+        threshold = ALIKE if few and is_available() else 0.0
+    return list(find_near(documents(), threshold)) if threshold > 0 else []
+
+
+def read_store(store: Store, tokenizer: Tokenizer) -> Iterator[Document]:
+    """The documents of a store as text, long ones in pieces; their places are numbers."""
+    for number, (start, end) in enumerate(
+        zip(store.offsets[:-1].tolist(), store.offsets[1:].tolist(), strict=True), 1
+    ):
+        source = Source(str(store.folder), number)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for first in range(start + 1, end - 1, _PIECE):
+            last = min(first + _PIECE, end - 1)
+            spans = _spans(store, tokenizer, decoder, first, last)
+            yield Document(tuple(spans), source, more=last < end - 1)
+
+
+def _spans(
+    store: Store,
+    tokenizer: Tokenizer,
+    decoder: codecs.IncrementalDecoder,
+    first: int,
+    last: int,
+) -> Iterator[Span]:
+    tokens, learn = store.tokens(first, last), store.learn(first, last)
+    borders = [0, *(np.flatnonzero(learn[1:] != learn[:-1]) + 1).tolist(), last - first]
+    for a, b in pairwise(borders):
+        text = decoder.decode(tokenizer.decode_bytes(tokens[a:b].tolist()))
+        if text:
+            yield Span(text, bool(learn[a]))

@@ -1,0 +1,91 @@
+"""What can be made from nothing: a tokenizer from a text, and an untrained model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from penwright import formats, weights
+from penwright.config import NewConfig, TokenizerConfig, build
+from penwright.errors import UsageError, suggest
+from penwright.model import GPT2, SIZES, GPT2Config, init_weights
+from penwright.runs import atomic_folder
+from penwright.tokens import Tokenizer
+from penwright.weights.card import MIND
+
+Warn = Callable[[str], None]
+
+SMALL = {
+    "tiny": GPT2Config(n_layer=6, n_embd=256, n_head=4, n_positions=512),
+    "small": GPT2Config(n_layer=8, n_embd=512, n_head=8),
+}
+"""Sizes below GPT-2's own, for a machine without a GPU."""
+
+
+def train_tokenizer(
+    *data: str | Path, output: str | Path, warn: Warn = lambda _: None, **options: Any
+) -> Tokenizer:
+    """Learn a byte-level BPE from the texts in `data` and write it to the new folder `output`.
+
+    `options` are those of `penwright tokenizer train`. Raises DataError and UsageError.
+    """
+    return run_train_tokenizer(data, Path(output), build(TokenizerConfig, options), warn)
+
+
+def run_train_tokenizer(
+    paths: Sequence[str | Path], output: Path, config: TokenizerConfig, warn: Warn
+) -> Tokenizer:
+    """Learn a tokenizer, as `config` asks."""
+    _refuse_existing(output)
+    documents = formats.read(paths, config.data, warn)
+    tokenizer = Tokenizer.train((document.text for document in documents), config.vocab_size)
+    with atomic_folder(output) as folder:
+        tokenizer.save(folder)
+    if tokenizer.vocab_size < config.vocab_size:
+        warn(f"The text has room for {tokenizer.vocab_size:,} tokens only.")
+    return tokenizer
+
+
+def new(output: str | Path, **options: Any) -> int:
+    """Make an untrained model in the new folder `output`; returns its number of parameters.
+
+    `options` are those of `penwright new`. Raises UsageError, and TokenizerError for a folder
+    without a tokenizer.
+    """
+    return run_new(Path(output), build(NewConfig, options))
+
+
+def run_new(output: Path, config: NewConfig) -> int:
+    """Make a model, as `config` asks."""
+    _refuse_existing(output)
+    sizes = {**SMALL, **SIZES}
+    if config.size not in sizes:
+        near = suggest(config.size, sizes) or f"There is: {', '.join(sizes)}."
+        raise UsageError(f"There is no size '{config.size}'.", fix=near)
+    folder = config.tokenizer
+    tokenizer = Tokenizer.gpt2() if folder is None else Tokenizer.from_folder(folder)
+    shape = sizes[config.size]
+    model = GPT2(
+        dataclasses.replace(
+            shape,
+            vocab_size=tokenizer.vocab_size,
+            n_positions=config.context or shape.n_positions,
+            bos_token_id=tokenizer.eot_id,
+            eos_token_id=tokenizer.eot_id,
+        )
+    )
+    init_weights(model, config.seed)
+    card = (
+        f"# {output.name}\n\nAn untrained model of {model.n_parameters:,} parameters, made with "
+        f"Penwright. It writes nonsense until it has read something.\n\n{MIND}\n"
+    )
+    with atomic_folder(output) as folder:
+        weights.save(folder, model, tokenizer, card=card, penwright={})
+    return model.n_parameters
+
+
+def _refuse_existing(output: Path) -> None:
+    if output.exists():
+        raise UsageError(f"{output} exists already.", fix="Choose another --output.")

@@ -1,0 +1,88 @@
+"""What is trained on and what is held out: mixed where asked, and without texts of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from penwright.doctor import find_leaked_tokens, move_leaks
+from penwright.errors import UsageError
+from penwright.tokens import Part, Store, split
+from penwright.tokens.mixing import divide_sources, mix
+
+
+class Parts(NamedTuple):
+    """A store divided. `leaked` held-out documents stood in training too; `fix` moved them."""
+
+    training: Part
+    held_out: Part
+    leaked: int = 0
+    moved: int = 0
+    mix: tuple[Mapping[str, float], ...] = ()
+    """Of each data set of a mix its documents, its tokens in an epoch, and how often it is read."""
+
+    def __str__(self) -> str:
+        one = self.leaked == 1
+        found = "1 held-out document is" if one else f"{self.leaked:,} held-out documents are"
+        them = "it" if one else "them"
+        done = f"--fix moved {them} there" if self.moved else f"--fix moves {them} there"
+        return f"{found} in the training part too; {done}."
+
+
+def divide(
+    store: Store,
+    share: float,
+    seed: int,
+    *,
+    fix: bool = False,
+    shares: Sequence[float] = (),
+    counts: Sequence[int] = (),
+) -> Parts:
+    """Hold `share` of the documents out; with `fix` none whose text is trained on too.
+
+    With `shares` the training part is a mix of the data sets that have `counts` documents each.
+    The same for the same store and arguments.
+    """
+    if shares and len(shares) != len(counts):
+        raise UsageError(
+            f"There are {len(counts)} data sets, but {len(shares)} shares to mix them in.",
+            fix="Give one number for each, such as --mix 0.7,0.3.",
+        )
+    if not shares:
+        return _fix(*split(store, share, seed), fix)
+    divided = [_fix(*both, fix) for both in divide_sources(store, counts, share, seed)]
+    held_out = Part(store, np.concatenate([each.held_out.ranges for each in divided]))
+    for number, each in enumerate(divided, 1):
+        if not len(each.training):
+            raise UsageError(f"Data set {number} of the mix has no documents of its own.")
+    mixed = mix([each.training for each in divided], shares, seed)
+    return Parts(
+        mixed,
+        held_out,
+        sum(each.leaked for each in divided),
+        sum(each.moved for each in divided),
+        tuple(
+            _tell(each.training, mixed, share) for each, share in zip(divided, shares, strict=True)
+        ),
+    )
+
+
+def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
+    """What has become of one data set in a mix."""
+    first, last = source.ranges[0, 0], source.ranges[-1, 1]
+    mine = mixed.ranges[(mixed.ranges[:, 0] >= first) & (mixed.ranges[:, 0] < last)]
+    tokens = int((mine[:, 1] - mine[:, 0]).sum())
+    times = round(tokens / source.n_tokens, 2)
+    return {"share": share, "documents": len(source), "tokens": tokens, "times": times}
+
+
+def _fix(training: Part, held_out: Part, fix: bool) -> Parts:
+    if training.store.n_documents < 2 or not len(held_out):
+        return Parts(training, held_out)
+    leaks = find_leaked_tokens(training, held_out)
+    if not fix or not len(leaks):
+        return Parts(training, held_out, len(leaks))
+    moved = move_leaks(training, held_out, leaks)
+    return Parts(*moved, len(leaks), len(held_out) - len(moved[1]))

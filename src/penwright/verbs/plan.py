@@ -1,0 +1,151 @@
+"""What training a model would take, before it begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penwright.config import FinetuneConfig, PlanConfig, build
+from penwright.errors import OutOfRoomError
+from penwright.tokens import Plan
+from penwright.train.calibrate import Rates, rates_of, seconds_a_step
+from penwright.train.memory import Load, free_memory
+from penwright.train.plan import (
+    choose_batch_size,
+    choose_epochs,
+    choose_held_out,
+    choose_window,
+)
+from penwright.train.planner import (
+    Option,
+    as_json,
+    choose,
+    list_options,
+    parse_memory,
+)
+from penwright.train.precision import choose_device, choose_precision
+from penwright.verbs.data import cache_folder, open_data
+from penwright.verbs.parts import divide
+from penwright.weights.names import resolve
+from penwright.weights.opening import default_model, read_place
+
+_BATCH = 8  # sequences, where no data says better
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """Every way to train a model on this machine; `taken` is the one that `finetune` takes."""
+
+    model: str
+    device: str
+    precision: str
+    budget: int
+    """Bytes of memory that were planned for."""
+    batch_size: int
+    length: int
+    steps: int | None
+    """Optimizer steps over the data, if there is any."""
+    options: tuple[Option, ...]
+    rates: tuple[Rates, ...]
+    taken: Option | None
+    says: str
+    """Why that one; or, where none fits, what would."""
+    config: Any
+
+    def tokens_per_s(self, number: int) -> float:
+        """Tokens a second of an option."""
+        load = self.options[number].load
+        step = seconds_a_step(self.config, load, self.rates[number])
+        return load.batch_size * load.length / step
+
+    def seconds(self, number: int) -> float | None:
+        """How long an option takes for the data, if there is any."""
+        if self.steps is None:
+            return None
+        return self.steps * self.batch_size * self.length / self.tokens_per_s(number)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything in plain values."""
+        return {
+            "model": self.model,
+            "device": self.device,
+            "budget": self.budget,
+            "batch_size": self.batch_size,
+            "length": self.length,
+            "steps": self.steps,
+            "options": [
+                as_json(option)
+                | {"tokens_per_s": self.tokens_per_s(number), "seconds": self.seconds(number)}
+                for number, option in enumerate(self.options)
+            ],
+            "taken": self.taken.name if self.taken else None,
+            "says": self.says,
+        }
+
+
+def plan(model: str | None = None, *data: str | Path, **options: Any) -> Planned:
+    """What training `model` on `data` would take: memory by part, speed, time, and what fits.
+
+    `options` are those of `penwright plan`.
+    """
+    return run_plan(model, data, build(PlanConfig, options))
+
+
+def run_plan(
+    name: str | None,
+    paths: Sequence[str | Path],
+    config: PlanConfig,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Planned:
+    """Plan as `finetune` with the same options would."""
+    name = name or default_model()[0]
+    parts = read_place(resolve(name))
+    shape = parts.config
+    device = choose_device(config.compute.device)
+    precision = choose_precision(config.compute.precision, device, shape.n_embd)
+    budget = parse_memory(config.memory) if config.memory else free_memory(device)
+    asked = FinetuneConfig(
+        max_length=config.max_length,
+        batch_size=config.batch_size,
+        data=config.data,
+        compute=config.compute,
+    )
+    length, batch, steps = min(shape.n_positions, config.max_length or 1024), _BATCH, None
+    if paths:
+        store = open_data(paths, config.data, parts.tokenizer(), warn).store
+        share = choose_held_out(asked, store.n_documents, store.n_tokens)
+        training, *_ = divide(store, share, asked.seed)
+        kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
+        rows = Plan(training, kind, 1, length, asked.seed).n_rows
+        batch = choose_batch_size(asked, training.n_tokens, length, rows)
+        steps = math.ceil(choose_epochs(training.n_tokens) * math.ceil(rows / batch))
+    batch = config.batch_size or batch
+    wanted = Load.wanted(asked, precision, batch, length, device)
+    options = tuple(list_options(shape, wanted, budget))
+    kept = cache_folder() / "calibration.json"
+    known = {
+        width: rates_of(shape, "fp32" if width == 4 else "bf16", device, kept)
+        for width in {option.load.width for option in options}
+    }
+    taken: Option | None = None
+    try:
+        taken, says = choose(shape, wanted, budget, asked)
+    except OutOfRoomError as error:
+        says = f"{error.message} {error.fix}"
+    return Planned(
+        model=str(name),
+        device=device.type,
+        precision=precision,
+        budget=budget,
+        batch_size=batch,
+        length=length,
+        steps=steps,
+        options=options,
+        rates=tuple(known[option.load.width] for option in options),
+        taken=taken,
+        says=says,
+        config=shape,
+    )

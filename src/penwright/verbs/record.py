@@ -1,0 +1,90 @@
+"""What run.json says of a run: its data, its machine, its model card."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penwright import weights
+from penwright.runs import Run
+from penwright.verbs.data import Data
+from penwright.verbs.parts import Parts
+
+_SETTINGS = (
+    "steps", "batch_size", "max_length", "shape", "precision", "learning_rate", "schedule",
+    "warmup_steps", "weight_decay", "clip", "seed",
+)  # fmt: skip
+
+
+def describe_data(
+    data: Data, paths: Sequence[str | Path], parts: Parts, share: float
+) -> dict[str, Any]:
+    """The data set in names and numbers."""
+    training, held_out = parts.training, parts.held_out
+    return {
+        "paths": [str(path) for path in paths],
+        "files": list(data.files),
+        "reading": data.reading.as_json(),
+        "documents": data.store.n_documents,
+        "tokens": data.store.n_tokens,
+        "learned": data.store.n_learned,
+        **({"cleaning": dict(data.cleaning)} if data.cleaning else {}),
+        **({"warnings": list(data.warnings)} if data.warnings else {}),
+        "training": {"documents": len(training), "tokens": training.n_tokens},
+        **({"mix": [dict(source) for source in parts.mix]} if parts.mix else {}),
+        "held_out": {
+            "documents": len(held_out),
+            "tokens": held_out.n_tokens,
+            "share": share,
+            **({"leaked": parts.leaked, "moved": parts.moved} if parts.leaked else {}),
+        },
+        "fingerprint": data.fingerprint,
+    }
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """The machine that a run ran on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": device.type,
+        "name": name,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (FileNotFoundError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def model_card(run: Run) -> str:
+    """The card of a checkpoint of this run, as far as it has come."""
+    info = run.info
+    result: Mapping[str, Any] = info.get("result", {})
+    return weights.model_card(
+        run.name,
+        base_model=info["model"]["name"],
+        data=[Path(file).name for file in info["data"]["files"]],
+        documents=info["data"]["documents"],
+        tokens=info["data"]["tokens"],
+        settings={name: info["plan"][name] for name in _SETTINGS},
+        perplexity_before=result.get("perplexity_before"),
+        perplexity_after=result.get("perplexity_after"),
+    )
+
+
+def name_for(paths: Sequence[str | Path]) -> str:
+    """A run's name from its data: `my stories.txt` gives `my-stories`."""
+    first = Path(str(paths[0]).rstrip("/*"))
+    return re.sub(r"[^\w.-]+", "-", first.name.split(".")[0]).strip("-.") or "run"

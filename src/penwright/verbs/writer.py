@@ -1,0 +1,119 @@
+"""A loaded model, ready to write and to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penwright import sample, weights
+from penwright.config import GenerateConfig, build
+from penwright.errors import UsageError
+from penwright.formats.keywords import build_prefix
+from penwright.model import GPT2
+from penwright.sample import Sample
+from penwright.tokens import Tokenizer
+from penwright.train.precision import DTYPES, choose_device
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model with its tokenizer; `penwright.load` makes one, and so does a finished run."""
+
+    name: str
+    path: Path
+    model: GPT2
+    tokenizer: Tokenizer
+    prompt_format: str | None
+    sections: tuple[str, ...] = ()
+    """Of a model that has learned to write to keywords, the sections of its texts."""
+
+    def generate(
+        self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+    ) -> list[Sample]:
+        """Write `n` texts for each prompt, ordered by prompt.
+
+        `options` are those of `penwright generate` (temperature, top_p, seed, stop, ...); an
+        unknown one raises UsageError.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        config = build(GenerateConfig, options | {"prompt": tuple(prompts), "n": n})
+        return self.generate_with(config)
+
+    def generate_with(
+        self, config: GenerateConfig, on_text: Callable[[int, str], None] | None = None
+    ) -> list[Sample]:
+        """Write what `config` asks for."""
+        return sample.generate(
+            self.model,
+            self.tokenizer,
+            [self.begin(prompt, config) for prompt in config.prompt],
+            config.n,
+            config.sampling,
+            batch_size=config.batch_size,
+            on_text=on_text,
+        )
+
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """Write one text, piece by piece; the pieces joined are what `generate` returns."""
+        return self.stream_with(prompt, build(GenerateConfig, options))
+
+    def stream_with(self, prompt: str, config: GenerateConfig) -> Iterator[str]:
+        """Write one text, piece by piece, as `config` asks."""
+        return sample.stream(
+            self.model, self.tokenizer, self.begin(prompt, config), config.sampling
+        )
+
+    def begin(self, prompt: str, config: GenerateConfig) -> str:
+        """What the model is given to continue: the prompt in its form, after its keywords if any.
+
+        Raises UsageError when keywords are asked of a model that has not learned to.
+        """
+        if config.keywords is None and config.category is None:
+            return self.in_form(prompt, raw=config.raw)
+        if not self.sections:
+            raise UsageError(
+                f"{self.name} has not learned to write to keywords.",
+                fix="Make texts that begin with theirs with `penwright keywords encode`, "
+                "and finetune on them.",
+            )
+        words = (config.keywords or "").split(",")
+        return build_prefix(self.sections, words, config.category, prompt)
+
+    def in_form(self, prompt: str, *, raw: bool = False) -> str:
+        """The prompt in the form that prompts had in the model's data."""
+        if raw or not self.prompt_format:
+            return prompt
+        return self.prompt_format.replace("{prompt}", prompt)
+
+
+def load(
+    model: str | Path | None = None, *, device: str = "auto", precision: str = "auto"
+) -> Writer:
+    """Open a model by size, Hub name, folder or run; without a name, the default one.
+
+    Weights are float32 on a CPU and bf16 on a GPU unless `precision` says otherwise.
+    Raises ModelError when there is no such model or it is damaged.
+    """
+    name = model if model is not None else weights.default_model()[0]
+    place = choose_device(device)
+    if precision == "auto":
+        precision = "bf16" if place.type == "cuda" else "fp32"
+    opened = weights.open(name, dtype=DTYPES[precision], device=place)
+    opened.model.eval()
+    return Writer(
+        opened.name,
+        opened.path,
+        opened.model,
+        opened.tokenizer,
+        opened.format.get("prompt_format"),
+        tuple(opened.format.get("sections", ())),
+    )
+
+
+def generate(
+    model: str | Path | None, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+) -> list[Sample]:
+    """Write `n` texts for each prompt with a model given by name; see `Writer.generate`."""
+    return load(model).generate(prompt, n, **options)

@@ -1,0 +1,49 @@
+"""Every checkpoint in, every runtime out.
+
+`open` takes any name or path to a model and its tokenizer, `save` writes a complete folder.
+Names are loaded when they are first used, so that what reads headers only needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penwright.weights.card import model_card as model_card
+    from penwright.weights.checking import Checked as Checked
+    from penwright.weights.describing import Description as Description
+    from penwright.weights.describing import describe as describe
+    from penwright.weights.exporting import Exported as Exported
+    from penwright.weights.exporting import export as export
+    from penwright.weights.exporting import merge as merge
+    from penwright.weights.exporting import push as push
+    from penwright.weights.hub import download as download
+    from penwright.weights.huggingface import save as save
+    from penwright.weights.names import resolve as resolve
+    from penwright.weights.opening import Opened as Opened
+    from penwright.weights.opening import default_model as default_model
+    from penwright.weights.opening import open as open
+
+_HOMES = {
+    "Checked": "checking",
+    "Description": "describing",
+    "Exported": "exporting",
+    "Opened": "opening",
+    "default_model": "opening",
+    "describe": "describing",
+    "download": "hub",
+    "export": "exporting",
+    "merge": "exporting",
+    "model_card": "card",
+    "open": "opening",
+    "push": "exporting",
+    "resolve": "names",
+    "save": "huggingface",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

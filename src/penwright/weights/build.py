@@ -1,0 +1,147 @@
+"""Stored tensors -> a model: strictly, and one tensor at a time.
+
+The model is built without memory first, so that its names and shapes are known; then each tensor
+is allocated in the wanted type and filled from its file. The peak is the model itself and one
+chunk of a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from penwright.errors import ModelError
+from penwright.model.config import GPT2Config
+from penwright.model.gpt2 import GPT2
+from penwright.weights.settings import name_list
+from penwright.weights.stored import FLOATS, TORCH_TYPES, Stored
+
+READERS = 2
+"""Files are read by so many threads at once: one waits for the disk while the other casts."""
+HEAD = "lm_head.weight"
+_LAYER = re.compile(r"transformer\.h\.(\d+)\.")
+_MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+
+
+def canonical(stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """The tensors under today's names: with the prefix, without the masks that older files hold.
+
+    Raises ModelError when a name stands there both with and without its prefix.
+    """
+    found: dict[str, Stored] = {}
+    for name, tensor in stored.items():
+        full = name if name == HEAD or name.startswith("transformer.") else f"transformer.{name}"
+        if full in found:
+            raise ModelError(f"The model holds '{full}' twice, with and without its prefix.")
+        if not _MASK.fullmatch(full):
+            found[full] = tensor
+    return found
+
+
+def build(
+    config: GPT2Config,
+    stored: Mapping[str, Stored],
+    where: str,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+) -> GPT2:
+    """A model in evaluation mode, filled from `stored`, whose names are Hugging Face's.
+
+    `where` names the model in errors. Without `dtype` the tensors keep the type they are stored
+    in, float32 where they differ. Raises ModelError, listing the names, for missing and extra
+    tensors and for other shapes or types than `config` asks for.
+    """
+    tensors, model = checked(config, stored, where)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    target = dtype or _stored_type(tensors)
+    state = {
+        name: torch.empty(shape, dtype=target, device=device) for name, shape in wanted.items()
+    }
+    with torch.no_grad(), ThreadPoolExecutor(READERS) as pool:
+        for _ in pool.map(lambda name: tensors[name].fill(state[name]), wanted):
+            pass
+    model.load_state_dict(state, assign=True)
+    return model.requires_grad_(True).eval()
+
+
+def checked(
+    config: GPT2Config, stored: Mapping[str, Stored], where: str
+) -> tuple[dict[str, Stored], GPT2]:
+    """The tensors that belong to `config`, under their canonical names, and a model without
+    memory that has their names and shapes; raises ModelError as `build` does.
+    """
+    tensors = canonical(stored)
+    _check_layers(config, tensors, where)
+    with torch.device("meta"):
+        model = GPT2(config)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    head = tensors.pop(HEAD, None) if HEAD not in wanted else None
+    check(wanted, tensors, where)
+    if head is not None:
+        _check_tied(head, tensors, model, where)
+    return tensors, model
+
+
+def check(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Stored], where: str) -> None:
+    """Raise ModelError unless `tensors` are those `wanted`, of their shapes, in float types."""
+    missing = sorted(set(wanted) - set(tensors))
+    extra = sorted(set(tensors) - set(wanted))
+    if missing or extra:
+        parts = [f"lacks {name_list(missing)}"] if missing else []
+        parts += [f"has the unknown {name_list(extra)}"] if extra else []
+        raise ModelError(
+            f"{where} {' and '.join(parts)}.",
+            fix="Its config and its tensors do not belong together.",
+        )
+    shapes = [
+        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+        for name, shape in wanted.items()
+        if tensors[name].shape != shape
+    ]
+    if shapes:
+        raise ModelError(
+            f"{where} has tensors of another shape than its config says: {name_list(shapes)}."
+        )
+    types = [
+        f"{name} ({tensors[name].dtype})" for name in wanted if tensors[name].dtype not in FLOATS
+    ]
+    if types:
+        raise ModelError(
+            f"{where} has tensors that are no floating-point numbers: {name_list(types)}."
+        )
+
+
+def _check_layers(config: GPT2Config, tensors: Mapping[str, Stored], where: str) -> None:
+    found = {int(match[1]) for name in tensors if (match := _LAYER.match(name))}
+    if found != set(range(config.n_layer)):
+        numbers = sorted(set(range(config.n_layer)) ^ found)
+        raise ModelError(
+            f"{where} has tensors for {len(found)} layers, its config says {config.n_layer}; "
+            f"they differ in: {name_list([f'transformer.h.{number}' for number in numbers])}."
+        )
+
+
+def _check_tied(head: Stored, tensors: Mapping[str, Stored], model: GPT2, where: str) -> None:
+    """A tied head may be stored a second time, as long as it is the embedding."""
+    embedding = next(name for name, p in model.named_parameters() if p is model.head_weight_VC)
+    other = tensors[embedding]
+    if (
+        head.shape != other.shape
+        or head.dtype not in FLOATS
+        or not torch.equal(head.read(torch.float32), other.read(torch.float32))
+    ):
+        raise ModelError(
+            f"{where}: its config ties the head to the embedding, but {HEAD} differs from "
+            f"{embedding}.",
+            fix='Set "tie_word_embeddings": false in its config.json if both are meant.',
+        )
+
+
+def _stored_type(tensors: Mapping[str, Stored]) -> torch.dtype:
+    types = {tensor.dtype for tensor in tensors.values()}
+    name = types.pop() if len(types) == 1 else "F32"
+    return torch.float32 if name == "F64" else TORCH_TYPES[name]

@@ -1,0 +1,166 @@
+"""What a model is, from its headers alone: nothing is read but names, shapes and JSON.
+
+Folders with safetensors need no torch for that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penwright import runs
+from penwright.errors import ModelError
+from penwright.weights import hub, names, safetensors_file
+from penwright.weights.names import Place
+from penwright.weights.settings import read_object
+
+_MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
+_KINDS = {
+    "huggingface": "Hugging Face folder",
+    "run": "checkpoint of a run",
+    "openai_tf": "TensorFlow checkpoint",
+    "keras": "Keras file",
+    "adapter": "LoRA adapter",
+    "hub": "model of the Hub",
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """A model at a glance; what its files do not say is None.
+
+    `dtypes` counts the parameters of each type, `bytes` is the size of the weight files,
+    `base_model` the model that an adapter belongs to.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    model_type: str
+    parameters: int
+    dtypes: Mapping[str, int]
+    bytes: int
+    layers: int | None = None
+    width: int | None = None
+    heads: int | None = None
+    context: int | None = None
+    vocabulary: int | None = None
+    tied: bool | None = None
+    base_model: str | None = None
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    """The type and the shape of each tensor, by name."""
+
+    def as_json(self) -> dict[str, object]:
+        """Everything as plain values."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class _Headers:
+    """The names, types and shapes of a model's tensors, and the files that hold them."""
+
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    files: frozenset[Path]
+
+
+def describe(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Description:
+    """The model that `name` means, described without reading its weights.
+
+    Raises ModelError when there is none, it is damaged, or it is not on this machine.
+    """
+    place = names.resolve(name, runs_dir)
+    path = _path_of(place)
+    if place.kind in ("openai_tf", "keras"):
+        return _describe_parts(place, str(name))
+    headers = _read_headers(path)
+    config_file = path / "config.json"
+    config = read_object(config_file) if config_file.is_file() else {}
+    return _description(str(name), place, path, config, headers)
+
+
+def _path_of(place: Place) -> Path:
+    if place.kind == "hub":
+        folder = hub.cached(place.repository)
+        if folder is None:
+            raise ModelError(
+                f"{place.repository} is not on this machine.",
+                fix=f"`penwright download {place.repository}` fetches it.",
+            )
+        return folder
+    return names.checkpoint_of(place.path) if place.kind == "run" else place.path
+
+
+def _read_headers(folder: Path) -> _Headers:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        files = {folder / file for file in safetensors_file.index_files(index).values()}
+    else:
+        single = [folder / "model.safetensors", folder / "adapter_model.safetensors"]
+        files = {file for file in single if file.is_file()}
+    if not files:
+        return _pickled_headers(folder)
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for file in sorted(files):
+        for name, entry in safetensors_file.read_header(file).items():
+            found[name] = (entry.dtype, entry.shape)
+    return _Headers(found, frozenset(files))
+
+
+def _pickled_headers(folder: Path) -> _Headers:
+    """PyTorch's old files have no header: they are mapped, and only their tables are read."""
+    from penwright.weights import huggingface
+
+    tensors = huggingface.read_tensors(folder)
+    found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+    return _Headers(found, frozenset(folder.glob("pytorch_model*.bin")))
+
+
+def _describe_parts(place: Place, name: str) -> Description:
+    from penwright.weights import opening
+
+    parts = opening.read_place(place)
+    tensors = {key: (t.dtype, t.shape) for key, t in parts.tensors().items()}
+    if parts.path.is_file():
+        files = frozenset([parts.path])
+    else:
+        files = frozenset(parts.path.parent.glob(parts.path.name + ".data-*"))
+    return _description(name, place, parts.path, parts.config.to_dict(), _Headers(tensors, files))
+
+
+def _description(
+    name: str, place: Place, path: Path, config: Mapping[str, Any], headers: _Headers
+) -> Description:
+    tied = bool(config.get("tie_word_embeddings", True))
+    dtypes: dict[str, int] = {}
+    for key, (dtype, shape) in headers.tensors.items():
+        if _MASK.fullmatch(key) or (tied and key == "lm_head.weight"):
+            continue
+        dtypes[dtype] = dtypes.get(dtype, 0) + math.prod(shape)
+    adapter = path / "adapter_config.json"
+    base = read_object(adapter).get("base_model_name_or_path") if adapter.is_file() else None
+    return Description(
+        name=name,
+        kind=_KINDS[place.kind],
+        path=path,
+        model_type=str(config.get("model_type", "gpt2")),
+        parameters=sum(dtypes.values()),
+        dtypes=dtypes,
+        bytes=sum(file.stat().st_size for file in headers.files),
+        layers=_number(config, "n_layer"),
+        width=_number(config, "n_embd"),
+        heads=_number(config, "n_head"),
+        context=_number(config, "n_positions"),
+        vocabulary=_number(config, "vocab_size"),
+        tied=tied if config else None,
+        base_model=str(base) if base else None,
+        tensors=dict(headers.tensors),
+    )
+
+
+def _number(config: Mapping[str, Any], key: str) -> int | None:
+    value = config.get(key)
+    return value if type(value) is int else None

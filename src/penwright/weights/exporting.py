@@ -1,0 +1,249 @@
+"""`export`, `merge` and `push`: a model on its way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from penwright import runs
+from penwright.errors import UsageError
+from penwright.weights import (
+    build,
+    card,
+    checking,
+    ctranslate2,
+    gguf,
+    hub,
+    huggingface,
+    names,
+    opening,
+    peft,
+    stored,
+)
+from penwright.weights.opening import Opened
+from penwright.weights.stored import Stored
+
+Format = Literal["huggingface", "gguf", "ctranslate2", "adapter"]
+DTYPES: Mapping[str, tuple[str, ...]] = {
+    "huggingface": ("f32", "f16", "bf16"),
+    "gguf": tuple(gguf.DTYPES),
+    "ctranslate2": tuple(ctranslate2.DTYPES),
+    "adapter": (),
+}
+"""What `dtype` may be for each format."""
+_TORCH = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: `path` is the folder, or the GGUF file, of so many bytes."""
+
+    path: Path
+    to: str
+    dtype: str
+    bytes: int
+    checked: checking.Checked | None = None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model to export, its tensors strict and under today's names."""
+
+    parts: opening.Parts
+    tensors: Mapping[str, Stored]
+
+
+def export(
+    model: str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    shard_bytes: int = huggingface.SHARD_BYTES,
+    check: bool = False,
+    runs_dir: str | Path = runs.RUNS,
+) -> Exported:
+    """Write `model` as a folder `out` for another runtime; a GGUF's `out` may be the file.
+
+    `dtype` is one of `DTYPES[to]`; the default is the stored type, and f16 for GGUF. With
+    `check`, prompts run through what was written and through ours. Raises UsageError for an
+    unknown format or type and for an `out` that is in use, ModelError for a damaged model.
+    """
+    out = Path(out)
+    _check_request(to, dtype)
+    _check_free(out)
+    place = names.resolve(model, runs_dir)
+    if to == "adapter":
+        if place.kind != "adapter":
+            raise UsageError(
+                f"'{model}' is a whole model, not an adapter.",
+                fix="Only what LoRA trained can be exported as an adapter.",
+            )
+        return _export_adapter(place.path, out, check)
+    found = _load(place, str(model))
+    kind = dtype or ("f16" if to == "gguf" else _own_type(found.tensors))
+    path = _write(found, to, out, kind, shard_bytes, str(model))
+    checked = None
+    if check:
+        ours = build.build(found.parts.config, found.tensors, str(model), dtype=torch.float32)
+        checked = checking.check(to, path, ours, found.parts.tokenizer())
+    return Exported(path, to, kind, _size(path), checked)
+
+
+def _check_request(to: str, dtype: str | None) -> None:
+    if to not in DTYPES:
+        raise UsageError(f"There is no format '{to}'.", fix=f"Use {', '.join(DTYPES)}.")
+    if dtype is not None and dtype not in DTYPES[to]:
+        allowed = ", ".join(DTYPES[to])
+        fix = f"Use {allowed}." if allowed else "Leave --dtype out."
+        raise UsageError(f"--to {to} cannot write {dtype}.", fix=fix)
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} exists already.", fix="Choose another -o, or remove it first.")
+
+
+def _load(place: names.Place, name: str) -> _Model:
+    """The model at a place, an adapter merged into its base."""
+    if place.kind == "adapter":
+        opened = opening.open_place(place, name, dtype=None, device="cpu")
+        parts = opening.Parts(
+            opened.path,
+            opened.model.config,
+            lambda: {key: stored.of_tensor(t) for key, t in opened.model.state_dict().items()},
+            lambda: opened.tokenizer,
+            opened.format,
+        )
+    else:
+        parts = opening.read_place(place)
+    tensors, _ = build.checked(parts.config, parts.tensors(), str(parts.path))
+    return _Model(parts, tensors)
+
+
+def _own_type(tensors: Mapping[str, Stored]) -> str:
+    types = {tensor.dtype for tensor in tensors.values()}
+    return {"F16": "f16", "BF16": "bf16"}.get(types.pop(), "f32") if len(types) == 1 else "f32"
+
+
+def _write(found: _Model, to: str, out: Path, dtype: str, shard_bytes: int, name: str) -> Path:
+    parts = found.parts
+    tokenizer = parts.tokenizer()
+    if to == "gguf":
+        short = re.sub(r"[^\w.-]+", "-", Path(name).name).strip("-") or "model"
+        folder, file = (out.parent, out.name) if out.suffix == ".gguf" else (out, "")
+        file = file or f"{short}-{dtype}.gguf"
+        with runs.told_when_full(out):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{file}.tmp"
+            try:
+                gguf.write(temporary, parts.config, found.tensors, tokenizer, dtype, name=short)
+                temporary.replace(folder / file)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return folder / file
+    with runs.atomic_folder(out) as folder:
+        if to == "ctranslate2":
+            ctranslate2.write(folder, parts.config, found.tensors, tokenizer, dtype)
+        else:
+            huggingface.save_parts(
+                folder,
+                parts.config,
+                found.tensors,
+                tokenizer,
+                card=_card_of(parts.path, name),
+                penwright=parts.format,
+                dtype=_TORCH[dtype],
+                shard_bytes=shard_bytes,
+            )
+    return out
+
+
+def _card_of(path: Path, name: str) -> str:
+    """The model's own card, or a new one that says where it came from."""
+    readme = path / "README.md"
+    if readme.is_file():
+        return readme.read_text(encoding="utf-8", errors="replace")
+    return card.model_card(Path(name).name, base_model=name)
+
+
+def _export_adapter(folder: Path, out: Path, check: bool) -> Exported:
+    adapter = peft.read_adapter(folder)
+    base = opening.base_of(adapter, folder)
+    settings = {**adapter.settings, "base_model_name_or_path": _for_peft(base)}
+    with runs.atomic_folder(out) as temporary:
+        written = peft.Adapter(adapter.pairs, str(base), settings, adapter.whole)
+        peft.save_adapter(temporary, written, card=_card_of(folder, folder.name))
+    checked = None
+    if check:
+        opened = opening.open(folder, dtype=torch.float32)
+        checked = checking.check("adapter", out, opened.model, opened.tokenizer)
+    return Exported(out, "adapter", "", _size(out), checked)
+
+
+def _for_peft(base: str | Path) -> str:
+    """A base model as PEFT finds it: the whole path of a folder, or the Hub's name."""
+    place = names.resolve(base)
+    if place.kind == "hub":
+        return place.repository
+    folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
+    return str(folder.resolve())
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def merge(
+    model: str | Path, adapter: str | Path, out: str | Path, *, runs_dir: str | Path = runs.RUNS
+) -> Path:
+    """Write `model` with the adapter's changes in its weights, as a Hugging Face folder.
+
+    Raises ModelError when the adapter does not fit, UsageError when `out` is in use.
+    """
+    out = Path(out)
+    _check_free(out)
+    place = names.resolve(adapter, runs_dir)
+    if place.kind == "hub":
+        folder = hub.fetch(place.repository)
+    elif place.kind == "adapter":
+        folder = place.path
+    else:
+        raise UsageError(f"'{adapter}' is no adapter.", fix="It needs an adapter_config.json.")
+    change = peft.read_adapter(folder)
+    opened = opening.open(model, runs_dir=runs_dir)
+    change.merge(opened.model)
+    _save(opened, out, card.model_card(out.name, base_model=f"{model} with {folder.name}"))
+    return out
+
+
+def _save(opened: Opened, out: Path, text: str) -> None:
+    with runs.atomic_folder(out) as folder:
+        huggingface.save(folder, opened.model, opened.tokenizer, card=text, penwright=opened.format)
+
+
+def push(
+    model: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    runs_dir: str | Path = runs.RUNS,
+) -> str:
+    """Upload a model's folder, its card included, to the Hub; returns the page's address.
+
+    Raises ModelError when there is no such model or the Hub refuses.
+    """
+    place = names.resolve(model, runs_dir)
+    if place.kind not in ("run", "huggingface", "adapter"):
+        raise UsageError(
+            f"'{model}' is no folder that can be uploaded.",
+            fix="Write one first: penwright export MODEL --to huggingface -o DIR",
+        )
+    folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
+    return hub.upload(folder, repository, private=private)

@@ -1,0 +1,177 @@
+"""The Hugging Face Hub, through its own client: find, download, upload. No torch.
+
+HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from penwright.errors import ModelError, OutOfRoomError, suggest
+from penwright.weights import names
+
+SMALL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "penwright.json",
+    "README.md",
+)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+OFFER = "`base` is bundled and needs no network."
+
+
+_OTHER_NAMES = {
+    **{name: (f"openai-community/{name}",) for name in (*names.SIZES.values(), "openai-gpt")},
+    "distilgpt2": ("distilbert/distilgpt2",),
+}
+
+
+def cached(repository: str, revision: str | None = None) -> Path | None:
+    """The folder of a repository that is on this machine, whole, or None; asks no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in (repository, *_OTHER_NAMES.get(repository, ())):
+        for file in ("config.json", "adapter_config.json"):
+            found = try_to_load_from_cache(name, file, revision=revision)
+            if isinstance(found, str) and _is_whole(Path(found).parent):
+                return Path(found).parent
+    return None
+
+
+def _is_whole(folder: Path) -> bool:
+    for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        if (folder / index).is_file():
+            try:
+                files = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+                return all((folder / str(file)).is_file() for file in files.values())
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return False
+    return any(
+        (folder / file).is_file()
+        for file in ("model.safetensors", "pytorch_model.bin", "adapter_model.safetensors")
+    )
+
+
+def download(repository: str, *, revision: str | None = None) -> Path:
+    """Fetch a model from the Hub, or what is missing of it, and return its folder.
+
+    A download that was cut off goes on where it stopped. Raises ModelError in one sentence when
+    the model does not exist, is gated, or cannot be reached.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    repository = names.HUB_NAMES.get(repository, repository)
+    with _told(repository):
+        info = HfApi().model_info(repository, revision=revision)
+        files = [file.rfilename for file in info.siblings or []]
+        wanted = choose(files)
+        if not wanted:
+            raise ModelError(
+                f"{repository} on the Hub has no weights that Penwright reads.",
+                fix="It reads safetensors and pytorch_model.bin.",
+            )
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
+
+
+def choose(files: Sequence[str]) -> list[str]:
+    """Of a repository's files those that make up the model, safetensors before pickles."""
+    small = [file for file in SMALL_FILES if file in files]
+    if "adapter_config.json" in files and "adapter_model.safetensors" in files:
+        return [*small, "adapter_config.json", "adapter_model.safetensors"]
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        index = f"{stem}.{suffix}.index.json"
+        if index in files:
+            shards = [
+                file for file in files if file.startswith(f"{stem}-") and file.endswith(suffix)
+            ]
+            return [*small, index, *shards]
+        if f"{stem}.{suffix}" in files:
+            return [*small, f"{stem}.{suffix}"]
+    return []
+
+
+def fetch(repository: str) -> Path:
+    """The folder of a repository: as it is on this machine, else downloaded."""
+    return cached(repository) or download(repository)
+
+
+def upload(folder: Path, repository: str, *, private: bool = False) -> str:
+    """Upload a model folder as `repository` and return its page; raises ModelError.
+
+    Only the files of a model go: a checkpoint's trainer state stays here.
+    """
+    from huggingface_hub import HfApi
+
+    wanted = choose([file.name for file in folder.iterdir() if file.is_file()])
+    with _told(repository):
+        api = HfApi()
+        page = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=page.repo_id,
+            folder_path=folder,
+            allow_patterns=wanted,
+            commit_message="Upload with Penwright",
+        )
+    return str(page)
+
+
+@contextlib.contextmanager
+def _told(repository: str) -> Iterator[None]:
+    """Turn the client's errors into one sentence each."""
+    from huggingface_hub import errors
+
+    # The client's HTTP library is another in each of its generations; its errors are the bases.
+    network_errors: tuple[type[BaseException], ...] = (*errors.HfHubHTTPError.__bases__, OSError)
+
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise ModelError(
+            f"{repository} is gated: its owner must let you in first.",
+            fix=f"Ask at https://huggingface.co/{repository}, then set HF_TOKEN.",
+        ) from None
+    except errors.RepositoryNotFoundError:
+        near = names.unknown(repository)
+        raise ModelError(
+            f"There is no model '{repository}' on the Hub, or it is private.", fix=near.fix
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelError(f"{repository} on the Hub has no such revision.") from None
+    except errors.HFValidationError as error:
+        raise ModelError(f"'{repository}' is no name on the Hub: {error}") from None
+    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        raise _unreachable(repository, error) from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        if isinstance(status, int) and status < 500:
+            raise ModelError(
+                f"The Hub refused {repository} ({status}).", fix="Is HF_TOKEN right?"
+            ) from None
+        raise _unreachable(repository, error) from None
+    except network_errors as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise OutOfRoomError(
+                f"{repository} could not be kept on this machine: {error.strerror}.",
+                fix="Free some room, or set HF_HOME to a folder elsewhere.",
+            ) from None
+        raise _unreachable(repository, error) from None
+
+
+def _unreachable(repository: str, error: BaseException) -> ModelError:
+    known = repository in names.KNOWN or "/" in repository
+    near = "" if known else f"{suggest(repository, names.KNOWN)} ".lstrip()
+    return ModelError(
+        f"{repository} is not on this machine and the Hub cannot be reached "
+        f"({type(error).__name__}).",
+        fix=f"{near}Run `penwright download {repository}` when you are online; {OFFER}",
+    )

@@ -1,0 +1,183 @@
+"""Model folders as Hugging Face writes them, read and written.
+
+Written: config.json, generation_config.json, model.safetensors (or shards with an index), the
+tokenizer's files, README.md (the model card) and penwright.json. Names carry the `transformer.`
+prefix and a tied head is written once, so transformers opens the folder as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penwright.errors import ModelError
+from penwright.model.config import GPT2Config
+from penwright.model.gpt2 import GPT2
+from penwright.tokens.bpe import Tokenizer
+from penwright.weights import safetensors_file, stored
+from penwright.weights.first_gpt import FirstGPTTokenizer
+from penwright.weights.settings import read_object
+from penwright.weights.stored import NAMES, Stored
+
+SHARD_BYTES = 5_000_000_000
+"""Larger models are written in several files of at most this size."""
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "encoder.json")
+GPT2_VOCABULARY = 50257
+
+
+def read_config(path: Path) -> GPT2Config:
+    """The config.json at `path`; raises ModelError, naming the file, for what cannot be."""
+    values = {key: value for key, value in read_object(path).items() if value is not None}
+    try:
+        return GPT2Config.from_dict(values)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", fix=error.fix) from None
+
+
+def weight_file(folder: Path) -> Path:
+    """The file that holds the weights of a folder, or their index; raises ModelError."""
+    for name in (
+        "model.safetensors.index.json",
+        "model.safetensors",
+        "pytorch_model.bin.index.json",
+        "pytorch_model.bin",
+    ):
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(
+        f"{folder} has a config.json but no weights.",
+        fix="It needs model.safetensors, pytorch_model.bin, or shards with their index.",
+    )
+
+
+def read_tensors(folder: Path) -> dict[str, Stored]:
+    """The tensors of a folder, not read yet; raises ModelError."""
+    path = weight_file(folder)
+    read = stored.pickled if "pytorch_model" in path.name else stored.safetensors
+    return stored.sharded(path, read) if path.suffix == ".json" else read(path)
+
+
+def read_tokenizer(folder: Path, config: GPT2Config) -> Tokenizer:
+    """The folder's tokenizer; GPT-2's own for a model of its vocabulary that came without one.
+
+    Raises ModelError when there is none.
+    """
+    if any((folder / name).is_file() for name in TOKENIZER_FILES):
+        kind = FirstGPTTokenizer if config.first_gpt else Tokenizer
+        return kind.from_folder(folder)
+    if config.vocab_size == GPT2_VOCABULARY and not config.first_gpt:
+        return Tokenizer.gpt2()
+    raise ModelError(
+        f"{folder} has no tokenizer.",
+        fix="It needs tokenizer.json, or vocab.json and merges.txt.",
+    )
+
+
+def read_format(folder: Path) -> dict[str, Any]:
+    """What penwright.json says about prompts, or nothing; raises ModelError if damaged."""
+    path = folder / "penwright.json"
+    return read_object(path) if path.is_file() else {}
+
+
+def save(
+    folder: str | Path,
+    model: GPT2,
+    tokenizer: Tokenizer,
+    *,
+    card: str,
+    penwright: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write a complete model folder; `dtype` is the weights', as they are unless given."""
+    save_parts(
+        folder,
+        model.config,
+        {name: stored.of_tensor(t.detach()) for name, t in model.state_dict().items()},
+        tokenizer,
+        card=card,
+        penwright=penwright,
+        dtype=dtype or model.embed_tokens.weight.dtype,
+        shard_bytes=shard_bytes,
+    )
+
+
+def save_parts(
+    folder: str | Path,
+    config: GPT2Config,
+    tensors: Mapping[str, Stored],
+    tokenizer: Tokenizer,
+    *,
+    card: str,
+    penwright: Mapping[str, Any],
+    dtype: torch.dtype,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """The same from tensors that need not be in memory, one at a time."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = {"bos_token_id": tokenizer.eot_id, "eos_token_id": tokenizer.eot_id}
+    name = str(dtype).removeprefix("torch.")
+    _write_json(folder / "config.json", {**config.to_dict(), **ends, "dtype": name})
+    sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95}
+    generation = {**ends, "pad_token_id": tokenizer.eot_id, **sampling}
+    _write_json(folder / "generation_config.json", generation)
+    write_tensors(folder, tensors, dtype, shard_bytes)
+    tokenizer.save(folder, max_length=config.n_positions)
+    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+    _write_json(folder / "penwright.json", dict(penwright))
+
+
+def write_tensors(
+    folder: Path,
+    tensors: Mapping[str, Stored],
+    dtype: torch.dtype,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write `tensors` as model.safetensors, or as shards with an index when they are larger."""
+    shards: list[dict[str, Stored]] = [{}]
+    total = filled = 0
+    for name, tensor in tensors.items():
+        size = math.prod(tensor.shape) * dtype.itemsize
+        if filled and filled + size > shard_bytes:
+            shards.append({})
+            filled = 0
+        shards[-1][name] = tensor
+        filled += size
+        total += size
+    files = {
+        "model.safetensors"
+        if len(shards) == 1
+        else f"model-{number:05d}-of-{len(shards):05d}.safetensors": shard
+        for number, shard in enumerate(shards, 1)
+    }
+    for file, shard in files.items():
+        entries = {name: to_write(tensor, dtype) for name, tensor in shard.items()}
+        safetensors_file.write(folder / file, entries)
+    if len(shards) > 1:
+        weight_map = {name: file for file, shard in files.items() for name in shard}
+        _write_json(
+            folder / "model.safetensors.index.json",
+            {"metadata": {"total_size": total}, "weight_map": weight_map},
+        )
+
+
+def to_write(tensor: Stored, dtype: torch.dtype) -> safetensors_file.Tensor:
+    """A tensor for `safetensors_file.write`, read when its turn comes."""
+
+    def chunks() -> Iterator[memoryview]:
+        flat = tensor.read(dtype).reshape(-1)
+        if flat.numel():
+            yield flat.view(torch.uint8).numpy().data
+
+    return safetensors_file.Tensor(NAMES[dtype], tensor.shape, chunks)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")

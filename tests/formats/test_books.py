@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import zipfile
+from html import escape
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError
+
+from .conftest import Read
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+LINE = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp", "Zs"), exclude_characters="<"),
+    min_size=1,
+)
+
+
+def write_docx(path: Path, body: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "word/document.xml",
+            f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
+        )
+
+
+def write_epub(path: Path, chapters: list[str]) -> None:
+    items = "".join(
+        f'<item id="c{i}" href="text/c%20{i}.xhtml" media-type="application/xhtml+xml"/>'
+        for i in range(len(chapters))
+    )
+    spine = "".join(f'<itemref idref="c{i}"/>' for i in range(len(chapters)))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "META-INF/container.xml",
+            '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+            '<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+        )
+        archive.writestr(
+            "OEBPS/book.opf",
+            '<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
+            f"{items}</manifest><spine>{spine}</spine></package>",
+        )
+        for i, chapter in enumerate(chapters):
+            archive.writestr(f"OEBPS/text/c {i}.xhtml", chapter)
+
+
+def test_docx_golden(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "novel.docx"
+    write_docx(
+        path,
+        '<w:p><w:pPr><w:tabs><w:tab w:val="left" w:pos="9"/></w:tabs></w:pPr>'
+        "<w:r><w:t>Chapter </w:t></w:r><w:r><w:t>One</w:t></w:r></w:p>"
+        '<w:p/><w:p><w:r><w:t xml:space="preserve">It </w:t><w:tab/><w:t>was &amp; is</w:t>'
+        "<w:br/><w:t>é</w:t></w:r></w:p>",
+    )
+    (document,) = read(path)
+    assert document.text == "Chapter One\n\nIt \twas & is\né"
+
+
+@given(paragraphs=st.lists(LINE, min_size=1))
+def test_docx_gives_back_its_paragraphs(
+    tmp_path_factory: pytest.TempPathFactory, paragraphs: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.docx"
+    runs = (f"<w:p><w:r><w:t>{escape(text)}</w:t></w:r></w:p>" for text in paragraphs)
+    write_docx(path, "".join(runs))
+    (document,) = formats.read([path], DataConfig(documents="file"), print)
+    assert document.text == "\n".join(paragraphs)
+
+
+def test_epub_golden(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "book.epub"
+    write_epub(
+        path,
+        [
+            "<html><head><title>no</title><style>no</style></head><body><h1>One</h1>"
+            "<p>It\n  was <i>a</i> dark&nbsp;<b>night</b>.<br/>Rain.</p></body></html>",
+            "<html><body><div><p>Two &mdash; &#233;</p></div><script>no</script></body></html>",
+            "<html><body/></html>",
+        ],
+    )
+    assert [d.text for d in read(path)] == ["One\n\nIt was a dark night.\nRain.", "Two — é"]
+    assert [d.text for d in read(path, documents="file")] == [
+        "One\n\nIt was a dark night.\nRain.\n\nTwo — é"
+    ]
+
+
+@given(chapters=st.lists(st.lists(LINE, min_size=1), min_size=1))
+def test_epub_gives_back_its_chapters(
+    tmp_path_factory: pytest.TempPathFactory, chapters: list[list[str]]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.epub"
+    pages = ["".join(f"<p>{escape(text)}</p>" for text in chapter) for chapter in chapters]
+    write_epub(path, [f"<html><body>{page}</body></html>" for page in pages])
+    found = formats.read([path], DataConfig(), print)
+    assert [d.text for d in found] == ["\n\n".join(chapter) for chapter in chapters]
+
+
+def test_markdown_without_its_front_matter(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "post.md"
+    path.write_text("---\ntitle: x\n---\n# Hello\n\n*World*\n\n---\n")
+    (document,) = read(path)
+    assert document.text == "# Hello\n\n*World*\n\n---"
+    assert document.source.line == 4
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.epub"])
+def test_bad_books(tmp_path: Path, read: Read, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"PK not really")
+    with pytest.raises(DataError, match=rf"{name} is not an? .*, or a damaged one"):
+        read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(DataError, match=rf"{name} is not an? .*: it has no "):
+        read(path)
+    path.with_suffix(".docx").unlink(missing_ok=True)
+    write_docx(tmp_path / "b.docx", "<w:p>")
+    with pytest.raises(DataError, match=r"b.docx is damaged"):
+        read(tmp_path / "b.docx")
+
+
+def test_a_missing_chapter_is_told(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    path = tmp_path / "book.epub"
+    write_epub(path, ["<p>one</p>", "<p>two</p>"])
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if "c 0" not in name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+    assert [d.text for d in read(path)] == ["two"]
+    assert warnings == [f"{path}: the chapter OEBPS/text/c 0.xhtml is missing from the book."]

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError, UsageError
+from penwright.formats import Document, Source, Span, Tally
+from penwright.formats.clean import clean
+from penwright.formats.clean.steps import detokenize, squeeze, strip_news, undo_entities
+
+from .conftest import Read
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("I ca n't , wo n't !", "I can't, won't!"),
+        ("do n't you 're he 'll we 've I 'm Ann 's", "don't you're he'll we've I'm Ann's"),
+        ("I ' m , they ' ve , Ann ' s , do n ' t", "I'm, they've, Ann's, don't"),
+        ("`` Go ! '' he said .", '"Go!" he said.'),
+        ("Wait ... what ?", "Wait... what?"),
+        ("a .5 caliber : yes ; no", "a .5 caliber: yes; no"),
+        ("nice :) and :-( too", "nice :) and :-( too"),
+        ("-LRB- so -RRB- it goes", "(so) it goes"),
+        ("gon na can not got ta", "gonna cannot gotta"),
+        ("one \n \n two .", "one \n \n two."),
+        ("the dogs ' bowl", "the dogs ' bowl"),
+        ("he said 's' once", "he said 's' once"),
+        ("It 's 5 , 000 .", "It's 5, 000."),
+    ],
+)
+def test_detokenize(before: str, after: str) -> None:
+    assert detokenize(before) == after
+
+
+WORDS = ["he", "ca", "n't", ".", ",", "!", "``", "''", "'s", "'", "m", "(", ")", "x", ".5"]
+
+
+@given(words=st.lists(st.sampled_from(WORDS)))
+def test_detokenize_takes_and_gives_only_what_it_says(words: list[str]) -> None:
+    before = " ".join(words)
+    after = detokenize(before)
+    # Only spaces go; PTB's quotes become plain ones.
+    plain = re.sub(r"``|''", '"', before)
+    assert after.replace(" ", "") == plain.replace(" ", "")
+    assert detokenize(after) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("(CNN) -- It rained.", "It rained."),
+        ("LONDON, England (CNN) -- It (CNN) rained.", "It (CNN) rained."),
+        ("(CNN)It rained.", "It rained."),
+        (
+            "By . Daily Mail Reporter . PUBLISHED: . 12:30 EST, 15 October 2012 . | . "
+            "UPDATED: . 01:32 EST, 16 October 2012 . It rained.",
+            "It rained.",
+        ),
+        ("By\n\nAnn Smith\n\nIt rained.", "It rained."),
+        ("It rained.\n\nScroll down for video\n\nIt dried.", "It rained.\n\nIt dried."),
+        ("By the time it rained, we left.", "By the time it rained, we left."),
+        ("It was published: twice.", "It was published: twice."),
+    ],
+)
+def test_news(before: str, after: str) -> None:
+    assert strip_news(before) == after
+
+
+def test_entities_and_white_space() -> None:
+    assert undo_entities("a &amp;amp; b &lt;c&gt; &#233; &") == "a & b <c> é &"
+    assert squeeze("a\t\tb  c \n\n\n\nd") == "a b c\n\nd"
+
+
+@given(text=st.text(st.sampled_from("ab \t\n\u00a0")))
+def test_white_space_settles(text: str) -> None:
+    once = squeeze(text)
+    assert squeeze(once) == once
+    assert once.split() == text.split()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ftfy") is None, reason="ftfy is not installed")
+def test_mojibake(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("cafÃ© “quoted”\n<|endoftext|>plain", encoding="utf-8")
+    assert [d.text for d in read(path, clean=("mojibake",))] == ["café “quoted”", "plain"]
+    assert warnings == ["Cleaning: mojibake changed 1 document."]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("py3langid") is None, reason="not installed")
+def test_language(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(
+        "The weather is nice today.\nDas Wetter ist heute wirklich schön.\nOk\n", "utf-8"
+    )
+    found = read(path, documents="line", language="en")
+    assert [d.text for d in found] == ["The weather is nice today.", "Ok"]
+    with pytest.raises(UsageError, match="There is no language 'english'"):
+        read(path, language="english")
+
+
+ROWS = "subreddit,title,score\ncats,a cat,3\ndogs,a dog,9\ncats,Cat 2,7\ncats,cat 3,7\nnews,x,\n"
+
+
+@pytest.fixture
+def titles(tmp_path: Path) -> Path:
+    path = tmp_path / "titles.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def test_categories(titles: Path, read: Read, warnings: list[str]) -> None:
+    assert [d.text for d in read(titles, drop_category=("Cats", "news"))] == ["a dog"]
+    assert warnings == ["Cleaning: drop-category left out 4 documents."]
+    kept = read(titles, per_category=1, order_by="score")
+    assert [d.text for d in kept] == ["a dog", "Cat 2", "x"]
+    assert [d.text for d in read(titles, per_category=2)] == ["a cat", "a dog", "Cat 2", "x"]
+    with pytest.raises(DataError, match="no column 'points' to order by"):
+        read(titles, per_category=1, order_by="points")
+    with pytest.raises(DataError, match="has no category"):
+        read(titles, per_category=1, category_column="kind")
+    with pytest.raises(UsageError, match="--order-by needs --per-category"):
+        read(titles, order_by="score")
+
+
+def test_duplicates_after_cleaning(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a  b\na b\nc\na b\n")
+    kept = read(path, documents="line", drop_duplicates=True, clean=("whitespace",))
+    assert [d.text for d in kept] == ["a b", "c"]
+    assert warnings == [
+        "Cleaning: whitespace changed 1 document, drop-duplicates left out 2 documents."
+    ]
+
+
+def test_blocklist(titles: Path, tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    words = tmp_path / "words.list"
+    words.write_text("# unwanted\nCat\na  dog\n")
+    assert [d.text for d in read(titles, blocklist=str(words))] == ["x"]
+    masked = read(titles, blocklist=str(words), blocklist_masks=True)
+    assert [d.text for d in masked] == ["a ***", "* ***", "*** 2", "*** 3", "x"]
+    assert warnings == [
+        "Cleaning: blocklist left out 4 documents.",
+        "Cleaning: blocklist changed 4 documents.",
+    ]
+    words.write_text("#\n")
+    with pytest.raises(DataError, match="has no words in it"):
+        read(titles, blocklist=str(words))
+
+
+def test_a_document_in_pieces_is_judged_once() -> None:
+    source = Source("x")
+    pieces = [
+        Document((Span("a  b"),), source, {"category": "cats"}, more=True),
+        Document((Span(" c  d"),), source, {"category": "cats"}),
+        Document((Span("e"),), source, {"category": "dogs"}),
+    ]
+    tally = Tally()
+    data = DataConfig(clean=("whitespace",), per_category=1)
+    found = list(clean(lambda _: iter(pieces), data, print, tally))
+    assert [d.text for d in found] == ["a b", " c d", "e"]
+    assert tally.as_json() == {"changed": {"whitespace": 1}, "dropped": {}}
+    tally = Tally()
+    data = DataConfig(drop_category=("cats",))
+    assert [d.text for d in clean(lambda _: iter(pieces), data, print, tally)] == ["e"]
+    assert tally.as_json()["dropped"] == {"drop-category": 1}
+
+
+def test_unknown_steps(titles: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'detokenize'"):
+        list(formats.read([titles], DataConfig(clean=("detokenise",)), print))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penwright.errors import DataError, UsageError
+from penwright.formats import decode
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)))
+
+
+def read_all(path: Path, encoding: str | None = None) -> tuple[str, list[str]]:
+    warnings: list[str] = []
+    return "".join(decode.read_blocks(str(path), encoding, warnings.append)), warnings
+
+
+@given(
+    text=TEXT,
+    codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "gb18030"]),
+    block=st.integers(1, 9),
+)
+def test_text_survives_any_encoding_and_block_size(
+    tmp_path_factory: pytest.TempPathFactory, text: str, codec: str, block: int
+) -> None:
+    text = "a" + text  # so that U+FEFF does not come first, which is a byte order mark
+    path = tmp_path_factory.mktemp("f") / "text"
+    path.write_bytes(text.encode(codec))
+    given_codec = codec if codec in ("utf-16-le", "gb18030") else None
+    if given_codec is None and codec == "utf-8" and "\0" in text:
+        given_codec = codec
+    with mock.patch.object(decode, "BLOCK", block):
+        found, warnings = read_all(path, given_codec)
+    assert found == io.TextIOWrapper(io.BytesIO(text.encode("utf-8")), "utf-8").read()
+    assert warnings == []
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+def test_few_bad_bytes_are_windows_1252_with_one_warning(tmp_path: Path, block: int) -> None:
+    path = tmp_path / "one.txt"
+    path.write_bytes("é\r\n".encode() * 500 + b"means\xdf\r\n" + b"caf\xe9 " + b"x" * 1000)
+    with mock.patch.object(decode, "BLOCK", block):
+        text, warnings = read_all(path)
+    # What was UTF-8 stays so, though the file is not.
+    assert text == "é\n" * 500 + "meansß\ncafé " + "x" * 1000
+    assert warnings == [
+        f"{path}:501: byte 0xdf at offset 2,005 is not UTF-8 (and so are 1 more); "
+        "read as Windows-1252."
+    ]
+
+
+def test_undefined_windows_1252_bytes_do_not_stop_reading(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_bytes(b"x" * 5000 + b"\x81")
+    assert read_all(path)[0][-1] == "\x81"
+
+
+def test_many_bad_bytes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"un\ncaf\xe9\n")
+    with pytest.raises(DataError, match=r"latin.txt:2: byte 0xe9 at offset 6 .* 1 of .* 8 bytes"):
+        read_all(path)
+    assert read_all(path, "windows-1252")[0] == "un\ncafé\n"
+
+
+def test_a_given_encoding_is_meant_strictly(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_bytes(b"x\n" * 5000 + b"\xdf")
+    with pytest.raises(DataError, match=r"one.txt:5001: byte 0xdf at offset 10,000 is not valid"):
+        read_all(path, "utf-8")
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no file"):
+        read_all(tmp_path / "none")
+    empty = tmp_path / "empty"
+    empty.touch()
+    with pytest.raises(DataError, match="is empty"):
+        read_all(empty)
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\x7fELF\0\0")
+    with pytest.raises(DataError, match="is a binary file"):
+        read_all(binary)
+    with pytest.raises(UsageError, match="Did you mean 'utf-8'"):
+        read_all(binary, "utf-88")
+
+
+@given(lines=st.lists(TEXT.map(lambda text: text.replace("\r", "").replace("\n", ""))))
+def test_only_line_ends_end_lines(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "lines"
+    path.write_bytes("".join(f"{line}\r\n" for line in ["a", *lines]).encode())
+    with mock.patch.object(decode, "BLOCK", 5):
+        assert list(decode.read_lines(str(path), "utf-8", print)) == ["a", *lines]

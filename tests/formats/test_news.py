@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError
+from penwright.formats import Span
+
+from .conftest import Read
+
+STORY = "Rain fell.\n\nIt was wet.\n\n@highlight\n\nIt rained\n\n@highlight\n\nPeople got wet\n"
+LINE = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1).filter(
+    lambda text: bool(text.strip()) and not text.startswith("@highlight")
+)
+
+
+@pytest.fixture
+def stories(tmp_path: Path) -> Path:
+    for i, text in enumerate([STORY, "Only text.\n", "Sun.\n@highlight It shone\n"]):
+        name = hashlib.sha1(f"http://x/{i}".encode()).hexdigest()
+        (tmp_path / f"{name}.story").write_text(text)
+    return tmp_path
+
+
+def test_golden(stories: Path, read: Read, warnings: list[str]) -> None:
+    found = {d.text: d for d in read(stories, highlights="all")}
+    assert set(found) == {
+        "Rain fell.\n\nIt was wet.\nTL;DR:\nIt rained",
+        "Rain fell.\n\nIt was wet.\nTL;DR:\nPeople got wet",
+        "Sun.\nTL;DR:\nIt shone",
+    }
+    assert found["Sun.\nTL;DR:\nIt shone"].spans == (
+        Span("Sun.\nTL;DR:\n", False),
+        Span("It shone", True),
+    )
+    (warning,) = warnings
+    assert warning.endswith("1 story has no highlights or no article and was left out.")
+
+
+def test_one_highlight_by_chance_is_always_the_same(stories: Path, read: Read) -> None:
+    first, again = read(stories), read(stories)
+    assert first == again
+    assert len(first) == 2
+    joined = [d.learned for d in read(stories, highlights="joined")]
+    assert sorted(joined) == ["It rained\nPeople got wet", "It shone"]
+
+
+def test_a_list_of_addresses_chooses(stories: Path, read: Read) -> None:
+    urls = stories / "wanted_urls.list"
+    urls.write_text("http://x/2\n\nhttp://x/9\n")
+    assert [d.learned for d in read(stories, urls=str(urls))] == ["It shone"]
+    urls.write_text("http://x/9\n")
+    with pytest.raises(DataError, match="belongs to an address"):
+        read(stories, urls=str(urls))
+
+
+@given(
+    article=st.lists(LINE, min_size=1), highlights=st.lists(LINE, min_size=1), below=st.booleans()
+)
+def test_nothing_of_a_story_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, article: list[str], highlights: list[str], below: bool
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.story"
+    mark = "\n\n@highlight\n\n" if below else "\n@highlight "
+    path.write_text("\n\n".join(article) + "".join(mark + text for text in highlights), "utf-8")
+    found = list(formats.read([path], DataConfig(highlights="all", encoding="utf-8"), print))
+    assert [d.learned.strip() for d in found] == [text.strip() for text in highlights]
+    assert all(d.text.startswith("\n\n".join(article).strip()) for d in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error"),
+    [
+        ("No highlights.", {}, "has no text to learn from"),
+        (STORY, {"template": "{article} {summary}"}, "A .story file has no 'summary'"),
+    ],
+)
+def test_bad_stories(
+    tmp_path: Path, read: Read, text: str, options: dict[str, object], error: str
+) -> None:
+    (tmp_path / "a.story").write_text(text)
+    with pytest.raises(DataError, match=re.escape(error)):
+        read(tmp_path / "a.story", **options)

@@ -1,0 +1,166 @@
+"""Files in another wrapping: compressed, remote, encoded, columnar."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib.util
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError, MissingExtraError
+from penwright.formats import npz
+from penwright.tokens.bpe import Tokenizer
+
+from .conftest import Read
+
+TEXT = "id,title\n1,Ein Käse\n2,Two\n"
+
+
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def compress(kind: str, data: bytes) -> bytes:
+    if kind == "zst":
+        import zstandard
+
+        return zstandard.ZstdCompressor().compress(data)
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind]
+    return bytes(pack(data))
+
+
+KINDS = ["gz", "bz2", "xz", pytest.param("zst", marks=pytest.mark.skipif(
+    not has("zstandard"), reason="zstandard is not installed"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compressed_files_are_what_is_inside(tmp_path: Path, read: Read, kind: str) -> None:
+    path = tmp_path / f"titles.csv.{kind}"
+    path.write_bytes(compress(kind, TEXT.encode()))
+    assert [d.text for d in read(path)] == ["Ein Käse", "Two"]
+    path.write_bytes(b"not packed at all, though it says so")
+    with pytest.raises(DataError, match=f"{path.name} is damaged"):
+        read(path)
+    path.write_bytes(compress(kind, TEXT.encode() * 99)[:-30])
+    if kind != "zst":  # zstandard takes a file that was cut off for one that ends
+        with pytest.raises(DataError, match=f"{path.name} is damaged"):
+            read(path)
+
+
+@given(text=st.text(min_size=1))
+def test_any_text_survives_compression(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.txt.gz"
+    path.write_bytes(gzip.compress(("x" + text).encode()))
+    found = formats.read([path], DataConfig(encoding="utf-8", documents="file"), print)
+    expected = ("x" + text).replace("\r\n", "\n").replace("\r", "\n")
+    assert "".join(d.text for d in found) == expected.strip("\n")
+
+
+def test_an_archive_is_no_text(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "novels.tar.xz"
+    path.write_bytes(lzma.compress(b"x"))
+    with pytest.raises(DataError, match=r"novels.tar.xz is an archive. Unpack it"):
+        read(path)
+
+
+@pytest.mark.skipif(not has("fsspec"), reason="fsspec is not installed")
+def test_remote_files(read: Read) -> None:
+    import fsspec
+
+    with fsspec.open("memory://folder/titles.csv.gz", "wb") as stream:
+        stream.write(gzip.compress(TEXT.encode()))
+    assert [d.text for d in read("memory://folder/titles.csv.gz")] == ["Ein Käse", "Two"]
+    with pytest.raises(DataError, match=r"memory://folder/none.txt cannot be opened"):
+        read("memory://folder/none.txt")
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> Tokenizer:
+    return Tokenizer.gpt2()
+
+
+def test_gpt2_is_spelled_as_its_tokenizer_does(gpt2: Tokenizer) -> None:
+    ids = [i for i in range(gpt2.vocab_size) if i != gpt2.eot_id]
+    assert [npz.gpt2_bytes()[i] for i in ids] == [gpt2.token_bytes(i) for i in ids]
+
+
+def test_npz_golden(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.npz"
+    # "Hello world", the end-of-text token, " fox"; then a chunk with the marker spelled out.
+    marker = [27, 91, 437, 1659, 5239, 91, 29]
+    np.savez_compressed(path, np.array([15496, 995, 50256, 21831]), np.array([32, *marker, 33]))
+    assert [d.text for d in read(path)] == ["Hello world", " fox", "A", "B"]
+
+
+@given(texts=st.lists(st.text(min_size=1).filter(lambda t: "<" not in t), min_size=1))
+def test_npz_gives_back_the_texts(
+    tmp_path_factory: pytest.TempPathFactory, gpt2: Tokenizer, texts: list[str]
+) -> None:
+    texts = [f"x{text}x" for text in texts]
+    path = tmp_path_factory.mktemp("f") / "t.npz"
+    np.savez(path, *[np.array(gpt2.encode(text)) for text in texts])
+    assert [d.text for d in formats.read([path], DataConfig(), print)] == texts
+
+
+def test_bad_npz(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.npz"
+    path.write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(DataError, match=r"t.npz is not an .npz of token ids, or a damaged one"):
+        read(path)
+    np.savez(path, np.array([99999]))
+    with pytest.raises(DataError, match=r"t.npz: array arr_0 holds ids that GPT-2 does not have"):
+        read(path)
+    np.savez(path, np.array([0.5]))
+    with pytest.raises(DataError, match=r"array arr_0 is not a row of token ids"):
+        read(path)
+    np.savez(path, np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match=r"t.npz is not an .npz"):
+        read(path)
+
+
+CELL = st.text(st.characters(exclude_categories=("Cs",)))
+
+
+@pytest.mark.skipif(not has("pyarrow"), reason="pyarrow is not installed")
+@given(rows=st.lists(st.tuples(CELL, CELL.filter(lambda t: bool(t.strip()))), min_size=1))
+def test_parquet_gives_back_its_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path_factory.mktemp("f") / "t.parquet"
+    table = pa.table(
+        {"prompt": [a for a, _ in rows], "story": [b for _, b in rows], "n": [1] * len(rows)}
+    )
+    parquet.write_table(table, path, row_group_size=3)
+    found = list(formats.read([path], DataConfig(separator=""), print))
+    assert [d.text for d in found] == [a + b for a, b in rows]
+    assert found[-1].source.line == len(rows)
+    assert found[0].fields["n"] == "1"
+
+
+@pytest.mark.skipif(not has("pyarrow"), reason="pyarrow is not installed")
+def test_bad_parquet(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1 but not really PAR1")
+    with pytest.raises(DataError, match=r"t.parquet is not a Parquet file, or a damaged one"):
+        read(path)
+
+
+def test_a_missing_package_is_named(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(MissingExtraError, match=r"penwright\[parquet\]"):
+        read(path)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from penwright import runs
+from penwright.errors import OutOfRoomError, RunError
+from penwright.runs import Run
+
+
+@pytest.fixture
+def make_run():
+    made = []
+
+    def make(folder, *, overwrite=False, **info):
+        made.append(Run.create(folder, overwrite=overwrite))
+        made[-1].update(status="running", **info)
+        return made[-1]
+
+    yield make
+    for run in made:
+        run.close()
+
+
+def test_a_run_in_use_is_refused_and_a_dead_process_lets_go(tmp_path, make_run):
+    run = make_run(tmp_path / "one")
+    code = f"""
+from pathlib import Path
+from penwright.runs import Run
+from penwright.errors import RunError
+try:
+    Run.open(Path({str(run.folder)!r})).claim()
+except RunError as error:
+    print(error)
+"""
+    spoken = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "Another process is writing" in spoken
+    assert run.status == "running"
+    run.close()
+    assert run.status == "interrupted"
+    again = Run.open(run.folder)
+    again.claim()
+    again.close()
+
+
+def test_an_older_run_is_kept_unless_overwrite_is_asked_for(tmp_path, make_run):
+    first = make_run(tmp_path / "one", note="precious")
+    first.close()
+    first.write_samples(1, [{"prompt": "a", "text": "b"}])
+    (first.folder / "my notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="--resume"):
+        Run.create(tmp_path / "one")
+    assert first.info["note"] == "precious"
+    second = make_run(tmp_path / "one", overwrite=True)
+    assert "note" not in second.info
+    assert not list((second.folder / "samples").iterdir())
+    assert (second.folder / "my notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(RunError, match="is not a run"):
+        Run.create(tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_cut_off_last_line_of_metrics_is_left_out_and_a_damaged_one_named(tmp_path, make_run):
+    run = make_run(tmp_path / "one")
+    for step in (1, 2, 3):
+        run.append_metrics({"kind": "step", "step": step, "loss": float("nan")})
+    path = run.folder / "metrics.jsonl"
+    path.write_text(path.read_text() + '{"kind": "st')
+    assert [record["step"] for record in run.metrics()] == [1, 2, 3]
+    assert run.metrics()[0]["loss"] is None
+    run.forget_after(2)
+    assert [record["step"] for record in run.metrics()] == [1, 2]
+    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(RunError, match=r"metrics\.jsonl:2"):
+        run.metrics()
+
+
+def test_forgetting_drops_later_samples_only(tmp_path, make_run):
+    run = make_run(tmp_path / "one")
+    for step in (0, 10, 20):
+        run.write_samples(step, [{"prompt": "a", "text": f" b{step}", "finish_reason": "end"}])
+    run.forget_after(10)
+    left = sorted(path.name for path in (run.folder / "samples").iterdir())
+    assert left == [
+        "step-000000.json",
+        "step-000000.txt",
+        "step-000010.json",
+        "step-000010.txt",
+    ]
+    assert (run.folder / "samples" / "step-000010.txt").read_text() == "a b10\n"
+
+
+def test_an_atomic_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "folder"
+
+    def stop_halfway():
+        with runs.atomic_folder(target) as folder:
+            (folder / "first").write_text("1")
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        stop_halfway()
+    assert list(tmp_path.iterdir()) == []
+    for text in ("old", "new"):
+        with runs.atomic_folder(target) as folder:
+            (folder / "file").write_text(text)
+            assert not target.exists() or (target / "file").read_text() == "old"
+    assert (target / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_manifest_finds_any_flipped_cut_or_missing_file(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"0123456789")
+    runs.write_manifest(tmp_path)
+    assert runs.find_damage(tmp_path) is None
+    for damage in (b"0123456788", b"01234"):
+        (tmp_path / "b").write_bytes(damage)
+        assert "b is damaged" in str(runs.find_damage(tmp_path))
+    (tmp_path / "b").unlink()
+    assert "b is missing" in str(runs.find_damage(tmp_path))
+    runs.drop_files(tmp_path, "b")
+    assert runs.find_damage(tmp_path) is None
+    (tmp_path / runs.MANIFEST).write_text("{")
+    assert "manifest.json" in str(runs.find_damage(tmp_path))
+
+
+def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(OutOfRoomError, match="could not be written"):
+        runs.write_json(tmp_path / "missing" / "run.json", {})
+
+
+def test_a_missing_run_suggests_a_near_name(tmp_path, make_run):
+    make_run(tmp_path / "stories")
+    with pytest.raises(RunError, match="Did you mean 'stories'"):
+        Run.open(tmp_path / "storys")
+
+
+def test_json_is_replaced_in_one_piece_and_read_back(tmp_path):
+    path = tmp_path / "x.json"
+    runs.write_json(path, {"a": float("inf"), "b": (1, 2), "c": "é"})
+    assert runs.read_json(path) == {"a": None, "b": [1, 2], "c": "é"}
+    assert json.loads(path.read_text(encoding="utf-8"))["c"] == "é"
+    path.write_text("[1]")
+    with pytest.raises(RunError, match="no JSON object"):
+        runs.read_json(path)
+
+
+def test_what_a_killed_process_left_half_deleted_is_in_nobodys_way(tmp_path, make_run):
+    run = make_run(tmp_path / "one")
+    for _ in range(2):
+        run.checkpoint(7).mkdir()
+        (run.checkpoint(7) / "file").write_text("1")
+        left = run.checkpoints / ".step-000007.old"
+        left.mkdir(exist_ok=True)
+        (left / "half").write_text("2")
+        runs.remove_folder(run.checkpoint(7))
+    (run.checkpoints / ".step-000009.tmp").mkdir()
+    run.forget_after(0)
+    assert list(run.checkpoints.iterdir()) == []

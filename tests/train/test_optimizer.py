@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from penwright.errors import RunError, UsageError
+from penwright.train.optimizer import (
+    freeze,
+    load_state_tensors,
+    make_optimizer,
+    parameter_groups,
+    state_tensors,
+)
+
+
+def test_weight_decay_touches_matrices_only(make_model):
+    model = make_model()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, spared = (
+        {names[id(parameter)] for parameter in group["params"]}
+        for group in parameter_groups(model.parameters(), 0.1)
+    )
+    assert decayed | spared == set(names.values())
+    assert all(name.endswith("weight") and ".ln_" not in name for name in decayed)
+    assert all(name.endswith("bias") or ".ln_" in name for name in spared)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    optimizer = make_optimizer(
+        model.parameters(), weight_decay=0.1, beta1=0.9, beta2=0.999, eps=1e-8
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        moved = not torch.equal(parameter, before[name])
+        assert moved == (name in decayed and bool(before[name].any())), name
+
+
+def test_an_optimizer_that_does_not_fit_the_model_is_refused(make_model):
+    small, large = make_model(), make_model(n_inner=64)
+    optimizer = make_optimizer(small.parameters(), weight_decay=0, beta1=0.9, beta2=0.999, eps=1e-8)
+    for parameter in small.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    tensors = state_tensors(dict(small.named_parameters()), optimizer)
+    assert "transformer.h.0.mlp.c_fc.weight:exp_avg" in tensors
+    other = make_optimizer(large.parameters(), weight_decay=0, beta1=0.9, beta2=0.999, eps=1e-8)
+    with pytest.raises(RunError, match=r"c_fc"):
+        load_state_tensors(dict(large.named_parameters()), other, tensors)
+    nobody = {"nobody:exp_avg": torch.zeros(1)}
+    with pytest.raises(RunError, match="nobody"):
+        load_state_tensors(dict(small.named_parameters()), optimizer, nobody)
+
+
+def test_frozen_parts_are_not_trained(make_model):
+    model = make_model()
+    freeze(model, layers_only=True, first_layers=1)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in model.named_parameters() if ".h.1." in name}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = parameter_groups(trainable, 0.1)
+    assert sum(len(group["params"]) for group in groups) == len(trained)
+    with pytest.raises(UsageError, match="Nothing is left to train"):
+        freeze(model, layers_only=True, first_layers=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "learning_rate": 1.0},
+        {"optimizer": "adafactor", "learning_rate": 3e-1},
+        {"optimizer": "adamw8bit", "learning_rate": 1e-2},
+        {"learning_rate": 1e-2},
+    ],
+)
+def test_every_optimizer_learns(make_trainer, options):
+    trainer = make_trainer("one", steps=20, schedule="constant", **options)
+    trainer.train()
+    losses = [record["loss"] for record in trainer.run.metrics() if record["kind"] == "step"]
+    assert losses[-1] < losses[0] - 0.2

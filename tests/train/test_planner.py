@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from penwright.config import FinetuneConfig, build
+from penwright.errors import OutOfRoomError, UsageError
+from penwright.model import GPT2, SIZES
+from penwright.train.memory import Counts, Load, predict
+from penwright.train.planner import choose, list_options, parse_memory
+
+SIZE = SIZES["355M"]
+
+
+def wanted(**changes):
+    values = {"method": "full", "width": 2, "micro_batch": 4, "length": 512, "batch_size": 4}
+    return Load(**(values | changes))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_counts_are_those_of_the_model(size):
+    with torch.device("meta"):
+        model = GPT2(SIZES[size])
+    assert Counts.of(SIZES[size]).all == model.n_parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8GB", 8e9), ("500 MB", 5e8), ("6.5g", 6.5e9), ("1048576", 1048576), ("2GiB", 2e9)],
+)
+def test_amounts_of_memory(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "8 gigs", "1.2.3GB", "-4GB"])
+def test_what_is_no_amount_of_memory(text):
+    with pytest.raises(UsageError, match="8GB"):
+        parse_memory(text)
+
+
+def test_less_memory_takes_smaller_micro_batches_and_then_other_methods():
+    taken = []
+    for gigabytes in (40, 8, 7, 4, 2, 1.3):
+        option, _ = choose(SIZE, wanted(), int(gigabytes * 1e9), FinetuneConfig())
+        assert option.fits
+        assert option.memory.total <= gigabytes * 1e9
+        taken.append((option.load.method, option.load.micro_batch))
+    assert taken[0] == ("full", 4)
+    methods = [method for method, _ in taken]
+    assert sorted(methods, key=["full", "lean", "lora"].index) == methods
+    assert set(methods) == {"full", "lean", "lora"}
+
+
+def test_a_reason_is_given_where_the_first_choice_does_not_fit():
+    assert choose(SIZE, wanted(), 10**11, FinetuneConfig())[1] == ""
+    assert "so lean is taken" in choose(SIZE, wanted(), 4 * 10**9, FinetuneConfig())[1]
+
+
+def test_what_does_not_fit_is_refused_with_what_would():
+    with pytest.raises(OutOfRoomError, match=r"1558M|at the least.*--model 124M"):
+        choose(SIZES["1558M"], wanted(), 10**9, FinetuneConfig())
+
+
+def test_a_method_that_was_asked_for_is_taken():
+    asked = build(FinetuneConfig, {"method": "lora"})
+    assert choose(SIZE, wanted(), 10**11, asked)[0].load.method == "lora"
+    asked = build(FinetuneConfig, {"method": "full", "micro_batch": 3})
+    option, why = choose(SIZE, wanted(), 10**9, asked)
+    assert (option.load.method, option.load.micro_batch, option.fits) == ("full", 3, False)
+    assert "is likely to take" in why
+    asked = build(FinetuneConfig, {"precision": "fp32"})
+    with pytest.raises(OutOfRoomError):
+        choose(SIZE, wanted(width=4), 2 * 10**9, asked)
+
+
+def test_more_of_anything_never_takes_less():
+    for option in list_options(SIZE, wanted(), 10**12):
+        more = predict(SIZE, Load(**(option.load.__dict__ | {"length": 1024})))
+        assert more.total >= option.memory.total
+        assert all(value >= 0 for value in vars(option.memory).values())
+
+
+def test_finetune_writes_down_what_it_chose(make_trainer):
+    trainer = make_trainer("run", steps=2, method="lora")
+    assert (trainer.plan.method, trainer.plan.why) == ("lora", "")
+    assert make_trainer("other", steps=2).plan.method == "full"

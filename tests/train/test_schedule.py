@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+
+from penwright.train.schedule import Schedule
+
+
+@given(
+    kind=st.sampled_from(["constant", "linear", "cosine"]),
+    steps=st.integers(1, 500),
+    warmup=st.integers(0, 100),
+    floor=st.floats(0, 1),
+)
+def test_a_rate_is_never_above_the_peak_and_never_below_the_floor(kind, steps, warmup, floor):
+    schedule = Schedule(kind=kind, peak=0.1, steps=steps, warmup_steps=warmup, floor=floor)
+    rates = [schedule.rate(step) for step in range(steps)]
+    assert all(0 < rate <= 0.1 or floor == 0 for rate in rates)
+    assert all(rate >= 0.1 * floor - 1e-12 for rate in rates[warmup:])
+    assert rates[:warmup] == sorted(rates[:warmup])
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)],
+)
+def test_after_warmup_the_rates_are_those_of_transformers(kind, make):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    theirs = make(optimizer, num_warmup_steps=10, num_training_steps=60)
+    ours = Schedule(kind=kind, peak=0.5, steps=60, warmup_steps=10)
+    for step in range(60):
+        if step >= 10:
+            assert ours.rate(step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
+        theirs.step()
+
+
+def test_step_decay_multiplies_after_each_named_step():
+    schedule = Schedule(kind="step", peak=1.0, steps=9, floor=0.1, decay_steps=(4, 6))
+    assert [schedule.rate(step) for step in (0, 3, 4, 5, 6, 8)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01, 0.01]
+    )
