@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from penwright.cli import ENVIRONMENT
 from penwright.runs import sha256
 
 TIMED = {"tokens_per_s", "memory_mb", "seconds", "cpu_percent", "gpu_percent", "gpu_memory_mb"}
@@ -69,7 +70,9 @@ def start(folder: Path, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     """A run in a process of its own, in `folder`."""
     folder.mkdir(exist_ok=True)
     (folder / "story.txt").write_text("".join(TEXT.format(n=n) for n in range(400)))
-    environment = os.environ | {"PENWRIGHT_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment = (
+        ENVIRONMENT | os.environ | {"PENWRIGHT_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    )
     words = [sys.executable, "-c", RUN, json.dumps(settings)]
     return subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE)
 

@@ -6,7 +6,8 @@ Writes random float32 weights (6.2 GB) once, then, in a fresh process each: read
 end to end; opens the model in bfloat16, its anonymous memory sampled every 10 ms; describes it.
 The file is in the page cache ("warm") or has just been dropped from it ("cold"). Merely
 touching as much fresh memory as the weights take is measured beside it, since no way of opening
-can be faster than reading and that. The figures go to bench/results/opening.json.
+can be faster than reading and that. All processes have the environment
+that the command line gives itself. The figures go to bench/results/opening.json.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from penwright.cli import ENVIRONMENT
 
 READ = """
 import sys, time
@@ -109,7 +112,11 @@ def drop(file: Path) -> None:
 
 def run(code: str, argument: Path | int) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", code, str(argument)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(argument)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=ENVIRONMENT | os.environ,
     )
     return result.stdout
 

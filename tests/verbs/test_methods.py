@@ -42,6 +42,13 @@ def test_a_run_ends_in_a_whole_model(text, method):
     assert run.generate("The goose", max_new_tokens=4)[0].text
 
 
+def test_a_lean_checkpoint_keeps_each_weight_as_it_is_trained(text):
+    run = penwright.finetune(text, method="lean", name="geese", **OPTIONS)
+    held = weights.describe(run.folder / "checkpoints" / "step-000004").dtypes
+    assert set(held) == {"BF16", "F32"}, "narrowed norms would not resume exactly"
+    assert held["F32"] < 0.1 * held["BF16"]
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers and peft, of each other
 def test_a_lora_checkpoint_is_a_merged_model_and_an_adapter(text):
     from peft import PeftModel

@@ -229,7 +229,7 @@ class LoRA(Full):
             found[f"{name}.weight"] = module.weight.detach()
         for name, factors in self.factors.items():
             weight = found[f"{name}.weight"]
-            found[f"{name}.weight"] = weight.float() + factors.delta_IO()
+            found[f"{name}.weight"] = (weight.float() + factors.delta_IO()).to(weight.dtype)
         return found
 
     def adapter(self, base_model: str) -> Adapter | None:

@@ -19,8 +19,8 @@ from penwright.model.gpt2 import GPT2
 from penwright.weights.settings import name_list
 from penwright.weights.stored import FLOATS, TORCH_TYPES, Stored
 
-READERS = 2
-"""Files are read by so many threads at once: one waits for the disk while the other casts."""
+READERS = 4
+"""Files are read by so many threads at once: some wait for the disk while others cast."""
 HEAD = "lm_head.weight"
 _LAYER = re.compile(r"transformer\.h\.(\d+)\.")
 _MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
@@ -61,11 +61,21 @@ def build(
     state = {
         name: torch.empty(shape, dtype=target, device=device) for name, shape in wanted.items()
     }
-    with torch.no_grad(), ThreadPoolExecutor(READERS) as pool:
-        for _ in pool.map(lambda name: tensors[name].fill(state[name]), wanted):
-            pass
+    _fill(tensors, state)
     model.load_state_dict(state, assign=True)
     return model.requires_grad_(True).eval()
+
+
+@torch.no_grad()
+def _fill(tensors: Mapping[str, Stored], state: Mapping[str, torch.Tensor]) -> None:
+    """Read all tensors, one a reader, which casts alone: on all cores they would wait in turn."""
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(READERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for _ in pool.map(lambda name: tensors[name].fill(state[name]), state):
+                pass
+    finally:
+        torch.set_num_threads(threads)
 
 
 def checked(

@@ -22,7 +22,7 @@ from penwright.tokens.bpe import Tokenizer
 from penwright.weights import safetensors_file, stored
 from penwright.weights.first_gpt import FirstGPTTokenizer
 from penwright.weights.settings import read_object
-from penwright.weights.stored import NAMES, Stored
+from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
 
 SHARD_BYTES = 5_000_000_000
 """Larger models are written in several files of at most this size."""
@@ -94,7 +94,7 @@ def save(
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a complete model folder; `dtype` is the weights', as they are unless given."""
+    """Write a complete model folder; `dtype` is all weights', each in its own unless given."""
     save_parts(
         folder,
         model.config,
@@ -102,7 +102,7 @@ def save(
         tokenizer,
         card=card,
         penwright=penwright,
-        dtype=dtype or model.embed_tokens.weight.dtype,
+        dtype=dtype,
         shard_bytes=shard_bytes,
     )
 
@@ -115,14 +115,14 @@ def save_parts(
     *,
     card: str,
     penwright: Mapping[str, Any],
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """The same from tensors that need not be in memory, one at a time."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"bos_token_id": tokenizer.eot_id, "eos_token_id": tokenizer.eot_id}
-    name = str(dtype).removeprefix("torch.")
+    name = str(dtype or _widest(tensors)).removeprefix("torch.")
     _write_json(folder / "config.json", {**config.to_dict(), **ends, "dtype": name})
     sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95}
     generation = {**ends, "pad_token_id": tokenizer.eot_id, **sampling}
@@ -136,14 +136,14 @@ def save_parts(
 def write_tensors(
     folder: Path,
     tensors: Mapping[str, Stored],
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Write `tensors` as model.safetensors, or as shards with an index when they are larger."""
     shards: list[dict[str, Stored]] = [{}]
     total = filled = 0
     for name, tensor in tensors.items():
-        size = math.prod(tensor.shape) * dtype.itemsize
+        size = math.prod(tensor.shape) * (dtype or TORCH_TYPES[tensor.dtype]).itemsize
         if filled and filled + size > shard_bytes:
             shards.append({})
             filled = 0
@@ -167,8 +167,9 @@ def write_tensors(
         )
 
 
-def to_write(tensor: Stored, dtype: torch.dtype) -> safetensors_file.Tensor:
+def to_write(tensor: Stored, dtype: torch.dtype | None) -> safetensors_file.Tensor:
     """A tensor for `safetensors_file.write`, read when its turn comes."""
+    dtype = dtype or TORCH_TYPES[tensor.dtype]
 
     def chunks() -> Iterator[memoryview]:
         flat = tensor.read(dtype).reshape(-1)
@@ -176,6 +177,11 @@ def to_write(tensor: Stored, dtype: torch.dtype) -> safetensors_file.Tensor:
             yield flat.view(torch.uint8).numpy().data
 
     return safetensors_file.Tensor(NAMES[dtype], tensor.shape, chunks)
+
+
+def _widest(tensors: Mapping[str, Stored]) -> torch.dtype:
+    types = {TORCH_TYPES[tensor.dtype] for tensor in tensors.values()}
+    return types.pop() if len(types) == 1 else torch.float32
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

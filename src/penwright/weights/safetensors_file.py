@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -118,16 +118,21 @@ def index_files(index: Path) -> dict[str, str]:
     return pairs
 
 
-def read_into(entry: Entry, offset: int, buffer: memoryview) -> None:
-    """Fill `buffer` with the tensor's bytes from `offset` on; raises ModelError if they end."""
+def read_parts(entry: Entry, buffer: memoryview) -> Iterator[int]:
+    """Fill `buffer` with the tensor's bytes from their beginning to their end, part after part.
+
+    Yields how many bytes of it each part has; raises ModelError if the file ends before.
+    """
     with entry.path.open("rb", buffering=0) as file:
-        file.seek(entry.begin + offset)
-        done = 0
-        while done < len(buffer):
-            got = file.readinto(buffer[done:])
-            if not got:
-                _damaged(entry.path, "it is cut short")
-            done += got
+        file.seek(entry.begin)
+        for begin in range(0, entry.length, len(buffer) or 1):
+            wanted, done = min(len(buffer), entry.length - begin), 0
+            while done < wanted:
+                got = file.readinto(buffer[done:wanted])
+                if not got:
+                    _damaged(entry.path, "it is cut short")
+                done += got
+            yield wanted
 
 
 @dataclass(frozen=True)

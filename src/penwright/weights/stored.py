@@ -18,8 +18,8 @@ from penwright.weights import safetensors_file
 from penwright.weights.safetensors_file import Entry
 from penwright.weights.settings import name_list
 
-CHUNK = 30 << 10
-"""Numbers read and cast at once: they stay in the cache, and one thread casts them."""
+CHUNK = 1 << 18
+"""Numbers read and cast at once: they stay in the cache."""
 TORCH_TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
@@ -51,21 +51,22 @@ def _bytes_of(tensor: torch.Tensor) -> memoryview:
 
 def _fill_from_file(entry: Entry, target: torch.Tensor) -> None:
     dtype = TORCH_TYPES[entry.dtype]
-    if target.dtype == dtype and target.device.type == "cpu" and target.is_contiguous():
-        if entry.length:
-            safetensors_file.read_into(entry, 0, _bytes_of(target))
-        return
     if not target.is_contiguous():
         whole = torch.empty(entry.shape, dtype=dtype)
         _fill_from_file(entry, whole)
         target.copy_(whole)
         return
     flat = target.view(-1)
+    if target.dtype == dtype and target.device.type == "cpu":
+        for _ in safetensors_file.read_parts(entry, _bytes_of(flat)):
+            pass
+        return
     chunk = torch.empty(min(CHUNK, flat.numel()), dtype=dtype)
-    for begin in range(0, flat.numel(), CHUNK):
-        part = chunk[: flat.numel() - begin]
-        safetensors_file.read_into(entry, begin * dtype.itemsize, _bytes_of(part))
-        flat[begin : begin + CHUNK].copy_(part)
+    begin = 0
+    for length in safetensors_file.read_parts(entry, _bytes_of(chunk)):
+        n = length // dtype.itemsize
+        flat[begin : begin + n].copy_(chunk[:n])
+        begin += n
 
 
 def of_entry(entry: Entry) -> Stored:
