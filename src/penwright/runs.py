@@ -14,6 +14,7 @@ folder appears whole or not at all, and its manifest tells a damaged one from a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -47,6 +48,9 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
 @contextlib.contextmanager
 def told_when_full(path: Path) -> Iterator[None]:
     """Turn "no space left" and "read-only" into a sentence about `path`; raises OutOfRoomError."""
@@ -54,9 +58,10 @@ def told_when_full(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        mend = "Free some room there" if error.errno in _FULL else "Make it a folder to write in"
         raise OutOfRoomError(
             f"{path} could not be written: {reason[:1].lower()}{reason[1:]}.",
-            fix="Free some room there, or choose another place with --output-dir.",
+            fix=f"{mend}, or choose another place with --output-dir.",
         ) from error
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,18 +101,27 @@ def test_every_checkpoint_opens_in_transformers(started):
         assert model.config.n_layer == 6
 
 
+def with_files_up_to(limit, *words, cwd):
+    """A command in a process that cannot write a file of more than `limit` bytes."""
+    code = (
+        "import resource, sys; from penwright.cli import run\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "sys.exit(run(sys.argv[1:]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=cwd, capture_output=True, text=True
+    )
+
+
+def steps_of(run):
+    return [record["step"] for record in Run(run).metrics() if record["kind"] == "step"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the file-size limit is POSIX's")
 def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(penwright, tmp_path):
     (tmp_path / "story.txt").write_text(LINES)
     words = ["finetune", "story.txt", *OPTIONS, *SHORT, "--steps", "4"]
-    code = (
-        "import resource, sys; from penwright.cli import run\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))\n"
-        "sys.exit(run(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = with_files_up_to(20_000_000, *words, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "could not be written" in done.stderr
     assert "Traceback" not in done.stderr
@@ -119,7 +130,55 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(penwright, t
     assert list((folder / "checkpoints").glob("step-*")) == []
     said = resume(penwright)
     assert said.code == 0, said.err
-    assert [r["step"] for r in Run(folder).metrics() if r["kind"] == "step"] == [1, 2, 3, 4]
+    assert steps_of(folder) == [1, 2, 3, 4]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the file-size limit is POSIX's")
+def test_a_disk_that_fills_up_later_leaves_the_checkpoints_before(penwright, started):
+    last = started / "checkpoints" / "step-000008"
+    sums = {path.name: sha256(path) for path in last.iterdir() if path.is_file()}
+    words = ["finetune", "--resume", "--name", "run", "--steps", "12"]
+    done = with_files_up_to(20_000_000, *words, cwd=started.parent.parent)
+    assert done.returncode == 1, done.stderr
+    assert "step-000010 could not be written: file too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name: sha256(path) for path in last.iterdir() if path.is_file()} == sums
+    assert Run(started).pointed("latest") == last
+    assert not list(last.parent.glob(".step*"))
+    said = resume(penwright, "--steps", "12")
+    assert said.code == 0, said.err
+    assert steps_of(started) == list(range(1, 13))
+
+
+@pytest.mark.parametrize("place", ["/sys/penwright", "file/run"])
+def test_a_place_that_cannot_be_written_in(penwright, tmp_path, place):
+    if not Path("/sys").is_dir() and place.startswith("/sys"):
+        pytest.skip("this system has no /sys, where not even root may make a folder")
+    (tmp_path / "story.txt").write_text(LINES)
+    (tmp_path / "file").write_text("")
+    said = penwright("finetune", "story.txt", "--model", "base", "--output-dir", place)
+    assert said.code == 1
+    assert "could not be written" in said.sentences[0]
+    assert "--output-dir" in said.err
+
+
+def test_a_clock_that_jumps_changes_nothing(penwright, tmp_path, monkeypatch):
+    """Back and forth by days at every look; the run is the one that an honest clock sees."""
+    (tmp_path / "story.txt").write_text(LINES)
+    words = ("finetune", "story.txt", *OPTIONS[:2], "--precision", "fp32", *SHORT, "--steps", "4")
+    assert penwright(*words, "--name", "honest", "--save-every", "10min").code == 0
+    honest, jumps = time.time, itertools.cycle((-400_000, 800_000))
+    monkeypatch.setattr(time, "time", lambda: honest() + next(jumps))
+    assert penwright(*words, "--name", "jumping", "--save-every", "10min").code == 0
+    said = penwright("finetune", "--resume", "--name", "jumping", "--steps", "6")
+    assert said.code == 0, said.err
+    one, other = (
+        sha256(tmp_path / "runs" / name / "checkpoints" / "step-000004" / "model.safetensors")
+        for name in ("honest", "jumping")
+    )
+    assert one == other
+    assert steps_of(tmp_path / "runs" / "jumping") == [1, 2, 3, 4, 5, 6]
+    assert Run(tmp_path / "runs" / "jumping").steps() == [4, 6]
 
 
 @pytest.mark.slow

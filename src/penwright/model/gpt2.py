@@ -45,15 +45,19 @@ class Attention(nn.Module):
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
     def forward(self, x_BTC: Tensor, attend: Attend) -> Tensor:
+        return self.mix(self.c_attn(x_BTC), attend)
+
+    def mix(self, qkv_BT3C: Tensor, attend: Attend) -> Tensor:
+        """What each token takes from those that it attends to: [B, T, 3 C] -> [B, T, C]."""
         q_BHTD, k_BHTD, v_BHTD = (
-            part_BTC.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
-            for part_BTC in self.c_attn(x_BTC).chunk(3, dim=-1)
+            part_BTC.view(*part_BTC.shape[:2], self.n_head, -1).transpose(1, 2)
+            for part_BTC in qkv_BT3C.chunk(3, dim=-1)
         )
         dropout_p = self.attn_dropout.p if self.training else 0.0
         if self.upcast:
             wide = torch.promote_types(q_BHTD.dtype, torch.float32)
             qkv = q_BHTD.to(wide), k_BHTD.to(wide), v_BHTD.to(wide)
-            with torch.autocast(x_BTC.device.type, enabled=False):
+            with torch.autocast(qkv_BT3C.device.type, enabled=False):
                 mixed_BHTD = attend(self.layer, *qkv, dropout_p, self.scale).to(v_BHTD.dtype)
         else:
             mixed_BHTD = attend(self.layer, q_BHTD, k_BHTD, v_BHTD, dropout_p, self.scale)

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 IGNORED = -100
 CHUNK_LOGITS = 1 << 25  # 64 MiB in bfloat16
 GPU_CHUNK_LOGITS = 1 << 26
-TILE = 32
+TILE = 4  # rows of logits, and rows of the matrix, that stay in the cache while they are wide
+ROWS = 256
 SLICE = 8192
 
 
@@ -110,7 +111,7 @@ def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
         return weight_VC
     mean_C = weight_VC.mean(dim=0)
     product_VC = torch.empty_like(weight_VC, dtype=dtype)
-    for rows in _slices(len(weight_VC), SLICE):
+    for rows in _slices(len(weight_VC), ROWS):
         product_VC[rows] = weight_VC[rows] - mean_C
     return product_VC
 

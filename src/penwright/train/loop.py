@@ -271,8 +271,8 @@ class Trainer:
 
     def restore(self, folder: Path | None, *, optimizer: bool = True) -> None:
         """Go back to a checkpoint's weights, or to the first, and to its optimizer's state."""
-        self.method.restore(self.load_model, folder)
         self.method.forget_gradients()
+        self.method.restore(self.load_model, folder)
         if not optimizer:
             return
         self.method.optimizer.state.clear()

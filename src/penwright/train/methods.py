@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from penwright.errors import UsageError
 from penwright.model import GPT2
+from penwright.model.fused import fuse, unfuse
 from penwright.model.gpt2 import Conv1D
 from penwright.model.lora import add_low_rank
 from penwright.model.quantize import Int8Conv1D, quantize
@@ -37,15 +38,18 @@ class Full:
 
     copies = True
     """Whether a checkpoint is written from a copy, while training goes on."""
+    _begun = _only = False  # of the micro-batches of a step
 
     def __init__(self, model: GPT2, plan: TrainPlan) -> None:
         self.model = model
         self.plan = plan
+        self.narrow: dict[str, nn.Parameter] = {}
         self.masters: dict[str, nn.Parameter] = {}
         self.hooks: list[RemovableHandle] = []
         if plan.precision == "bf16":
             for name, module in _matrices(model).items():
-                self.masters[f"{name}.weight"] = _narrow(module, self.hooks)
+                self._hold_narrow(f"{name}.weight", module.weight)
+            fuse(model)
         self.held = dict(model.named_parameters()) | self.masters
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
         self.optimizer = make_optimizer(
@@ -60,21 +64,27 @@ class Full:
 
     def begin(self, *, last: bool) -> None:
         """Called before each micro-batch; `last` is the last one of its step."""
+        self._only, self._begun = last and not self._begun, True
 
     def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
         """Clip, then step unless the gradient is no number; returns its norm before clipping."""
         scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.trained.values(), clip or math.inf))
+        wide = [p.grad for p in self.trained.values() if p.grad is not None]
+        narrow = [p.grad for p in self.narrow.values() if p.grad is not None]
+        norm = float(torch.stack(torch._foreach_norm(wide + narrow, 2, torch.float32)).norm())
         # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
         if math.isfinite(norm) or scaler.is_enabled():
+            share = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
+            torch._foreach_mul_(wide, share)
             scaler.step(self.optimizer)
             scaler.update()
-            self._refresh()
+            self._refresh(share)
         self.forget_gradients()
         return norm
 
     def forget_gradients(self) -> None:
         """Free all gradients."""
+        self._begun = False
         self.optimizer.zero_grad(set_to_none=True)
         self.model.zero_grad(set_to_none=True)
 
@@ -95,11 +105,11 @@ class Full:
         """Give the model its float32 weights back, so that another method can take it over."""
         for hook in self.hooks:
             hook.remove()
+        unfuse(self.model)
         self.forget_gradients()
-        parameters = dict(self.model.named_parameters())
-        for name, master in self.masters.items():
-            parameters[name].data = master.detach()
-        self.masters = {}
+        for name, narrow in self.narrow.items():
+            narrow.data = self.masters[name].detach()
+        self.narrow, self.masters = {}, {}
 
     def tensors(self) -> dict[str, Tensor]:
         """Every weight of the model by name, as a checkpoint holds it."""
@@ -110,11 +120,38 @@ class Full:
         del base_model
         return None
 
-    def _refresh(self) -> None:
-        parameters = dict(self.model.named_parameters())
-        with torch.no_grad():
-            for name, master in self.masters.items():
-                parameters[name].copy_(master)
+    def _hold_narrow(self, name: str, weight: Tensor) -> None:
+        """Hold a matrix in bfloat16 beside its float32 master, which takes its gradients.
+
+        The gradient of an only micro-batch stays as it came, and widens when its turn comes.
+        """
+        assert isinstance(weight, nn.Parameter)
+        master = nn.Parameter(weight.detach(), requires_grad=weight.requires_grad)
+        weight.data = weight.detach().bfloat16()
+        self.narrow[name], self.masters[name] = weight, master
+
+        def hand_over(narrow: Tensor) -> None:
+            if narrow.grad is None or self._only:
+                return
+            if master.grad is None:
+                master.grad = narrow.grad.float()
+            else:
+                master.grad += narrow.grad
+            narrow.grad = None
+
+        if weight.requires_grad:
+            self.hooks.append(_on_gradient(weight, hand_over))
+
+    @torch.no_grad()
+    def _refresh(self, share: float = 1.0) -> None:
+        """Bring all narrow matrices up to their masters, after a step by what they hold."""
+        for name, narrow in self.narrow.items():
+            master = self.masters[name]
+            if narrow.grad is not None:
+                master.grad, narrow.grad = narrow.grad.float().mul_(share), None
+                self.optimizer.step()
+                master.grad = None
+            narrow.copy_(master)
 
 
 class Lean(Full):
@@ -125,7 +162,7 @@ class Lean(Full):
     def __init__(self, model: GPT2, plan: TrainPlan) -> None:
         self.model = model
         self.plan = plan
-        self.masters = {}
+        self.narrow, self.masters = {}, {}
         self.hooks = []
         _narrow_frozen(model)
         self.held = dict(model.named_parameters())
@@ -180,7 +217,7 @@ class LoRA(Full):
     def __init__(self, model: GPT2, plan: TrainPlan) -> None:
         self.model = model
         self.plan = plan
-        self.masters = {}
+        self.narrow, self.masters = {}, {}
         self.hooks = []
         if plan.quantize:
             quantize(model)
@@ -256,9 +293,10 @@ class LoRA(Full):
 
 def make_method(model: GPT2, plan: TrainPlan) -> Full:
     """The method of a plan, with the model made ready for it."""
+    method = {"full": Full, "lean": Lean, "lora": LoRA}[plan.method](model, plan)
     if plan.recompute:
         recompute(model)
-    return {"full": Full, "lean": Lean, "lora": LoRA}[plan.method](model, plan)
+    return method
 
 
 def change_method(old: Full, plan: TrainPlan) -> Full:
@@ -278,7 +316,7 @@ def change_method(old: Full, plan: TrainPlan) -> Full:
 def recompute(model: GPT2) -> None:
     """Keep only what goes into each block; the rest is computed again in the backward pass."""
     for block in model.blocks:
-        if not isinstance(block.forward, functools.partial):
+        if getattr(block.forward, "func", None) is not checkpoint:
             block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
@@ -295,27 +333,6 @@ def _matrices(model: GPT2) -> dict[str, Conv1D | Int8Conv1D]:
         for name, module in model.blocks.named_modules()
         if isinstance(module, (Conv1D, Int8Conv1D))
     }
-
-
-def _narrow(module: Conv1D | Int8Conv1D, hooks: list[RemovableHandle]) -> nn.Parameter:
-    """Hold a matrix in bfloat16; returns its float32 master, to which its gradients go."""
-    weight = module.weight
-    assert isinstance(weight, nn.Parameter)
-    master = nn.Parameter(weight.detach(), requires_grad=weight.requires_grad)
-    weight.data = weight.detach().bfloat16()
-
-    def hand_over(narrow: Tensor) -> None:
-        if narrow.grad is None:
-            return
-        if master.grad is None:
-            master.grad = narrow.grad.float()
-        else:
-            master.grad += narrow.grad
-        narrow.grad = None
-
-    if weight.requires_grad:
-        hooks.append(_on_gradient(weight, hand_over))
-    return master
 
 
 def _narrow_frozen(model: GPT2) -> None:
