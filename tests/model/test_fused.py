@@ -19,7 +19,10 @@ def make_model(layers=2, width=48, *, exact_gelu=False):
     activation = "gelu" if exact_gelu else "gelu_new"
     config = dataclasses.replace(
         SIZES["124M"],
-        **{"n_layer": layers, "n_embd": width, "n_head": 4, "vocab_size": 97},
+        n_layer=layers,
+        n_embd=width,
+        n_head=4,
+        vocab_size=97,
         activation_function=activation,
     )
     model = GPT2(config)

@@ -78,6 +78,7 @@ class Full:
             torch._foreach_mul_(wide, share)
             scaler.step(self.optimizer)
             scaler.update()
+            self.optimizer.zero_grad(set_to_none=True)
             self._refresh(share)
         self.forget_gradients()
         return norm

@@ -1,0 +1,49 @@
+"""What a method does to the weights, against torch's own optimizer over float32 ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def make_full(make_trainer):
+    """A method over a tiny model, with its plan."""
+
+    def make(**options):
+        trainer = make_trainer("run", **options)
+        return trainer.method, trainer.plan
+
+    return make
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.05, 100.0])
+def test_an_update_in_bfloat16_is_the_optimizers_step_on_the_masters(make_full, clip):
+    """Every weight takes it once: those held narrow and those that are not."""
+    method, _ = make_full(precision="bf16", micro_batch=4, batch_size=4)
+    peers = {name: torch.nn.Parameter(p.detach().clone()) for name, p in method.trained.items()}
+    groups = [
+        {"params": [p for p in peers.values() if (p.ndim >= 2) is matrices], "weight_decay": decay}
+        for matrices, decay in ((True, method.plan.weight_decay), (False, 0.0))
+    ]
+    beta = method.plan.beta1, method.plan.beta2
+    peer = torch.optim.AdamW(groups, lr=1e-3, betas=beta, eps=method.plan.eps)
+    for group in method.optimizer.param_groups:
+        group["lr"] = 1e-3
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        method.begin(last=True)
+        for name, parameter in method.model.named_parameters():
+            grad = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+            parameter.backward(grad)
+            peers[name].grad = grad.float()
+        norm = method.update(torch.amp.GradScaler("cpu", enabled=False), clip)
+        peer_norm = torch.nn.utils.clip_grad_norm_(peers.values(), clip or float("inf"))
+        peer.step()
+        assert norm == pytest.approx(float(peer_norm), rel=1e-5)
+        for name, parameter in method.trained.items():
+            torch.testing.assert_close(parameter, peers[name], rtol=1e-5, atol=1e-6)
+    narrow = dict(method.model.named_parameters())
+    for name, master in method.masters.items():
+        assert torch.equal(narrow[name], master.bfloat16())
+    assert all(p.grad is None for p in (*method.trained.values(), *narrow.values()))
