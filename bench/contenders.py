@@ -81,15 +81,18 @@ def _ours(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
         batch * length,
     )
 
+    norm = 1.0 if method.waits_for_norm else 0.0
+
     def step() -> float:
+        nonlocal norm
         total = 0.0
         micros = split_micro(whole, plan.micro_batch)
         for index, micro in enumerate(micros):
-            method.begin(last=index + 1 == len(micros))
+            method.begin(last=index + 1 == len(micros), norm=norm)
             loss = batch_loss(model, micro, device, plan.precision)
             (loss / whole.n_learned).backward()
             total += float(loss.detach())
-        method.update(scaler, 1.0)
+        norm = method.update(scaler, 1.0)
         return total / whole.n_learned
 
     return step

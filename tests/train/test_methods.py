@@ -11,7 +11,8 @@ def make_full(make_trainer):
     """A method over a tiny model, with its plan."""
 
     def make(**options):
-        trainer = make_trainer("run", **options)
+        name = "-".join(f"{key}-{value}" for key, value in options.items())
+        trainer = make_trainer(name, **options)
         return trainer.method, trainer.plan
 
     return make
@@ -47,3 +48,31 @@ def test_an_update_in_bfloat16_is_the_optimizers_step_on_the_masters(make_full, 
     for name, master in method.masters.items():
         assert torch.equal(narrow[name], master.bfloat16())
     assert all(p.grad is None for p in (*method.trained.values(), *narrow.values()))
+
+
+def test_lean_clips_by_the_norm_of_the_step_before_and_measures_the_first(make_full):
+    method, plan = make_full(method="lean", precision="bf16", clip=0.5)
+    free, _ = make_full(method="lean", precision="bf16", clip=0.0)
+    for group in (*method.optimizer.param_groups, *free.optimizer.param_groups):
+        group["lr"] = 1e-3
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+
+    def give(one, norm, share):
+        one.begin(last=True, norm=norm)
+        for name, parameter in one.model.named_parameters():
+            generator = torch.Generator().manual_seed(len(name))
+            grad = torch.randn(parameter.shape, generator=generator)
+            parameter.backward((grad * share).to(parameter.dtype))
+        return one.update(scaler, plan.clip)
+
+    before = {name: value.clone() for name, value in method.tensors().items()}
+    norm = give(method, 0.0, 1.0)
+    assert norm > 2 * plan.clip
+    assert all(torch.equal(value, before[name]) for name, value in method.tensors().items())
+    again = give(method, norm, 1.0)
+    assert again == norm
+    give(free, 0.0, plan.clip / norm)
+    for name, value in method.tensors().items():
+        assert not torch.equal(value, before[name])
+        # The share is applied before or after a gradient is rounded to bfloat16.
+        torch.testing.assert_close(value, free.tensors()[name], rtol=2e-2, atol=2e-4)

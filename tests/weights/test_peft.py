@@ -60,12 +60,12 @@ def test_we_read_what_peft_writes(
     tokens_BT = some_tokens(model.config)
     before = logits(model, tokens_BT)
     assert not torch.allclose(before, expected, atol=1e-2)
-    assert torch.allclose(logits(opened.model, tokens_BT), expected, atol=1e-4, rtol=1e-5)
+    assert torch.allclose(logits(opened.model, tokens_BT), expected, atol=1e-5, rtol=1e-5)
     if "wte" in changes.get("target_modules", ()):
         return
     adapter = peft.read_adapter(tmp_path / "adapter")
     with adapter.attached(model):
-        assert torch.allclose(logits(model, tokens_BT), expected, atol=1e-4, rtol=1e-5)
+        assert torch.allclose(logits(model, tokens_BT), expected, atol=1e-5, rtol=1e-5)
     assert torch.equal(logits(model, tokens_BT), before)
 
 
@@ -90,9 +90,9 @@ def test_peft_reads_what_we_write(saved: tuple[Path, GPT2], tmp_path: Path) -> N
     with torch.no_grad():
         expected = theirs(tokens_BT).logits
     with adapter.attached(model):
-        assert torch.allclose(logits(model, tokens_BT), expected, atol=1e-4, rtol=1e-5)
+        assert torch.allclose(logits(model, tokens_BT), expected, atol=1e-5, rtol=1e-5)
     assert torch.allclose(
-        logits(weights.open(tmp_path / "adapter").model, tokens_BT), expected, atol=1e-4, rtol=1e-5
+        logits(weights.open(tmp_path / "adapter").model, tokens_BT), expected, atol=1e-5, rtol=1e-5
     )
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import random
-import resource
 import shutil
 import struct
 import time
@@ -245,6 +244,7 @@ def make_targets(tiny: tuple[Path, GPT2], tmp_path: Path) -> list[Target]:
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_checkpoints(tiny: tuple[Path, GPT2], tmp_path: Path, count: int) -> None:
     targets = make_targets(tiny, tmp_path)
+    resource = pytest.importorskip("resource", reason="Windows tells no peak of memory")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         targets[number % len(targets)].try_one(random.Random(number))

@@ -8,9 +8,9 @@ the first average and the fourth root of the second, which keeps what is small b
 Bytes and bfloat16 weights are rounded up or down by chance, so that what is below a step is right
 on the average. The chance is a function of (seed, step, parameter), never of a generator's state.
 
-No norm over all gradients exists when weights are updated one by one, so the update is bounded
-instead: scaled down to a root mean square of one, as in Adafactor (Shazeer and Stern, 2018) and
-StableAdamW (Wortsman et al., 2023).
+The update is bounded: scaled down to a root mean square of one, as in Adafactor (Shazeer and
+Stern, 2018) and StableAdamW (Wortsman et al., 2023). It steadies a step whose gradient is far
+larger than those before, by which alone it can be clipped where weights are updated one by one.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class AdamW8bit(torch.optim.Optimizer):
                 self.update(parameter, parameter.grad)
 
     @torch.no_grad()
-    def update(self, parameter: Tensor, grad: Tensor) -> None:
-        """Move one parameter, a chunk at a time."""
+    def update(self, parameter: Tensor, grad: Tensor, share: float = 1.0) -> None:
+        """Move one parameter by `share` times its gradient, a chunk at a time."""
         number, group = self._group_of[parameter]
         if self._dither is None:
             self._dither = Dither(self._seed, parameter.device)
@@ -97,7 +97,7 @@ class AdamW8bit(torch.optim.Optimizer):
             part = slice(start, start + chunk)
             blocks = slice(start // BLOCK, -(-min(start + chunk, weights.numel()) // BLOCK))
             place = (int(state["step"]), number, start)
-            update = self._average(state, part, blocks, grads[part], group, place)
+            update = self._average(state, part, blocks, grads[part].float() * share, group, place)
             wide = weights[part].float()
             wide.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update)
             self._write(weights[part], wide, place)
@@ -146,7 +146,7 @@ class AdamW8bit(torch.optim.Optimizer):
         """Take a chunk's gradient into its averages; returns what to take off its weights."""
         assert self._dither is not None
         (beta1, beta2), step, size = group["betas"], place[0], grad.numel()
-        grad_nb = _in_blocks(grad.float())
+        grad_nb = _in_blocks(grad)
         noise_nb = self._dither.share(grad_nb.numel(), *place).view_as(grad_nb)
         mean_nb = decode_signed(_in_blocks(state["mean"][part]), state["mean_scale"][blocks])
         mean_nb.lerp_(grad_nb, 1 - beta1)

@@ -36,6 +36,7 @@ class TrainState:
     best_loss: float = float("inf")
     best_step: int = 0
     worse_in_a_row: int = 0
+    grad_norm: float = 0.0
     rate_factor: float = 1.0
     left_out_step: int = -1
     loss_scale: dict[str, Any] | None = None

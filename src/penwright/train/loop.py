@@ -185,8 +185,11 @@ class Trainer:
             group["lr"] = rate
         loss, norm = None, None
         if state.step != state.left_out_step:
+            if self.method.waits_for_norm and not state.grad_norm:
+                self._accumulate(batch)
+                state.grad_norm = self._clip_and_update()
             loss = self._accumulate(batch)
-            norm = self._clip_and_update()
+            norm = state.grad_norm = self._clip_and_update()
         tokens = int((batch.documents_BT >= 0).sum())
         seconds = time.perf_counter() - start
         state.step += 1
@@ -214,7 +217,7 @@ class Trainer:
         loss = torch.zeros((), device=self.device)
         micros = split_micro(batch, self.plan.micro_batch)
         for index, micro in enumerate(micros):
-            self.method.begin(last=index + 1 == len(micros))
+            self.method.begin(last=index + 1 == len(micros), norm=self.state.grad_norm)
             torch.manual_seed(_mix(self.plan.seed, self.state.step, index))
             loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
             self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]

@@ -62,8 +62,15 @@ class Full:
             seed=plan.seed,
         )
 
-    def begin(self, *, last: bool) -> None:
-        """Called before each micro-batch; `last` is the last one of its step."""
+    waits_for_norm = False
+    """Whether a step clips by the norm of the step before, so that the first must be measured."""
+
+    def begin(self, *, last: bool, norm: float = 0.0) -> None:
+        """Called before each micro-batch; `last` is the last one of its step.
+
+        `norm` is the gradient's norm in the step before, 0 where there was none.
+        """
+        del norm
         self._only, self._begun = last and not self._begun, True
 
     def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
@@ -156,7 +163,11 @@ class Full:
 
 
 class Lean(Full):
-    """Updates each weight in the backward pass; the gradient's norm is known only afterwards."""
+    """Updates each weight in the backward pass, when the gradient's norm is not known yet.
+
+    It clips by the norm of the step before. The first step's is measured: until a norm is known
+    gradients are only counted and thrown away.
+    """
 
     copies = False
 
@@ -173,13 +184,17 @@ class Lean(Full):
         self.optimizer = self._eight_bit = AdamW8bit(
             groups, betas=betas, eps=plan.eps, seed=plan.seed
         )
+        self.waits_for_norm = plan.clip > 0
         self._last = False
+        self._share = 0.0
         self._squares: list[Tensor] = []
         for parameter in self.trained.values():
             self.hooks.append(_on_gradient(parameter, self._consume))
 
-    def begin(self, *, last: bool) -> None:
+    def begin(self, *, last: bool, norm: float = 0.0) -> None:
         self._last = last
+        clip = self.plan.clip
+        self._share = min(1.0, clip / (norm + 1e-6)) if clip and norm else float(not clip)
 
     def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
         """Nothing is left to update: returns the norm of the gradients that were."""
@@ -190,7 +205,7 @@ class Lean(Full):
 
     @property
     def is_halfway(self) -> bool:
-        return bool(self._squares)
+        return bool(self._squares) and self._share > 0
 
     def forget_gradients(self) -> None:
         super().forget_gradients()
@@ -208,7 +223,8 @@ class Lean(Full):
     def _consume(self, parameter: Tensor) -> None:
         if self._last and parameter.grad is not None:
             self._squares.append(torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) ** 2)
-            self._eight_bit.update(parameter, parameter.grad)
+            if self._share:
+                self._eight_bit.update(parameter, parameter.grad, self._share)
             parameter.grad = None
 
 
