@@ -5,7 +5,7 @@
 Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
 same random weights and tokens, so that whatever else the machine does falls on both. The peers
 are transformers with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the
-training loop's own step. Peak memory is anonymous memory, sampled every 10 ms. With --json the
+training loop's own step, in the environment that the command line gives itself. Peak memory is anonymous memory, sampled every 10 ms. With --json the
 last line holds the ratios; --keep writes all to bench/results/train.json.
 """
 
@@ -21,6 +21,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from penwright.cli import ENVIRONMENT
 
 CHILD = """
 import json, sys, time
@@ -53,7 +55,9 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(options.threads)},
+            env=({} if who.startswith("peer") else ENVIRONMENT)
+            | os.environ
+            | {"OMP_NUM_THREADS": str(options.threads)},
         )
         self.steps: list[dict[str, float]] = []
         assert self._line() == "ready"
