@@ -5,8 +5,9 @@
 Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
 same random weights and tokens, so that whatever else the machine does falls on both. The peers
 are transformers with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the
-training loop's own step, in the environment that the command line gives itself. Peak memory is anonymous memory, sampled every 10 ms. With --json the
-last line holds the ratios; --keep writes all to bench/results/train.json.
+training loop's own step, in the environment that the command line gives itself. Peak memory is
+anonymous memory, sampled every 10 ms. With --json the last line holds the ratios; --keep writes
+all to bench/results/train.json.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ _STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "sgd": 0.0}
 # Bytes of a token's channel that a block keeps: 4 for each of two norms' inputs, then what the
 # products and the GELU read, in the arithmetic's width.
 _KEPT_BYTES = {2: 38, 4: 68}
+_FUSED_BYTES = 28  # where each half of a block is one function: model/fused.py
 _PROCESS = 270 << 20  # the interpreter, torch and its threads
 
 
@@ -106,7 +107,9 @@ def predict(config: GPT2Config, load: Load) -> Memory:
     head = config.vocab_size * config.n_embd
     logits = min(tokens * config.vocab_size, max(CHUNK_LOGITS, config.vocab_size)) * load.width
     logits += TILE * config.vocab_size * 4 + (head * 2 if load.width == 2 else 0)
-    kept = tokens * config.n_embd * _KEPT_BYTES[load.width]
+    narrow = load.method == "full" and load.width == 2
+    fused = narrow and not load.on_gpu
+    kept = tokens * config.n_embd * (_FUSED_BYTES if fused else _KEPT_BYTES[load.width])
     through = tokens * config.n_embd * 4 * config.n_layer
     activations = through + kept if load.recompute else kept * config.n_layer
     optimizer = _STATE_BYTES[load.optimizer]
@@ -122,10 +125,11 @@ def predict(config: GPT2Config, load: Load) -> Memory:
         weights = width * counts.matrices + load.width * counts.head + 4 * counts.rest + 4 * trained
         gradients, state = 4 * trained, round(optimizer * trained)
     else:
-        weights = 4 * counts.all + (2 * counts.matrices if load.width == 2 else 0)
+        weights = 4 * counts.all + (2 * counts.matrices if narrow else 0)
         gradients, state = 4 * counts.all, round(optimizer * counts.all)
         # Activations go as gradients come, unless gradients of a micro-batch before are there.
         if load.micro_batch >= load.batch_size:
+            gradients -= 2 * counts.matrices if narrow else 0
             activations = max(0, activations + logits - gradients)
             logits = min(logits, activations)
             activations -= logits
