@@ -10,20 +10,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penwright.config import FinetuneConfig, KeywordsConfig, build
+from penwright.config import (
+    DataConfig,
+    FinetuneConfig,
+    GenerateConfig,
+    KeywordsConfig,
+    build,
+)
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.files import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RUNS, new_name, write_json
-from penwright.tokens import hash_files
+from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
-from penwright.verbs.data import cache_folder
+from penwright.verbs.data import cache_folder, open_data
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
 from penwright.verbs.held_out import open_held_out
 from penwright.verbs.keywords import run_encode
 from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
-from penwright.verbs.tasks import find_tasks, with_prompts
+from penwright.verbs.tasks import Task, find_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
 
 Warn = Callable[[str], None]
@@ -128,7 +134,9 @@ def run_recipe(
     device = config.compute.device
     before, after = load(config.model, device=device), load(run.folder, device=device)
     held_out = run.perplexity_after is not None
-    ending = Ending(before, after, run.folder, tuple(learned), held_out, observer.on_message)
+    ending = Ending(
+        before, after, run.folder, tuple(learned), config.data, held_out, observer.on_message
+    )
     outcome = Outcome(
         recipe.name,
         recipe.about.system,
@@ -151,15 +159,16 @@ class Ending:
     after: Writer
     run: Path
     learned: tuple[str | Path, ...]
+    data: DataConfig
     held_out: bool
     warn: Warn
 
     def measure(self, wanted: Measure) -> Measured:
         """Both models measured on the same; on the data itself where nothing was held out."""
         on = wanted.on if self.held_out else "data"
-        config, data = wanted.evaluate, self.learned
+        config, data = replace(wanted.evaluate, data=self.data), self.learned
         if on == "held out":
-            config, data = replace(config, held_out_of=str(self.run)), ()
+            config, data = replace(wanted.evaluate, held_out_of=str(self.run)), ()
         silent: list[str] = []
         return Measured(
             on,
@@ -169,7 +178,7 @@ class Ending:
 
     def write(self, writing: Writing) -> list[Written]:
         """Texts from each prompt, beside the human text and the untrained model's."""
-        tasks = self._tasks(writing.documents) if writing.documents and self.held_out else []
+        tasks = self._tasks(writing.documents) if writing.documents else []
         if tasks:
             prompts = tuple(task.prompt for task in tasks)
             config = replace(writing.generate, prompt=prompts, raw=True)
@@ -191,13 +200,18 @@ class Ending:
             for number, prompt in enumerate(shown)
         ]
 
-    def _tasks(self, documents: int) -> list[Any]:
+    def _tasks(self, documents: int) -> list[Task]:
+        """What the first held-out documents ask for, or the first of all where there are none."""
         tokenizer = self.after.tokenizer
-        part = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+        if self.held_out:
+            part = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+        else:
+            store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
+            part = Part.whole(store)
         return find_tasks(part, tokenizer, documents)
 
 
-def _write(writer: Writer, config: Any) -> list[tuple[str, ...]]:
+def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:
     samples = [sample.text for sample in writer.generate_with(config)]
     return [tuple(samples[i : i + config.n]) for i in range(0, len(samples), config.n)]
 
@@ -222,6 +236,7 @@ def _encode(
     They are kept in the cache under a name of their own, so that the run can go on with them.
     """
     options = dict(recipe.keywords or {}) | {"seed": config.seed}
+    options |= recipe.keyword_columns(str(paths[0]), config)
     files = [file for item in find_inputs(paths) for file in item.files]
     key = json.dumps([*hash_files(files), options], default=list)
     folder = cache_folder() / "keywords" / hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -29,11 +29,19 @@ from penwright.config import (
 )
 from penwright.errors import DataError, UsageError, suggest
 from penwright.fields import RECIPE, check_options, load_toml
-from penwright.formats import describe, detect
+from penwright.formats import Choice, describe, detect
+from penwright.formats.clean.choose import CATEGORY_NAMES
 from penwright.formats.files import find_inputs
 
 PACKAGE = Path(config.__file__).parent
 SAMPLES = PACKAGE / "assets" / "samples"
+_OPTIONS = {
+    "title": "text_column",
+    "category": "category_column",
+    "prompt": "prompt_column",
+    "completion": "completion_column",
+}
+"""By which option a column is named that is called otherwise."""
 _TABLES = ("sample", "base", "keywords", "measure", "write")
 
 
@@ -111,22 +119,36 @@ class Recipe:
                 kind = "story" if item.members else detect(item.path)
                 if kind not in about.formats:
                     raise DataError(f"{item.path} is of the format {kind}.", fix=mend)
-            if self.keywords is not None:
-                return
             for choice in describe(paths, config.data).choices:
-                self.check_columns(choice.path, choice.columns)
+                self._check_columns(choice, config)
         except DataError as error:
             raise self.refusal(error) from None
 
-    def check_columns(self, path: str, columns: Sequence[str]) -> None:
+    def keyword_columns(self, path: str, config: FinetuneConfig) -> dict[str, str]:
+        """Which columns of a table have the titles and the categories, as `keywords encode` asks.
+
+        The options name them, or they have a known name; a table of one column has titles alone.
+        """
+        (choice,) = describe([path], config.data).choices
+        if len(choice.columns) == 1:
+            return {}
+        category = _category(choice, config)
+        title = config.data.text_column or "title"
+        return {"title_field": title, **({"category_field": category} if category else {})}
+
+    def _check_columns(self, choice: Choice, config: FinetuneConfig) -> None:
         """Raises DataError when a table of several columns lacks one of the recipe's."""
-        lacking = [name for name in self.about.columns if name not in columns]
-        if len(columns) > 1 and lacking:
-            raise DataError(
-                f"{path} has no column '{lacking[0]}'; it has {', '.join(columns)}.",
-                fix="Rename a column, or name yours with the options of `penwright finetune` "
-                "(--text-column).",
-            )
+        names = choice.columns
+        for column in self.about.columns if len(names) > 1 else ():
+            option = _OPTIONS[column]
+            wanted = getattr(config.data, option) or column
+            if column == "category":
+                wanted = _category(choice, config) or wanted
+            if wanted not in names:
+                raise DataError(
+                    f"{choice.path} has no column '{wanted}'; it has {', '.join(names)}.",
+                    fix=f"Name the one to take with --{option.replace('_', '-')}.",
+                )
 
     def refusal(self, error: DataError) -> DataError:
         """`error` as one about this recipe, with what it takes where nothing else mends it."""
@@ -155,6 +177,13 @@ def read_recipe(name: str | Path) -> Recipe:
             fix=suggest(text, known) or f"There is: {', '.join(known)}.",
         )
     return _read(path)
+
+
+def _category(choice: Choice, config: FinetuneConfig) -> str | None:
+    """The column of the category: the one that is named, or the first with a known name."""
+    if config.data.category_column is not None:
+        return config.data.category_column
+    return next((name for name in choice.columns if name.lower() in CATEGORY_NAMES), None)
 
 
 def _folder() -> Path:

@@ -97,7 +97,10 @@ def encode(
     second = output.with_suffix(f".held-out{output.suffix}") if config.held_out else None
     if second is not None:
         once = replace(config, repeat=1)
-        written += write_in_order(lines(once, lambda _: None, True), second)
+        measured = write_in_order(lines(once, lambda _: None, True), second)
+        if count and not (written and measured):
+            raise DataError(f"{paths[0]} has too few rows to hold some out.")
+        written += measured
     if not count:
         raise DataError(f"{paths[0]} has no row with text in it.")
     return Encoded(count, written, extractor.says, second)
