@@ -200,3 +200,13 @@ def test_the_bundled_completion_has_one_example_and_others_that_ask_for_the_same
 def test_no_option_of_finetune_is_called_like_the_table():
     assert "recipe" not in flat_fields(FinetuneConfig)
     assert "recipe" not in flat_values(FinetuneConfig())
+
+
+def test_the_guide_s_recipe_is_one(tmp_path):
+    guide = Path(__file__).parents[2] / "docs" / "guide.md"
+    blocks = guide.read_text(encoding="utf-8").split("```toml\n")[1:]
+    (text,) = [block.split("```")[0] for block in blocks if "[recipe]" in block]
+    (tmp_path / "limericks.toml").write_text(text)
+    recipe = read_recipe(tmp_path / "limericks.toml")
+    recipe.check(recipe.sample_data(), config_of(recipe))
+    assert recipe.write[0].generate.n == 3

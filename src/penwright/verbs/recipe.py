@@ -126,7 +126,7 @@ def run_recipe(
         config = replace(config, name=new_name(RUNS, recipe.name))
     try:
         if recipe.keywords is not None:
-            learned, config = _encode(recipe, paths, config, observer.on_message)
+            learned, config = encode_table(recipe, paths, config, observer.on_message)
         run = run_finetune(learned, config, observer, command)
     except DataError as error:
         raise recipe.refusal(error) from None
@@ -228,7 +228,7 @@ def _installed(wanted: Measure, warn: Warn) -> Measure:
     return replace(wanted, evaluate=replace(wanted.evaluate, metrics=tuple(able)))
 
 
-def _encode(
+def encode_table(
     recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
 ) -> tuple[list[str], FinetuneConfig]:
     """The table as texts that begin with their keywords: those to learn, those to measure on.

@@ -42,7 +42,7 @@ def find_tasks(part: Part, tokenizer: Tokenizer, documents: int | None = None) -
     return [
         task
         for number, (start, end) in enumerate(ranges)
-        for task in _of_document(number, _stretches(part, tokenizer, start, end))
+        for task in _of_document(number, stretches(part, tokenizer, start, end))
     ]
 
 
@@ -74,7 +74,7 @@ def _of_document(number: int, stretches: Sequence[tuple[str, bool]]) -> Iterator
         prompt += piece
 
 
-def _stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
+def stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
     """A document as stretches of text, each learned or not, without its end-of-text tokens."""
     tokens = part.store.tokens(start, end)
     text = tokens != tokenizer.eot_id
