@@ -74,7 +74,7 @@ def test_plain_text_has_no_tasks(tmp_path, tokenizer):
 def test_the_tokens_at_the_border_of_prompt_and_story_are_those_of_the_whole_text(
     tmp_path, tokenizer, learn
 ):
-    data = DataConfig(separator=" <sep> ", max_words=300, clean=("detokenize",), learn=learn)
+    data = DataConfig(separator=" <sep> ", max_words=300, clean=("spaces",), learn=learn)
     path = SAMPLES / "stories.wp_source"
     documents = list(formats.read([path], data, print))
     store = prepare(iter(documents), tokenizer, tmp_path / "store")
