@@ -53,6 +53,7 @@ def test_detokenize(before: str, after: str) -> None:
         ("I ca n't , he 's , we 'll : they 've ; I 'm .", "I can't, he's, we'll: they've; I'm."),
         ("I ' m , they ' ve , Ann ' s", "I'm, they've, Ann's"),
         ("one . \n \n Two ; three ...", "one. \n \n Two; three..."),
+        ("he said 'so' , and 's'", "he said 'so', and 's'"),
         ("`` Go '' -LRB- so -RRB- can not", "`` Go '' -LRB- so -RRB- can not"),
     ],
 )

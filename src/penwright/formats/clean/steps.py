@@ -24,7 +24,9 @@ _PUNCTUATION = re.compile(
 )
 _NOT = re.compile(r"(?<=\w)[ ]n[ ]?(['’])[ ]?t\b", re.IGNORECASE)
 _CLITIC = re.compile(r"(?<=\w)[ ](['’])[ ]?(s|re|ve|ll|d|m|am)\b(?!['’])", re.IGNORECASE)
-_SPLIT = re.compile(r" ([!,.:;?]|n't|'(?:s|re|ve|ll|am|m)|' (?:m|ve|s))")
+_SPLIT = re.compile(
+    r"(?<=\w) (n't|'(?:s|re|ve|ll|am|m))\b(?!')|(?<=\w) ' (m|ve|s)\b(?!')| ([!,.:;?])"
+)
 _JOINED = re.compile(r"\b(gon|wan)[ ](na)\b|\b(got)[ ](ta)\b|\b(can)[ ](not)\b", re.IGNORECASE)
 
 _STAMP = r"(?:PUBLISHED|UPDATED|CREATED|LAST UPDATED)\s*:?[\s.]*\d{1,2}:\d{2}"
@@ -62,9 +64,11 @@ def detokenize(text: str) -> str:
 
 
 def join_spaces(text: str) -> str:
-    """Punctuation and split clitics joined to the word before them, as notebooks on WritingPrompts
-    do it, and nothing else: what is published about that data belongs to this text."""
-    return _SPLIT.sub(r"\1", text)
+    """Punctuation and split clitics joined to the word before them, and nothing else.
+
+    What notebooks on WritingPrompts do, to whose text their figures belong.
+    """
+    return _SPLIT.sub(lambda m: m[1] or (f"'{m[2]}" if m[2] else m[3]), text)
 
 
 def strip_news(text: str) -> str:
