@@ -9,6 +9,7 @@ import pytest
 
 import penwright
 from penwright.errors import RunError, UsageError
+from penwright.formats.coqa import more_answers
 from penwright.metrics import measure
 from penwright.verbs.evaluate import first_line
 
@@ -132,3 +133,32 @@ def test_an_epoch_may_be_so_many_steps(pairs):
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
     with pytest.raises(UsageError, match="at least one step"):
         penwright.finetune(pairs, **SHORT, steps_per_epoch=0)
+
+
+def test_an_answer_counts_as_good_as_the_best_of_what_people_gave(tmp_path):
+    def turns(*texts):
+        return [{"turn_id": i, "input_text": text} for i, text in enumerate(texts, 1)]
+
+    def save(**more):
+        item = {
+            "story": "A goose went to tea.",
+            "questions": turns("Who went?", "Where?"),
+            "answers": turns("zzz", "tea"),
+            "additional_answers": more,
+        }
+        (tmp_path / "dev.json").write_text(json.dumps({"version": "1.0", "data": [item]}))
+        return tmp_path / "dev.json"
+
+    first = "A goose went to tea.\nQ: Who went?\nA:"
+    second = first + " zzz\nQ: Where?\nA:"
+    path = save(a=turns("yyy", "to tea"), b=turns("xxx", "the tea"))
+    assert dict(more_answers(str(path), None)) == {
+        first: ("yyy", "xxx"),
+        second: ("to tea", "the tea"),
+    }
+    options = {"greedy": True, "max_new_tokens": 3}
+    said = first_line(penwright.load("base").generate(first, **options)[0].text)
+    path = save(a=turns(said, "to tea"), b=turns(said, "the tea"))
+    found = penwright.evaluate("base", path, metrics=["answers"], **options).measured
+    # The first answer is what two of three people said: right against any two of them.
+    assert found["exact match"].value == pytest.approx(50.0)

@@ -29,7 +29,7 @@ def tasks(folder, tokenizer, path, documents=None, **options):
 def test_a_pair_is_one_task_even_where_all_is_learned(tmp_path, tokenizer):
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "Ask", "completion": "Tell."}\n')
-    expected = [Task(0, "Ask", " Tell.")]
+    expected = [Task(0, "Ask", (" Tell.",))]
     assert tasks(tmp_path / "a", tokenizer, path) == expected
     assert tasks(tmp_path / "b", tokenizer, path, learn=("all",)) == expected
 
@@ -41,8 +41,8 @@ def test_a_dialogue_has_a_task_a_turn_after_the_true_answers(tmp_path, tokenizer
     item = {"story": "A story.", "questions": asked, "answers": told}
     path.write_text(json.dumps({"version": "1.0", "data": [item]}))
     assert tasks(tmp_path, tokenizer, path) == [
-        Task(0, "A story.\nQ: Who?\nA:", " Ann"),
-        Task(0, "A story.\nQ: Who?\nA: Ann\nQ: Why?\nA:", " Fun"),
+        Task(0, "A story.\nQ: Who?\nA:", (" Ann",)),
+        Task(0, "A story.\nQ: Who?\nA: Ann\nQ: Why?\nA:", (" Fun",)),
     ]
 
 
@@ -54,8 +54,8 @@ def test_a_text_with_keywords_is_written_from_its_title_on(tmp_path, tokenizer):
     ]
     path.write_text("".join(lines))
     assert tasks(tmp_path, tokenizer, path) == [
-        Task(0, "~`c~^my-goose tea~@", "A goose", ("my-goose", "tea")),
-        Task(1, "~^~@", "Nothing asked"),
+        Task(0, "~`c~^my-goose tea~@", ("A goose",), ("my-goose", "tea")),
+        Task(1, "~^~@", ("Nothing asked",)),
     ]
 
 
@@ -67,7 +67,7 @@ def test_plain_text_has_no_tasks(tmp_path, tokenizer):
     with pytest.raises(UsageError, match=r"no prompts in this data to measure rouge"):
         need_tasks(found, ["rouge"])
     with pytest.raises(UsageError, match="no keywords"):
-        need_tasks([Task(0, "a", "b")], ["keywords"])
+        need_tasks([Task(0, "a", ("b",))], ["keywords"])
 
 
 @pytest.mark.parametrize("learn", [(), ("all",)])
@@ -84,7 +84,7 @@ def test_the_tokens_at_the_border_of_prompt_and_story_are_those_of_the_whole_tex
     asked = find_tasks(Part.whole(store), tokenizer)
     assert len(asked) == (0 if learn else len(documents))
     for task, document in zip(asked, documents, strict=False):
-        assert task.prompt + task.reference == document.text
+        assert task.prompt + task.references[0] == document.text
         assert task.prompt.endswith(" <sep>")
         joint = tokenizer.encode(document.text)
-        assert tokenizer.encode(task.prompt) + tokenizer.encode(task.reference) == joint
+        assert tokenizer.encode(task.prompt) + tokenizer.encode(task.references[0]) == joint

@@ -14,12 +14,13 @@ import numpy as np
 from penwright import metrics, sample
 from penwright.config import DataConfig, EvaluateConfig, build
 from penwright.errors import UsageError, suggest
+from penwright.formats.coqa import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import batch_average, score_documents
 from penwright.score.scores import Score
-from penwright.tokens import Part, split
+from penwright.tokens import Part
 from penwright.train.precision import autocast, choose_device, choose_precision
-from penwright.verbs.data import open_data
+from penwright.verbs.data import Data, open_data
 from penwright.verbs.held_out import open_held_out
 from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
@@ -80,22 +81,26 @@ def evaluate_writer(
 ) -> Evaluation:
     """The same of a model that is loaded already."""
     _check(data, config)
-    evaluation = _foresee(writer, _open_part(writer, data, config, warn), config)
+    evaluation = _foresee(writer, _open_part(writer, data, config, warn)[0], config)
     if not config.metrics:
         return evaluation
-    part = _open_part(writer, data, config, warn, with_prompts)
-    return replace(evaluation, measured=measure_writing(writer, part, config, warn))
-
-
-def measure_writing(writer: Writer, part: Part, config: EvaluateConfig, warn: Warn) -> Measurements:
-    """The metrics of what the model writes from the prompts of `part`."""
+    part, opened = _open_part(writer, data, config, warn, with_prompts)
     tasks = find_tasks(part, writer.tokenizer, config.metric_documents)
     need_tasks(tasks, config.metrics)
+    if "answers" in config.metrics:
+        tasks = _with_more_answers(tasks, opened)
+    return replace(evaluation, measured=measure_writing(writer, tasks, config, warn))
+
+
+def measure_writing(
+    writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
+) -> Measurements:
+    """The metrics of what the model writes from the prompts of `tasks`."""
     texts = write_tasks(writer, tasks, config, warn)
     every = [task for task in tasks for _ in range(config.n)]
     return metrics.measure(
         texts,
-        [task.reference for task in every],
+        [task.references for task in every],
         metrics=config.metrics,
         wanted_keywords=[task.keywords for task in every],
         how=Resampling([task.document for task in every]),
@@ -114,7 +119,7 @@ def write_tasks(
         config.sampling,
         warn=warn,
     )
-    lines = not any("\n" in task.reference.strip() for task in tasks)
+    lines = not any("\n" in text.strip() for task in tasks for text in task.references)
     return [first_line(one.text) if lines else one.text for one in written]
 
 
@@ -144,7 +149,7 @@ def _open_part(
     config: EvaluateConfig,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> Part:
+) -> tuple[Part, Data]:
     if config.held_out_of:
         learn = config.data.learn
 
@@ -152,8 +157,23 @@ def _open_part(
             return read(replace(data, learn=learn) if learn else data)
 
         return open_held_out(config.held_out_of, writer.tokenizer, warn, as_asked)
-    store = open_data(data, read(config.data), writer.tokenizer, warn).store
-    return split(store, 0.0, 0)[0]
+    opened = open_data(data, read(config.data), writer.tokenizer, warn)
+    return Part.whole(opened.store), opened
+
+
+def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
+    """The tasks with what other people answered, where the data tells."""
+    wanted = {task.prompt for task in tasks}
+    more = {
+        prompt: answers
+        for choice in data.reading.choices
+        if choice.format == "coqa"
+        for prompt, answers in more_answers(choice.path, choice.encoding)
+        if prompt in wanted
+    }
+    return [
+        replace(task, references=(*task.references, *more.get(task.prompt, ()))) for task in tasks
+    ]
 
 
 def _foresee(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluation:

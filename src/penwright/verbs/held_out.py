@@ -11,7 +11,7 @@ from penwright.errors import RunError
 from penwright.runs import RUNS, Run
 from penwright.tokens import Part, Tokenizer
 from penwright.verbs.assemble import divide_data, open_all
-from penwright.verbs.data import Warn
+from penwright.verbs.data import Data, Warn
 
 
 def open_held_out(
@@ -19,8 +19,8 @@ def open_held_out(
     tokenizer: Tokenizer,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> Part:
-    """The documents that the run `name` held out, in the tokens of `tokenizer`.
+) -> tuple[Part, Data]:
+    """The documents that the run `name` held out, in the tokens of `tokenizer`, and its data.
 
     `read` may change how the files become documents, though not how many. Raises RunError when
     there is no such run or it held nothing out, DataError when its files are gone.
@@ -36,4 +36,4 @@ def open_held_out(
         raise RunError(f"{run.name} held nothing out to measure on.", fix="Name data instead.")
     if len(part) != about["held_out"]["documents"]:
         raise RunError(f"The data is not what {run.name} was trained on.", fix="Name data instead.")
-    return part
+    return part, data

@@ -193,7 +193,7 @@ class Ending:
             Written(
                 writing.title,
                 prompt,
-                tasks[number].reference if tasks else None,
+                tasks[number].references[0] if tasks else None,
                 texts[number],
                 untrained[number],
             )
@@ -204,7 +204,7 @@ class Ending:
         """What the first held-out documents ask for, or the first of all where there are none."""
         tokenizer = self.after.tokenizer
         if self.held_out:
-            part = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+            part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
             part = Part.whole(store)

@@ -19,11 +19,14 @@ _WRITTEN = ("title", "body")
 
 @dataclass(frozen=True)
 class Task:
-    """A prompt, in the form that it has in the data, and the text that follows it there."""
+    """A prompt, in the form that it has in the data, and the text that follows it there.
+
+    Further references may stand for the text as well: what other people answered.
+    """
 
     document: int
     prompt: str
-    reference: str
+    references: tuple[str, ...]
     keywords: tuple[str, ...] = ()
 
 
@@ -65,12 +68,12 @@ def _of_document(number: int, stretches: Sequence[tuple[str, bool]]) -> Iterator
     begins = next((m for m in BEGINS.finditer(text) if NAME_OF[m.group(1)] in _WRITTEN), None)
     if begins and BEGINS.match(text):
         keywords = tuple(parse(text).get("keywords", "").split())
-        yield Task(number, text[: begins.end()], text[begins.end() :], keywords)
+        yield Task(number, text[: begins.end()], (text[begins.end() :],), keywords)
         return
     prompt = ""
     for piece, learn in stretches:
         if learn and prompt:
-            yield Task(number, prompt, piece)
+            yield Task(number, prompt, (piece,))
         prompt += piece
 
 
