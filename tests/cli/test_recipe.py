@@ -40,7 +40,7 @@ def test_flags_win_and_json_is_the_last_line(penwright):
     said = penwright("recipe", "titles", *SHORT, "--name", "mine", "--json", "--held-out", "0.3")
     assert said.code == 0, said.err
     record = json.loads(said.out.splitlines()[-1])
-    assert (record["recipe"], record["system"], record["model"]) == ("titles", 5, "base")
+    assert (record["name"], record["system"], record["model"]) == ("titles", 5, "base")
     assert record["run"].endswith("mine")
     assert record["steps"] == 2
     assert record["perplexity_after"] < record["perplexity_before"]
@@ -75,6 +75,7 @@ def test_a_recipe_is_a_file_for_finetune(penwright, tmp_path):
         (("titles", "--data", "t.csv"), 1, ("titles", "t.csv", "'title'", "--text-column")),
         (("answers", "--data", "t.csv"), 1, ("answers", "t.csv", "CoQA")),
         (("answers", "--data", "bad.json"), 1, ("answers", "bad.json", "story 1")),
+        (("keywords", "--held-out-data", "t.csv"), 2, ("keywords", "--held-out")),
         (("titles", "--stepz", "3"), 2, ("--stepz",)),
     ],
 )

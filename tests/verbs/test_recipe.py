@@ -42,6 +42,15 @@ def test_the_completion_comes_back():
     assert done.run.folder.name == "completion"
 
 
+def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
+    whole = penwright.recipe("completion", steps=8, name="whole", precision="fp32")
+    penwright.recipe("completion", steps=4, name="parts", precision="fp32")
+    parts = penwright.recipe("completion", steps=8, name="parts", precision="fp32", resume=True)
+    assert parts.run.steps == 8
+    assert parts.run.perplexity_after == whole.run.perplexity_after
+    assert parts.written == whole.written
+
+
 def test_a_dialogue_ends_in_turns(tmp_path):
     passages = json.loads((SAMPLES / "dialogues.json").read_text())
     path = tmp_path / "mine.json"

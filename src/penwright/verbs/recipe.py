@@ -20,7 +20,7 @@ from penwright.config import (
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.files import find_inputs
 from penwright.metrics import measure
-from penwright.runs import RUNS, new_name, write_json
+from penwright.runs import RUNS, jsonable, new_name, write_json
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
 from penwright.verbs.data import cache_folder, open_data
@@ -59,7 +59,7 @@ class Written:
 class Outcome:
     """How a recipe went. `seconds` is all of it, measuring and writing as well."""
 
-    recipe: str
+    name: str
     system: int
     data: tuple[str, ...]
     model: str
@@ -71,8 +71,8 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """The outcome for a program."""
         first = self.measured[0]
-        return {
-            "recipe": self.recipe,
+        found: dict[str, Any] = {
+            "name": self.name,
             "system": self.system,
             "data": list(self.data),
             "model": self.model,
@@ -90,15 +90,17 @@ class Outcome:
             "seconds_training": self.run.seconds,
             "seconds": self.seconds,
         }
+        return {key: jsonable(value) for key, value in found.items()}
 
 
 def recipe(
     name: str | Path,
+    /,
     *data: str | Path,
     observer: Observer | None = None,
     **options: Any,
 ) -> Outcome:
-    """Run the recipe `name` on `data`, or on the sample that comes along.
+    """Run the recipe `name` (or its TOML file) on `data`, or on the sample that comes along.
 
     `options` are those of `penwright finetune` (model, steps, ...); they win over the recipe's.
     Raises a PenwrightError that says what to do.
@@ -106,7 +108,7 @@ def recipe(
     found = read_recipe(name)
     own = found.finetune_options(with_data=bool(data), with_model="model" in options)
     config: FinetuneConfig = build(FinetuneConfig, own | options)
-    return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({name!r})")
+    return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
 
 
 def run_recipe(
@@ -237,6 +239,8 @@ def encode_table(
     """
     options = dict(recipe.keywords or {}) | {"seed": config.seed}
     options |= recipe.keyword_columns(str(paths[0]), config)
+    if config.held_out is not None:
+        options["held_out"] = config.held_out
     files = [file for item in find_inputs(paths) for file in item.files]
     key = json.dumps([*hash_files(files), options], default=list)
     folder = cache_folder() / "keywords" / hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -111,7 +111,15 @@ class Recipe:
         return _samples([self.about.data])
 
     def check(self, paths: Sequence[str | Path], config: FinetuneConfig) -> None:
-        """Raises DataError, naming the recipe and the file, for data that it cannot use."""
+        """Raises DataError, naming the recipe and the file, for data that it cannot use.
+
+        UsageError where the data is a table that the recipe divides itself.
+        """
+        if self.keywords is not None and config.held_out_data:
+            raise UsageError(
+                f"The recipe '{self.name}' holds rows of the table out itself.",
+                fix="Give a share with --held-out instead of --held-out-data.",
+            )
         about = self.about
         mend = f"It takes {about.takes}."
         try:
