@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from penwright.verbs.new import new, train_tokenizer
     from penwright.verbs.plan import Planned, plan
     from penwright.verbs.prepare import prepare
+    from penwright.verbs.recipe import recipe
     from penwright.verbs.which import describe
     from penwright.verbs.writer import Writer, generate, load
 
@@ -45,6 +46,7 @@ __all__ = [
     "new",
     "plan",
     "prepare",
+    "recipe",
     "train_tokenizer",
 ]
 
@@ -64,6 +66,7 @@ _HOMES = {
     "new": "new",
     "plan": "plan",
     "prepare": "prepare",
+    "recipe": "recipe",
     "train_tokenizer": "new",
 }
 

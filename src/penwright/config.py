@@ -67,7 +67,7 @@ class DataConfig:
     skip_empty: bool = False
     """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
     clean: tuple[str, ...] = ()
-    """Mend the text: detokenize, news, whitespace, entities, mojibake."""
+    """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake."""
     language: str | None = None
     """Leave out documents in another language than this (two letters, such as en)."""
     blocklist: str | None = None
@@ -151,6 +151,8 @@ class FinetuneConfig:
     """Go through the data so many times."""
     steps: int | None = None
     """Take so many optimizer steps, instead of epochs."""
+    steps_per_epoch: int | None = None
+    """Steps that count as an epoch; once through the data unless given."""
     batch_size: int | None = None
     """Sequences in one optimizer step."""
     micro_batch: int | None = None
@@ -161,6 +163,8 @@ class FinetuneConfig:
     """packed: documents end to end; windows: random crops; rows: one document a row."""
     held_out: float | None = None
     """Share of the documents kept from training to measure with; 0 trains on everything."""
+    held_out_data: tuple[str, ...] = ()
+    """Files to measure with, instead of a share of the documents; may be given several times."""
     fix: bool = False
     """Move held-out documents whose text is trained on as well into the training part."""
     mix: tuple[float, ...] = ()
@@ -269,6 +273,16 @@ class EvaluateConfig:
     """Documents in a batch."""
     max_length: int | None = None
     """Average batch: cut documents to so many tokens."""
+    held_out_of: str | None = None
+    """Measure on the documents that this run held out, instead of files."""
+    metrics: tuple[str, ...] = ()
+    """Write from the prompts of the data, and compare: rouge, bleu, chrf, answers, verbatim,
+    keywords, diversity."""
+    metric_documents: int = 100
+    """Write for so many documents at most."""
+    n: int = 1
+    """Texts to write for each prompt."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,6 +376,8 @@ class KeywordsConfig:
     """A line has 0 to so many keywords."""
     keyword_length_max: int = 20
     """Keywords of several words are shorter than so many characters."""
+    held_out: float = 0.0
+    """Share of the rows whose lines go to a second file, to measure with."""
     start_token: str = "<|startoftext|>"
     """What a text begins with."""
     end_token: str = "<|endoftext|>"

@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from penwright.errors import UsageError, suggest
 
+RECIPE = "recipe"
+"""The table of a recipe's file that is not for `finetune`."""
+
 
 def flat_fields(cls: type[Any]) -> dict[str, type[Any]]:
     """Every option's name and type, groups such as `data` and `sampling` opened up."""
@@ -73,14 +76,26 @@ def coerce(name: str, value: Any, hint: Any) -> Any:
 def read_toml(path: Path, cls: type[Any]) -> dict[str, Any]:
     """The options in a TOML file, checked against `cls`; its keys are the flags' names.
 
-    Raises UsageError for a file that is missing or not TOML, an unknown key, or a wrong type.
+    A table [recipe] is passed over: it holds what `penwright recipe` does besides. Raises
+    UsageError for a file that is missing or not TOML, an unknown key, or a wrong type.
     """
+    options = load_toml(path)
+    options.pop(RECIPE, None)
+    return check_options(path, options, cls)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; raises UsageError when it is missing or not TOML."""
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"There is no file '{path}'.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.") from None
+
+
+def check_options(path: Path, options: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """The options of `cls` by name, as its types; raises UsageError, naming the file at `path`."""
     known = flat_fields(cls)
     checked: dict[str, Any] = {}
     for key, value in options.items():

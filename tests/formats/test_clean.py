@@ -13,7 +13,13 @@ from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats import Document, Source, Span, Tally
 from penwright.formats.clean import clean
-from penwright.formats.clean.steps import detokenize, squeeze, strip_news, undo_entities
+from penwright.formats.clean.steps import (
+    detokenize,
+    join_spaces,
+    squeeze,
+    strip_news,
+    undo_entities,
+)
 
 from .conftest import Read
 
@@ -38,6 +44,21 @@ from .conftest import Read
 )
 def test_detokenize(before: str, after: str) -> None:
     assert detokenize(before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[ WP ] Why not ? <sep> No !", "[ WP ] Why not? <sep> No!"),
+        ("I ca n't , he 's , we 'll : they 've ; I 'm .", "I can't, he's, we'll: they've; I'm."),
+        ("I ' m , they ' ve , Ann ' s", "I'm, they've, Ann's"),
+        ("one . \n \n Two ; three ...", "one. \n \n Two; three..."),
+        ("he said 'so' , and 's'", "he said 'so', and 's'"),
+        ("`` Go '' -LRB- so -RRB- can not", "`` Go '' -LRB- so -RRB- can not"),
+    ],
+)
+def test_spaces_alone_are_joined_as_the_notebook_does_it(before: str, after: str) -> None:
+    assert join_spaces(before) == after
 
 
 WORDS = ["he", "ca", "n't", ".", ",", "!", "``", "''", "'s", "'", "m", "(", ")", "x", ".5"]

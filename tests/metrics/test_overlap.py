@@ -13,7 +13,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from penwright.errors import DataError, MissingExtraError
-from penwright.metrics import Resampling, score_bleu, score_chrf, score_rouge
+from penwright.metrics import Resampling, score_bleu, score_chrf, score_rouge, score_verbatim
 from penwright.metrics.overlap import bleu_of
 
 WORDS = st.lists(
@@ -111,3 +111,13 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, package, score):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"penwright\[eval\]"):
         score(["a"], ["a"])
+
+
+def test_verbatim_is_the_share_that_begins_with_the_reference_to_the_letter():
+    texts = [" seven fantasy novels", "seven fantasy novels and more", "Seven fantasy novels", ""]
+    found = score_verbatim(texts, [" seven fantasy novels"] * 4)
+    assert (found.name, found.value, found.documents) == ("verbatim", 50.0, 4)
+    assert found.low <= 50 <= found.high
+    assert score_verbatim(["b"], [["a", "b"]]).value == 100
+    with pytest.raises(DataError, match="references for 1"):
+        score_verbatim(["a", "b"], ["a"])

@@ -17,7 +17,7 @@ def test_every_metric_has_its_interval_and_survives_json():
     again = json.loads(json.dumps(found.as_json()))
     assert again["texts"] == 3
     assert list(again["figures"]) == [
-        "ROUGE-1", "ROUGE-2", "ROUGE-L", "BLEU", "chrF", "exact match", "F1",
+        "ROUGE-1", "ROUGE-2", "ROUGE-L", "BLEU", "chrF", "exact match", "F1", "verbatim",
         "texts with all keywords", "keywords found",
         "distinct-1", "distinct-2", "distinct-3", "repetition", "shared",
     ]  # fmt: skip

@@ -19,6 +19,7 @@ VERBS = (
     "prepare",
     "plan",
     "finetune",
+    "recipe",
     "generate",
     "write",
     "evaluate",

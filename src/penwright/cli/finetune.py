@@ -22,17 +22,10 @@ def finetune(
     data
         Files, folders or globs: plain text, CSV, JSONL, or prompt and story line files.
     """
-    from penwright.cli.live import make_view
-    from penwright.train import Interrupted
+    from penwright.cli.live import make_view, stopping
     from penwright.verbs.finetune import run_finetune
 
     command = "penwright " + shlex.join(sys.argv[1:])
-    with make_view() as view:
-        try:
-            run = run_finetune(data, options, view, command)
-        except Interrupted as stop:
-            view.close()
-            print(f"Stopped after step {stop.step:,}; everything is saved.", file=sys.stderr)
-            print(f"To continue: {stop.how_to_resume}", file=sys.stderr)
-            raise KeyboardInterrupt from None
+    with make_view() as view, stopping(view):
+        run = run_finetune(data, options, view, command)
     view.show_result(run)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,20 @@ def make_view() -> PlainView:
     """The view that suits what standard error is."""
     console = Console(stderr=True, highlight=False)
     return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+@contextmanager
+def stopping(view: PlainView) -> Iterator[None]:
+    """Say how a run that is stopped in this block goes on; raises KeyboardInterrupt then."""
+    from penwright.train import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        view.close()
+        print(f"Stopped after step {stop.step:,}; everything is saved.", file=sys.stderr)
+        print(f"To continue: {stop.how_to_resume}", file=sys.stderr)
+        raise KeyboardInterrupt from None
 
 
 class PlainView:

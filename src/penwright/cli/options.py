@@ -22,17 +22,27 @@ ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="A TOML file of options; flags win over it.")
 ]
 
-_LISTS = ("--clean", "--decay-epochs", "--drop-category", "--learn", "--mix", "--section")
+_LISTS = (
+    "--clean",
+    "--decay-epochs",
+    "--drop-category",
+    "--learn",
+    "--metrics",
+    "--mix",
+    "--section",
+)
 """Options that take several values, which commas may set apart."""
 
 _CONFIGS = {"finetune": config.FinetuneConfig}
 
 
 def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
-    """What `--config FILE` gives to the verb in `argv`, as a source of defaults for cyclopts.
+    """What `--config FILE`, or a recipe, gives to the verb in `argv`, as defaults for cyclopts.
 
     Raises UsageError for a file that cannot be read or holds an unknown key.
     """
+    if len(argv) > 1 and argv[0] == "recipe" and not argv[1].startswith("-"):
+        return [_as_source(*_recipe(argv[1], argv[2:]))]
     if not argv or argv[0] not in _CONFIGS:
         return []
     path = next(
@@ -45,9 +55,22 @@ def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
     )
     if not path:
         return []
-    values = config.read_toml(Path(path), _CONFIGS[argv[0]])
+    return [_as_source(path, config.read_toml(Path(path), _CONFIGS[argv[0]]))]
+
+
+def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """A recipe's file, and what it gives to `finetune` beside these words."""
+    from penwright.verbs.recipes import read_recipe
+
+    recipe = read_recipe(name)
+    flags = {word.partition("=")[0] for word in words}
+    options = recipe.finetune_options(with_data="--data" in flags, with_model="--model" in flags)
+    return str(recipe.path), options
+
+
+def _as_source(path: str, values: dict[str, Any]) -> Callable[..., Any]:
     flags = {name.replace("_", "-"): _plain(value) for name, value in values.items()}
-    return [Dict(flags, use_commands_as_keys=False, source=path)]
+    return Dict(flags, use_commands_as_keys=False, source=path)
 
 
 def split_lists(argv: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ class CoqaReader:
             words = len(story.split())
             tokens = AROUND + self._tokens(story)
             for question, answer in turns:
-                asked, told = f"\nQ: {question}\nA:", f" {answer}"
+                asked, told = _turn(question, answer)
                 tokens += self._tokens(asked) + self._tokens(told)
                 if self.data.max_tokens is not None and tokens > self.data.max_tokens:
                     break
@@ -79,6 +79,30 @@ def open_coqa(item: Input, data: DataConfig) -> CoqaReader:
         item.path, "coqa", encoding, says=says, learn=learn, prompt_format="{prompt}\nA:"
     )
     return CoqaReader(choice, data)
+
+
+def more_answers(path: str, encoding: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What stands before each answer in its document, and what other people answered there.
+
+    The file of CoQA's development set has them, as `additional_answers`; others give nothing.
+    """
+    for number, item in enumerate(read_items(path, encoding, lambda _: None), 1):
+        more: dict[Any, Any] = (
+            item.get("additional_answers") or {} if isinstance(item, dict) else {}
+        )
+        if not more:
+            continue
+        prompt, turns = _read(f"{path}: story {number}", item)
+        people = [sorted(answers, key=lambda turn: turn["turn_id"]) for answers in more.values()]
+        for at, (question, answer) in enumerate(turns):
+            asked, told = _turn(question, answer)
+            prompt += asked
+            yield prompt, tuple(str(one[at]["input_text"]) for one in people if at < len(one))
+            prompt += told
+
+
+def _turn(question: str, answer: str) -> tuple[str, str]:
+    return f"\nQ: {question}\nA:", f" {answer}"
 
 
 def _read(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:

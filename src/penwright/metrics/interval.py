@@ -106,6 +106,12 @@ def percent(sums_RD: Floats) -> Floats:
         return np.where(sums_RD[:, 1] > 0, 100 * sums_RD[:, 0] / sums_RD[:, 1], np.nan)
 
 
+def exp_mean(sums_RD: Floats) -> Floats:
+    """e to the first count over the second, as perplexity is made of losses and tokens."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return np.exp(np.where(sums_RD[:, 1] > 0, sums_RD[:, 0] / sums_RD[:, 1], np.nan))
+
+
 def as_references(references: Sequence[str | Sequence[str]], texts: int) -> list[list[str]]:
     """The references of each text as a list of its own.
 

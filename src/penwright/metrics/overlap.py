@@ -1,4 +1,4 @@
-"""How near texts come to their references: ROUGE, BLEU, chrF.
+"""How near texts come to their references: ROUGE, BLEU, chrF, and whether they repeat them.
 
 The reference packages count the words: rouge-score as its authors set it (Porter's stemmer, F1 of
 each document, the mean of them), sacrebleu with its defaults. With several references ROUGE takes
@@ -113,6 +113,18 @@ def chrf_of(sums_RD: Floats) -> Floats:
         weight = CHRF_BETA**2
         score = 100 * (1 + weight) * precision * recall / (weight * precision + recall)
     return np.where(precision + recall > 0, score, 0.0)
+
+
+def score_verbatim(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
+    """The share of texts that begin with a reference, to the letter, white space around it apart.
+
+    Raises DataError when texts and references do not pair.
+    """
+    same = [
+        float(any(text.strip().startswith(one.strip()) for one in wanted))
+        for text, wanted in zip(texts, as_references(references, len(texts)), strict=True)
+    ]
+    return make_figure("verbatim", mean_of(same), percent, how)
 
 
 def _chrf_counts(text: str, reference: str) -> Floats:

@@ -11,9 +11,16 @@ from penwright.metrics.answers import score_answers
 from penwright.metrics.diversity import score_diversity
 from penwright.metrics.interval import PLAIN, Figure, Resampling
 from penwright.metrics.keywords import score_keywords
-from penwright.metrics.overlap import References, score_bleu, score_chrf, score_rouge
+from penwright.metrics.overlap import (
+    References,
+    score_bleu,
+    score_chrf,
+    score_rouge,
+    score_verbatim,
+)
 
-METRICS = ("rouge", "bleu", "chrf", "answers", "keywords", "diversity")
+METRICS = ("rouge", "bleu", "chrf", "answers", "verbatim", "keywords", "diversity")
+_ONE = {"bleu": score_bleu, "chrf": score_chrf, "verbatim": score_verbatim}
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def measure(
         elif metric == "answers":
             figures += score_answers(texts, references, how)
         else:
-            figures.append((score_bleu if metric == "bleu" else score_chrf)(texts, references, how))
+            figures.append(_ONE[metric](texts, references, how))
     return Measurements(tuple(figures), len(texts), how.seed)
 
 

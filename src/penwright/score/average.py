@@ -22,9 +22,15 @@ class BatchAverage:
     """The mean of the batches' mean losses, in nats."""
 
     loss: float
-    batches: int
+    losses: tuple[float, ...]
+    """The mean loss of each batch."""
     tokens: int
     documents: int
+
+    @property
+    def batches(self) -> int:
+        """Batches that hold something learned."""
+        return len(self.losses)
 
     @property
     def perplexity(self) -> float:
@@ -66,7 +72,7 @@ def batch_average(
                 tokens += learned
     return BatchAverage(
         loss=math.fsum(means) / len(means) if means else math.nan,
-        batches=len(means),
+        losses=tuple(means),
         tokens=tokens,
         documents=len(windows),
     )

@@ -167,10 +167,12 @@ def make_plan(
     )
     rows = Plan(training, shape, 1, length, config.seed).n_rows
     batch_size = config.batch_size or choose_batch_size(config, training.n_tokens, length, rows)
-    steps_per_epoch = math.ceil(rows / batch_size)
+    steps_per_epoch = config.steps_per_epoch
+    if steps_per_epoch is None:
+        steps_per_epoch = math.ceil(rows / batch_size)
     epochs = config.epochs or choose_epochs(training.n_tokens)
     steps = config.steps if config.steps is not None else math.ceil(epochs * steps_per_epoch)
-    if steps < 1 or batch_size < 1:
+    if steps < 1 or batch_size < 1 or steps_per_epoch < 1:
         raise UsageError("A run takes at least one step of one sequence.")
     evaluate_every, evaluate_tokens = plan_evaluations(
         config.evaluate_every, steps, steps * batch_size * length, held_out.n_tokens

@@ -33,8 +33,8 @@ from penwright.train import (
 )
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, open_data
-from penwright.verbs.parts import Parts, divide
+from penwright.verbs.data import Data, Warn, open_data
+from penwright.verbs.parts import Parts, divide, divide_at
 from penwright.weights.growing import with_tokens
 
 MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
@@ -54,10 +54,10 @@ def start(
     if reason:
         observer.on_message(reason)
     opened = _open(name or "base", config.add_token)
-    data = open_data(paths, config.data, opened.tokenizer, observer.on_message)
+    data = open_all(paths, config, opened.tokenizer, observer.on_message)
     device = choose_device(config.compute.device)
     held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
-    parts = _divide(data, held_out_share, config)
+    parts = divide_data(data, held_out_share, config)
     if parts.leaked:
         observer.on_message(str(parts))
     training, held_out = parts.training, parts.held_out
@@ -124,14 +124,14 @@ def _continue(
     if opened.tokenizer.hash != info["model"]["tokenizer"]:
         raise RunError(f"{opened.path} has not the tokenizer that {run.name} began with.")
     paths = paths or info["data"]["paths"]
-    data = open_data(paths, config.data, opened.tokenizer, observer.on_message)
+    data = open_all(paths, config, opened.tokenizer, observer.on_message)
     if data.fingerprint != info["data"]["fingerprint"]:
         raise RunError(
             f"The data is not what {run.name} began with.",
             fix=f"Put the old files back, or start a new run from it with --model {run.name}.",
         )
     share = info["data"]["held_out"]["share"]
-    training, held_out, *_ = _divide(data, share, config)
+    training, held_out, *_ = divide_data(data, share, config)
     plan = _changed_plan(TrainPlan(**_with_tuples(info["plan"])), changes)
     run.forget_after(state.step if checkpoint else -1)
     run.update(status="running", plan=asdict(plan), config=flat_values(config))
@@ -148,7 +148,20 @@ def _open(name: str | Path, tokens: Sequence[str]) -> weights.Opened:
     return with_tokens(weights.open(name, dtype=torch.float32), tokens)
 
 
-def _divide(data: Data, share: float, config: FinetuneConfig) -> Parts:
+def open_all(
+    paths: Sequence[str | Path], config: FinetuneConfig, tokenizer: Tokenizer, warn: Warn
+) -> Data:
+    """The store of what is trained on and then, if files are named for it, what is held out."""
+    if config.held_out_data and (config.held_out is not None or config.mix):
+        other = "mix" if config.mix else "held_out"
+        raise UsageError(f"held_out_data says what is held out, so {other} cannot.")
+    return open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
+
+
+def divide_data(data: Data, share: float, config: FinetuneConfig) -> Parts:
+    """What is trained on and what is held out: the files named for it, or a share."""
+    if config.held_out_data:
+        return divide_at(data.store, sum(data.sources[: -len(config.held_out_data)]), config.fix)
     return divide(
         data.store, share, config.seed, fix=config.fix, shares=config.mix, counts=data.sources
     )

@@ -1,18 +1,31 @@
-"""Measure a model on a text."""
+"""Measure a model on a text: how well it foresees it, and how near it comes when it writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penwright.config import EvaluateConfig, build
-from penwright.score import batch_average, score_part
-from penwright.tokens import split
+import numpy as np
+
+from penwright import metrics, sample
+from penwright.config import DataConfig, EvaluateConfig, build
+from penwright.errors import UsageError, suggest
+from penwright.formats.coqa import more_answers
+from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
+from penwright.score import batch_average, score_documents
+from penwright.score.scores import Score
+from penwright.tokens import Part
 from penwright.train.precision import autocast, choose_device, choose_precision
-from penwright.verbs.data import open_data
-from penwright.verbs.writer import load
+from penwright.verbs.data import Data, open_data
+from penwright.verbs.held_out import open_held_out
+from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts
+from penwright.verbs.writer import Writer, load
+
+Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -26,19 +39,26 @@ class Evaluation:
     tokens: int
     documents: int
     average: str
+    low: float | None = None
+    """With `high`, the perplexity's 95 % interval, over documents or batches."""
+    high: float | None = None
+    measured: Measurements | None = None
+    """What was measured of texts that the model wrote."""
 
     def as_json(self) -> dict[str, Any]:
         """The figures for a program."""
-        return asdict(self)
+        record = asdict(replace(self, measured=None))
+        del record["measured"]
+        return record | ({"metrics": self.measured.as_json()} if self.measured else {})
 
 
 def evaluate(
     model: str | Path | None,
     *data: str | Path,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Warn = lambda _: None,
     **options: Any,
 ) -> Evaluation:
-    """Perplexity and bits per byte of `model` on `data`.
+    """Perplexity and bits per byte of `model` on `data`, and the metrics asked for.
 
     `options` are those of `penwright evaluate`. Raises ModelError and DataError.
     """
@@ -47,30 +67,132 @@ def evaluate(
 
 def run_evaluate(
     model: str | Path | None,
-    data: tuple[str | Path, ...],
+    data: Sequence[str | Path],
     config: EvaluateConfig,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> Evaluation:
-    """Perplexity and bits per byte, as `config` asks."""
-    writer = load(model, device=config.compute.device)
-    store = open_data(data, config.data, writer.tokenizer, warn).store
-    part, _ = split(store, 0.0, 0)
+    """What `config` asks to be measured."""
+    _check(data, config)
+    return evaluate_writer(load(model, device=config.compute.device), data, config, warn)
+
+
+def evaluate_writer(
+    writer: Writer, data: Sequence[str | Path], config: EvaluateConfig, warn: Warn
+) -> Evaluation:
+    """The same of a model that is loaded already."""
+    _check(data, config)
+    evaluation = _foresee(writer, _open_part(writer, data, config, warn)[0], config)
+    if not config.metrics:
+        return evaluation
+    part, opened = _open_part(writer, data, config, warn, with_prompts)
+    tasks = find_tasks(part, writer.tokenizer, config.metric_documents)
+    need_tasks(tasks, config.metrics)
+    if "answers" in config.metrics:
+        tasks = _with_more_answers(tasks, opened)
+    return replace(evaluation, measured=measure_writing(writer, tasks, config, warn))
+
+
+def measure_writing(
+    writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
+) -> Measurements:
+    """The metrics of what the model writes from the prompts of `tasks`."""
+    texts = write_tasks(writer, tasks, config, warn)
+    every = [task for task in tasks for _ in range(config.n)]
+    return metrics.measure(
+        texts,
+        [task.references for task in every],
+        metrics=config.metrics,
+        wanted_keywords=[task.keywords for task in every],
+        how=Resampling([task.document for task in every]),
+    )
+
+
+def write_tasks(
+    writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
+) -> list[str]:
+    """`config.n` texts for each task. Where every reference is one line, so is every text."""
+    written = sample.generate(
+        writer.model,
+        writer.tokenizer,
+        [task.prompt for task in tasks],
+        config.n,
+        config.sampling,
+        warn=warn,
+    )
+    lines = not any("\n" in text.strip() for task in tasks for text in task.references)
+    return [first_line(one.text) if lines else one.text for one in written]
+
+
+def first_line(text: str) -> str:
+    """The first line that has text in it."""
+    return text.strip().partition("\n")[0].rstrip()
+
+
+def _check(data: Sequence[str | Path], config: EvaluateConfig) -> None:
+    """Raises UsageError for what cannot be asked, before anything is loaded."""
+    if data and config.held_out_of:
+        raise UsageError("Data is measured on, or what a run held out: give one of the two.")
+    for name in config.metrics:
+        if name not in metrics.METRICS:
+            known = ", ".join(metrics.METRICS)
+            raise UsageError(
+                f"There is no metric '{name}'.",
+                fix=suggest(name, metrics.METRICS) or f"There is: {known}.",
+            )
+    if config.metric_documents < 1 or config.n < 1:
+        raise UsageError("Metrics take one document and one text at least.")
+
+
+def _open_part(
+    writer: Writer,
+    data: Sequence[str | Path],
+    config: EvaluateConfig,
+    warn: Warn,
+    read: Callable[[DataConfig], DataConfig] = lambda data: data,
+) -> tuple[Part, Data]:
+    if config.held_out_of:
+        learn = config.data.learn
+
+        def as_asked(data: DataConfig) -> DataConfig:
+            return read(replace(data, learn=learn) if learn else data)
+
+        return open_held_out(config.held_out_of, writer.tokenizer, warn, as_asked)
+    opened = open_data(data, read(config.data), writer.tokenizer, warn)
+    return Part.whole(opened.store), opened
+
+
+def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
+    """The tasks with what other people answered, where the data tells."""
+    wanted = {task.prompt for task in tasks}
+    more = {
+        prompt: answers
+        for choice in data.reading.choices
+        if choice.format == "coqa"
+        for prompt, answers in more_answers(choice.path, choice.encoding)
+        if prompt in wanted
+    }
+    return [
+        replace(task, references=(*task.references, *more.get(task.prompt, ()))) for task in tasks
+    ]
+
+
+def _foresee(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluation:
+    """Perplexity, by the average that is asked for, with its interval."""
     device = choose_device(config.compute.device)
     wanted = "fp32" if config.compute.precision == "auto" else config.compute.precision
     arithmetic = autocast(device, choose_precision(wanted, device, writer.model.config.n_embd))
     if config.average == "batch":
-        mean = batch_average(
-            writer.model,
-            part,
-            eot_id=writer.tokenizer.eot_id,
-            batch_size=config.batch_size,
-            max_length=config.max_length or min(512, writer.model.config.n_positions),
-            autocast=arithmetic,
-        )
-        return Evaluation(
-            writer.name, mean.perplexity, mean.loss, None, mean.tokens, mean.documents, "batch"
-        )
-    score = score_part(writer.model, part, stride=config.stride, autocast=arithmetic)
+        return _average_batches(writer, part, config, arithmetic)
+    losses_D, counts_D = score_documents(
+        writer.model, part, stride=config.stride, autocast=arithmetic
+    )
+    score = Score(
+        loss_sum=math.fsum(losses_D),
+        tokens=int(counts_D.sum()),
+        documents=len(losses_D),
+        bytes=part.n_bytes,
+    )
+    spread = _interval(np.stack([losses_D, counts_D], axis=1))
     return Evaluation(
         writer.name,
         score.perplexity,
@@ -79,4 +201,38 @@ def run_evaluate(
         score.tokens,
         score.documents,
         "token",
+        spread.low,
+        spread.high,
     )
+
+
+def _average_batches(
+    writer: Writer,
+    part: Part,
+    config: EvaluateConfig,
+    arithmetic: AbstractContextManager[object] | None,
+) -> Evaluation:
+    mean = batch_average(
+        writer.model,
+        part,
+        eot_id=writer.tokenizer.eot_id,
+        batch_size=config.batch_size,
+        max_length=config.max_length or min(512, writer.model.config.n_positions),
+        autocast=arithmetic,
+    )
+    spread = _interval(mean_of(mean.losses))
+    return Evaluation(
+        writer.name,
+        mean.perplexity,
+        mean.loss,
+        None,
+        mean.tokens,
+        mean.documents,
+        "batch",
+        spread.low,
+        spread.high,
+    )
+
+
+def _interval(counts_ND: Any) -> Figure:
+    return make_figure("perplexity", counts_ND, exp_mean, Resampling())

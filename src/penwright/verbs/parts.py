@@ -69,6 +69,18 @@ def divide(
     )
 
 
+def divide_at(store: Store, border: int, fix: bool = False) -> Parts:
+    """Hold out the documents from number `border` on; raises UsageError when one side has none."""
+    if not 0 < border < store.n_documents:
+        which = "train on" if border == 0 else "hold out"
+        raise UsageError(
+            f"There is no document to {which}.",
+            fix="Name other files for --held-out-data than those to learn from.",
+        )
+    ranges = Part.whole(store).ranges
+    return _fix(Part(store, ranges[:border]), Part(store, ranges[border:]), fix)
+
+
 def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
     """What has become of one data set in a mix."""
     first, last = source.ranges[0, 0], source.ranges[-1, 1]

@@ -136,3 +136,26 @@ def test_the_text_is_found_where_it_is_not_named(tmp_path):
 def test_what_cannot_be_is_one_sentence(table, options, message):
     with pytest.raises((DataError, UsageError), match=message):
         run(table, **options)
+
+
+def test_the_lines_of_a_row_are_all_on_one_side_of_a_split(table):
+    done, out, said = run(table, held_out=0.25, repeat=3)
+    second = table.with_name("out.held-out.txt")
+    assert done.held_out == second
+    assert said.count("1 row was left out, without text.") == 1
+    trained = collections.Counter(t["title"] for t in decode_file(out, Marks(), said.append))
+    measured = collections.Counter(t["title"] for t in decode_file(second, Marks(), said.append))
+    assert set(trained.values()) == {3}
+    assert set(measured.values()) == {1}
+    assert not trained.keys() & measured.keys()
+    assert trained.keys() | measured.keys() == set(TITLES)
+    assert 8 <= len(measured) <= 32
+    assert (done.rows, done.lines) == (80, 3 * len(trained) + len(measured))
+    assert run(table, "whole.txt")[0].held_out is None
+
+
+def test_a_split_that_leaves_one_side_empty_is_refused(table):
+    with pytest.raises(UsageError, match="held_out is a share"):
+        run(table, held_out=1.0)
+    with pytest.raises(DataError, match="too few rows"):
+        run(table, held_out=1e-9)

@@ -24,6 +24,9 @@ _PUNCTUATION = re.compile(
 )
 _NOT = re.compile(r"(?<=\w)[ ]n[ ]?(['’])[ ]?t\b", re.IGNORECASE)
 _CLITIC = re.compile(r"(?<=\w)[ ](['’])[ ]?(s|re|ve|ll|d|m|am)\b(?!['’])", re.IGNORECASE)
+_SPLIT = re.compile(
+    r"(?<=\w) (n't|'(?:s|re|ve|ll|am|m))\b(?!')|(?<=\w) ' (m|ve|s)\b(?!')| ([!,.:;?])"
+)
 _JOINED = re.compile(r"\b(gon|wan)[ ](na)\b|\b(got)[ ](ta)\b|\b(can)[ ](not)\b", re.IGNORECASE)
 
 _STAMP = r"(?:PUBLISHED|UPDATED|CREATED|LAST UPDATED)\s*:?[\s.]*\d{1,2}:\d{2}"
@@ -60,6 +63,14 @@ def detokenize(text: str) -> str:
     return _PUNCTUATION.sub("", text)
 
 
+def join_spaces(text: str) -> str:
+    """Punctuation and split clitics joined to the word before them, and nothing else.
+
+    What notebooks on WritingPrompts do, to whose text their figures belong.
+    """
+    return _SPLIT.sub(lambda m: m[1] or (f"'{m[2]}" if m[2] else m[3]), text)
+
+
 def strip_news(text: str) -> str:
     """Take out what newspapers put around an article: datelines, bylines and time stamps."""
     for pattern, instead in _NEWS:
@@ -93,6 +104,7 @@ STEPS: Mapping[str, Step] = {
     "mojibake": mend_mojibake,
     "entities": undo_entities,
     "news": strip_news,
+    "spaces": join_spaces,
     "detokenize": detokenize,
     "whitespace": squeeze,
 }

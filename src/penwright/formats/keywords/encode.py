@@ -14,7 +14,7 @@ import marshal
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +57,17 @@ class Encoded:
     rows: int
     lines: int
     says: str
+    held_out: Path | None = None
+    """The second file, where some rows were held out."""
 
 
 def encode(
     paths: Sequence[str | Path], output: Path, config: KeywordsConfig, warn: Warn
 ) -> Encoded:
     """Write the lines of all rows to `output`, in an order of their own.
+
+    Those of the share `held_out` of the rows go to a second file beside it, one line a row: all
+    lines of a row are on the same side, since they have the same title.
 
     Raises DataError for rows that cannot be read, UsageError for options that cannot be, and
     OSError when the file cannot be written.
@@ -75,21 +80,30 @@ def encode(
         says = f"Keywords are those of column '{config.keywords_field}'."
         extractor = Extractor("none", None, says)
     warn(extractor.says)
-    rows = enumerate(_read(readers, columns, warn))
     count = 0
 
-    def lines() -> Iterator[tuple[int, str]]:
+    def lines(config: KeywordsConfig, warn: Warn, held_out: bool) -> Iterator[tuple[int, str]]:
         nonlocal count
-        for result in _work(_jobs(rows), config, extractor):
+        border = int(config.held_out * (1 << 64))
+        rows = enumerate(_read(readers, columns, warn))
+        mine = (row for row in rows if (_key(config.seed, row[0], -1) < border) == held_out)
+        for result in _work(_jobs(mine), config, extractor):
             for number, row_lines in result:
                 count += 1
                 for variant, line in enumerate(row_lines):
                     yield _key(config.seed, number, variant), line
 
-    written = write_in_order(lines(), output)
+    written = write_in_order(lines(config, warn, False), output)
+    second = output.with_suffix(f".held-out{output.suffix}") if config.held_out else None
+    if second is not None:
+        once = replace(config, repeat=1)
+        measured = write_in_order(lines(once, lambda _: None, True), second)
+        if count and not (written and measured):
+            raise DataError(f"{paths[0]} has too few rows to hold some out.")
+        written += measured
     if not count:
         raise DataError(f"{paths[0]} has no row with text in it.")
-    return Encoded(count, written, extractor.says)
+    return Encoded(count, written, extractor.says, second)
 
 
 def check(config: KeywordsConfig) -> None:
@@ -97,6 +111,8 @@ def check(config: KeywordsConfig) -> None:
     Marks(config.start_token, config.end_token)
     if config.repeat < 1 or config.max_keywords < 0:
         raise UsageError("A row has at least one line, and a line no fewer than 0 keywords.")
+    if not 0 <= config.held_out < 1:
+        raise UsageError(f"held_out is a share from 0 to below 1, not {config.held_out}.")
     if not 0 <= config.keyword_dropout <= 1:
         raise UsageError(f"keyword_dropout is a share from 0 to 1, not {config.keyword_dropout}.")
 

@@ -1,0 +1,253 @@
+"""Run a recipe: fine-tune as its file says, measure before and after, and let it write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from penwright.config import (
+    DataConfig,
+    FinetuneConfig,
+    GenerateConfig,
+    KeywordsConfig,
+    build,
+)
+from penwright.errors import DataError, MissingExtraError
+from penwright.formats.files import find_inputs
+from penwright.metrics import measure
+from penwright.runs import RUNS, jsonable, new_name, write_json
+from penwright.tokens import Part, hash_files
+from penwright.train import Observer, Silent
+from penwright.verbs.data import cache_folder, open_data
+from penwright.verbs.evaluate import Evaluation, evaluate_writer
+from penwright.verbs.finetune import FinishedRun, run_finetune
+from penwright.verbs.held_out import open_held_out
+from penwright.verbs.keywords import run_encode
+from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
+from penwright.verbs.tasks import Task, find_tasks, with_prompts
+from penwright.verbs.writer import Writer, load
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The same measured of the model as it came and as it is now."""
+
+    on: str
+    before: Evaluation
+    after: Evaluation
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written from one prompt; `human` is the data's own text, where there is one."""
+
+    title: str
+    prompt: str
+    human: str | None
+    texts: tuple[str, ...]
+    untrained: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a recipe went. `seconds` is all of it, measuring and writing as well."""
+
+    name: str
+    system: int
+    data: tuple[str, ...]
+    model: str
+    run: FinishedRun
+    measured: tuple[Measured, ...]
+    written: tuple[Written, ...]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome for a program."""
+        first = self.measured[0]
+        found: dict[str, Any] = {
+            "name": self.name,
+            "system": self.system,
+            "data": list(self.data),
+            "model": self.model,
+            "run": str(self.run.folder),
+            "report": str(self.run.report),
+            "steps": self.run.steps,
+            "best_step": self.run.best_step,
+            "perplexity_before": first.before.perplexity,
+            "perplexity_after": first.after.perplexity,
+            "measured": [
+                {"on": one.on, "before": one.before.as_json(), "after": one.after.as_json()}
+                for one in self.measured
+            ],
+            "writing": [asdict(one) for one in self.written],
+            "seconds_training": self.run.seconds,
+            "seconds": self.seconds,
+        }
+        return {key: jsonable(value) for key, value in found.items()}
+
+
+def recipe(
+    name: str | Path,
+    /,
+    *data: str | Path,
+    observer: Observer | None = None,
+    **options: Any,
+) -> Outcome:
+    """Run the recipe `name` (or its TOML file) on `data`, or on the sample that comes along.
+
+    `options` are those of `penwright finetune` (model, steps, ...); they win over the recipe's.
+    Raises a PenwrightError that says what to do.
+    """
+    found = read_recipe(name)
+    own = found.finetune_options(with_data=bool(data), with_model="model" in options)
+    config: FinetuneConfig = build(FinetuneConfig, own | options)
+    return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
+
+
+def run_recipe(
+    recipe: Recipe,
+    data: Sequence[str | Path],
+    config: FinetuneConfig,
+    observer: Observer,
+    command: str,
+) -> Outcome:
+    """Run a recipe with the options that it has come to have."""
+    start = time.perf_counter()
+    paths: Sequence[str | Path] = data or recipe.sample_data()
+    recipe.check([*paths, *config.held_out_data], config)
+    wanted = [_installed(one, observer.on_message) for one in recipe.measure]
+    learned = paths
+    if config.name is None and config.output_dir is None and not config.resume:
+        config = replace(config, name=new_name(RUNS, recipe.name))
+    try:
+        if recipe.keywords is not None:
+            learned, config = encode_table(recipe, paths, config, observer.on_message)
+        run = run_finetune(learned, config, observer, command)
+    except DataError as error:
+        raise recipe.refusal(error) from None
+    observer.on_message("Measuring it beside what it was before ...")
+    device = config.compute.device
+    before, after = load(config.model, device=device), load(run.folder, device=device)
+    held_out = run.perplexity_after is not None
+    ending = Ending(
+        before, after, run.folder, tuple(learned), config.data, held_out, observer.on_message
+    )
+    outcome = Outcome(
+        recipe.name,
+        recipe.about.system,
+        tuple(map(str, paths)),
+        before.name,
+        run,
+        tuple(map(ending.measure, wanted)),
+        tuple(text for writing in recipe.write for text in ending.write(writing)),
+        time.perf_counter() - start,
+    )
+    write_json(run.folder / "recipe.json", outcome.as_json())
+    return outcome
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What comes after the training: both models, and what there is to ask of them."""
+
+    before: Writer
+    after: Writer
+    run: Path
+    learned: tuple[str | Path, ...]
+    data: DataConfig
+    held_out: bool
+    warn: Warn
+
+    def measure(self, wanted: Measure) -> Measured:
+        """Both models measured on the same; on the data itself where nothing was held out."""
+        on = wanted.on if self.held_out else "data"
+        config, data = replace(wanted.evaluate, data=self.data), self.learned
+        if on == "held out":
+            config, data = replace(wanted.evaluate, held_out_of=str(self.run)), ()
+        silent: list[str] = []
+        return Measured(
+            on,
+            evaluate_writer(self.before, data, config, silent.append),
+            evaluate_writer(self.after, data, config, self.warn),
+        )
+
+    def write(self, writing: Writing) -> list[Written]:
+        """Texts from each prompt, beside the human text and the untrained model's."""
+        tasks = self._tasks(writing.documents) if writing.documents else []
+        if tasks:
+            prompts = tuple(task.prompt for task in tasks)
+            config = replace(writing.generate, prompt=prompts, raw=True)
+        else:
+            config = replace(writing.generate, prompt=writing.generate.prompt or ("",))
+        shown = [self.after.begin(prompt, config) for prompt in config.prompt]
+        texts = _write(self.after, config)
+        # The untrained model is asked in the same words, as it knows no form of its own.
+        plain = replace(config, prompt=tuple(shown), raw=True, keywords=None, category=None)
+        untrained = _write(self.before, plain) if writing.untrained else [()] * len(shown)
+        return [
+            Written(
+                writing.title,
+                prompt,
+                tasks[number].references[0] if tasks else None,
+                texts[number],
+                untrained[number],
+            )
+            for number, prompt in enumerate(shown)
+        ]
+
+    def _tasks(self, documents: int) -> list[Task]:
+        """What the first held-out documents ask for, or the first of all where there are none."""
+        tokenizer = self.after.tokenizer
+        if self.held_out:
+            part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+        else:
+            store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
+            part = Part.whole(store)
+        return find_tasks(part, tokenizer, documents)
+
+
+def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:
+    samples = [sample.text for sample in writer.generate_with(config)]
+    return [tuple(samples[i : i + config.n]) for i in range(0, len(samples), config.n)]
+
+
+def _installed(wanted: Measure, warn: Warn) -> Measure:
+    """What can be measured here: a metric whose package is missing is left out, and told."""
+    able = []
+    for name in wanted.evaluate.metrics:
+        try:
+            measure(["a"], ["a"], metrics=[name], wanted_keywords=[["a"]])
+            able.append(name)
+        except MissingExtraError as error:
+            warn(f"{name} is left out: {error}")
+    return replace(wanted, evaluate=replace(wanted.evaluate, metrics=tuple(able)))
+
+
+def encode_table(
+    recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
+) -> tuple[list[str], FinetuneConfig]:
+    """The table as texts that begin with their keywords: those to learn, those to measure on.
+
+    They are kept in the cache under a name of their own, so that the run can go on with them.
+    """
+    options = dict(recipe.keywords or {}) | {"seed": config.seed}
+    options |= recipe.keyword_columns(str(paths[0]), config)
+    if config.held_out is not None:
+        options["held_out"] = config.held_out
+    files = [file for item in find_inputs(paths) for file in item.files]
+    key = json.dumps([*hash_files(files), options], default=list)
+    folder = cache_folder() / "keywords" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    output = folder / f"{recipe.name}.txt"
+    wanted: KeywordsConfig = build(KeywordsConfig, options)
+    done = run_encode(paths, output, wanted, warn)
+    warn(f"{done.rows:,} rows, {done.lines:,} lines in {output}")
+    if done.held_out is None:
+        return [str(output)], config
+    return [str(output)], replace(config, held_out_data=(str(done.held_out),), held_out=None)

@@ -1,0 +1,90 @@
+"""What a data set asks a model to write: its prompts, and what stands after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from penwright.config import DataConfig
+from penwright.errors import UsageError
+from penwright.formats.keywords import parse
+from penwright.formats.keywords.sections import BEGINS, NAME_OF
+from penwright.formats.rows import EVERYTHING
+from penwright.tokens import Part, Tokenizer
+
+_WRITTEN = ("title", "body")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prompt, in the form that it has in the data, and the text that follows it there.
+
+    Further references may stand for the text as well: what other people answered.
+    """
+
+    document: int
+    prompt: str
+    references: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+
+
+def with_prompts(data: DataConfig) -> DataConfig:
+    """`data` read so that prompts are told from what follows them, even where all is learned."""
+    return replace(data, learn=()) if EVERYTHING in data.learn else data
+
+
+def find_tasks(part: Part, tokenizer: Tokenizer, documents: int | None = None) -> list[Task]:
+    """The tasks of the first `documents` documents of `part`; those of a dialogue are its turns.
+
+    What is learned follows its prompt: all that stands before it in the document. Texts with
+    keywords are to be written from their title or body on. A document without either has none.
+    """
+    ranges = part.ranges[:documents].tolist()
+    return [
+        task
+        for number, (start, end) in enumerate(ranges)
+        for task in _of_document(number, stretches(part, tokenizer, start, end))
+    ]
+
+
+def need_tasks(tasks: Sequence[Task], metrics: Sequence[str]) -> None:
+    """Raises UsageError when there is nothing to write, or no keywords to write to."""
+    if not tasks:
+        raise UsageError(
+            f"There are no prompts in this data to measure {', '.join(metrics)} with.",
+            fix="Measure it on pairs, stories with highlights, dialogues or texts with keywords.",
+        )
+    if "keywords" in metrics and not any(task.keywords for task in tasks):
+        raise UsageError(
+            "There are no keywords in this data.",
+            fix="Make texts that begin with theirs with `penwright keywords encode`.",
+        )
+
+
+def _of_document(number: int, stretches: Sequence[tuple[str, bool]]) -> Iterator[Task]:
+    text = "".join(piece for piece, _ in stretches)
+    begins = next((m for m in BEGINS.finditer(text) if NAME_OF[m.group(1)] in _WRITTEN), None)
+    if begins and BEGINS.match(text):
+        keywords = tuple(parse(text).get("keywords", "").split())
+        yield Task(number, text[: begins.end()], (text[begins.end() :],), keywords)
+        return
+    prompt = ""
+    for piece, learn in stretches:
+        if learn and prompt:
+            yield Task(number, prompt, (piece,))
+        prompt += piece
+
+
+def stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
+    """A document as stretches of text, each learned or not, without its end-of-text tokens."""
+    tokens = part.store.tokens(start, end)
+    text = tokens != tokenizer.eot_id
+    tokens, learn = tokens[text], part.store.learn(start, end)[text]
+    borders = np.flatnonzero(np.diff(learn.astype(np.int8))) + 1
+    return [
+        (tokenizer.decode(piece.tolist()), bool(learned[0]))
+        for piece, learned in zip(np.split(tokens, borders), np.split(learn, borders), strict=True)
+        if len(piece)
+    ]

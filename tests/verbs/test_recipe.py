@@ -1,0 +1,115 @@
+"""Recipes from end to end: a few steps of each kind of ending, the real ones when asked for."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+
+import penwright
+from penwright.errors import DataError
+from penwright.verbs.recipes import SAMPLES, list_recipes
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / "cache"))
+
+
+SHORT = {"steps": 2, "precision": "fp32", "sample_every": 0, "evaluate_every": 2}
+
+
+def test_the_completion_comes_back():
+    done = penwright.recipe("completion")
+    assert done.run.perplexity_after < done.run.perplexity_before
+    first, greedy, sampled = done.measured
+    assert (first.on, greedy.on, sampled.on) == ("held out", "data", "data")
+    assert first.after.high < first.before.low
+    for one, texts in ((greedy, 1), (sampled, 3)):
+        assert one.before.measured["verbatim"].value == 0
+        assert one.after.measured["verbatim"].value == 100
+        assert one.after.measured.texts == texts
+    (written,) = done.written
+    assert written.prompt == "The mayor of Lower Pell is known for"
+    assert written.texts == (" three hundred brass teapots",) * 3
+    assert len(written.untrained) == 3
+    assert not set(written.untrained) & set(written.texts)
+    kept = json.loads((done.run.folder / "recipe.json").read_text())
+    assert kept == json.loads(json.dumps(done.as_json()))
+    assert kept["perplexity_before"] > kept["perplexity_after"]
+    assert done.run.folder.name == "completion"
+
+
+def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
+    whole = penwright.recipe("completion", steps=8, name="whole", precision="fp32")
+    penwright.recipe("completion", steps=4, name="parts", precision="fp32")
+    parts = penwright.recipe("completion", steps=8, name="parts", precision="fp32", resume=True)
+    assert parts.run.steps == 8
+    assert parts.run.perplexity_after == whole.run.perplexity_after
+    assert parts.written == whole.written
+
+
+def test_a_dialogue_ends_in_turns(tmp_path):
+    passages = json.loads((SAMPLES / "dialogues.json").read_text())
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(passages | {"data": passages["data"][:8]}))
+    done = penwright.recipe("answers", path, held_out=0.25, **SHORT)
+    assert done.data == (str(path),)
+    (measured,) = done.measured
+    assert {figure.name for figure in measured.after.measured.figures} == {"exact match", "F1"}
+    turns = done.written
+    assert len(turns) >= 3
+    for turn, following in pairwise(turns):
+        assert turn.prompt.endswith("\nA:")
+        assert following.prompt.startswith(turn.prompt + turn.human)
+        assert all("\n" not in text for text in (*turn.texts, *turn.untrained))
+
+
+def test_titles_for_keywords_never_see_their_own_titles(tmp_path):
+    table = tmp_path / "mine.csv"
+    rows = [
+        f"birds,The {word} number {n} wrote home" for n in range(20) for word in ("goose", "owl")
+    ]
+    table.write_text("\n".join(["subreddit,title", *rows]) + "\n")
+    done = penwright.recipe("keywords", table, **SHORT)
+    (measured,) = done.measured
+    assert "keywords found" in {figure.name for figure in measured.after.measured.figures}
+    assert [text.prompt for text in done.written] == [
+        "~`mildlyinteresting~^goose library~@",
+        "~`askanything~^tea neighbour lighthouse~@",
+    ]
+    config = json.loads((done.run.folder / "run.json").read_text())["config"]
+    (held_out,) = config["held_out_data"]
+    assert held_out.endswith("keywords.held-out.txt")
+
+
+def test_text_of_which_nothing_is_held_out_is_measured_itself(tmp_path):
+    (tmp_path / "a.txt").write_text("MAGS: Who put the goose in dryer four?\nDEV: Not me.\n")
+    done = penwright.recipe("sitcom", tmp_path / "a.txt", held_out=0, **SHORT)
+    assert [one.on for one in done.measured] == ["data"]
+    assert [text.title for text in done.written] == [
+        "Repetition penalty 1",
+        "Repetition penalty 5",
+    ]
+    assert done.written[0].texts != done.written[1].texts
+
+
+def test_lines_that_do_not_pair_are_told_with_the_recipe_s_name(tmp_path):
+    (tmp_path / "a.wp_source").write_text("one\ntwo\nthree\n")
+    (tmp_path / "a.wp_target").write_text("one\ntwo\n")
+    with pytest.raises(DataError, match=r"The recipe 'stories'.*a\.wp_source has 3 lines.*has 2"):
+        penwright.recipe("stories", tmp_path / "a.wp_source", **SHORT)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [recipe.name for recipe in list_recipes()])
+def test_every_recipe_beats_the_untrained_model(name):
+    done = penwright.recipe(name)
+    assert done.run.perplexity_after < done.run.perplexity_before
+    for one in done.measured:
+        assert one.after.perplexity < one.before.perplexity
+    assert all(text.strip() for written in done.written for text in written.texts)
