@@ -111,8 +111,9 @@ def chrf_of(sums_RD: Floats) -> Floats:
         precision = np.where(both, common / written, 0.0).sum(axis=1) / orders
         recall = np.where(both, common / wanted, 0.0).sum(axis=1) / orders
         weight = CHRF_BETA**2
-        score = 100 * (1 + weight) * precision * recall / (weight * precision + recall)
-    return np.where(precision + recall > 0, score, 0.0)
+        # In sacrebleu's order of operations: which of two equal references is taken hangs on it.
+        score = (1 + weight) * precision * recall / (weight * precision + recall)
+    return np.where(precision + recall > 0, 100 * score, 0.0)
 
 
 def score_verbatim(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
