@@ -164,7 +164,8 @@ class FinetuneConfig:
     fix: bool = False
     """Move held-out documents whose text is trained on as well into the training part."""
     mix: tuple[float, ...] = ()
-    """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated."""
+    """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated.
+    1 gives all the same."""
     add_token: tuple[str, ...] = ()
     """A text that becomes one token of its own, such as "<sep>"; may be given several times."""
 
@@ -253,6 +254,10 @@ class GenerateConfig:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     batch_size: int | None = None
     """Texts written at once; never changes what is written."""
+    strip: bool = False
+    """Leave out white space at the ends of texts."""
+    retry_empty: int = 0
+    """Write a text that came out empty again, at most so many times."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,10 +61,10 @@ def test_generate_one(writer):
     assert isinstance(writer.generate(max_new_tokens=3)[0].text, str)
 
 
-def test_generate_to_file(home):
-    words = ["--n", "4", "--max-new-tokens", "3", "--output", "texts.jsonl", "--seed", "5"]
+def test_generate_to_file_with_the_seed_in_its_name(home):
+    words = ["--n", "4", "--max-new-tokens", "3", "--output", "texts-{seed}.jsonl", "--seed", "5"]
     assert command(["generate", MODEL, *words]) == 0
-    records = [json.loads(line) for line in (home / "texts.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (home / "texts-5.jsonl").read_text().splitlines()]
     assert [record["seed"] for record in records] == [5] * 4
 
 

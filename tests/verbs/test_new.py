@@ -87,5 +87,7 @@ def test_data_sets_are_mixed_in_the_shares_asked_for(place):
     assert mixed[0]["times"] > 5
     assert mixed[1]["times"] == 1
     assert data["training"]["tokens"] == sum(shares)
+    one = penwright.finetune("few.txt", "many.txt", mix=(1,), **options | {"name": "one"})
+    assert [item["tokens"] for item in Run(one.folder).info["data"]["mix"]] == shares
     with pytest.raises(UsageError, match="2 data sets, but 3 shares"):
         penwright.finetune("few.txt", "many.txt", mix=(1, 1, 1), **options | {"name": "s"})

@@ -35,6 +35,7 @@ from penwright.train.plan import parse_every
 from penwright.verbs import record
 from penwright.verbs.data import Data, open_data
 from penwright.verbs.parts import Parts, divide
+from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
 MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
@@ -201,13 +202,14 @@ class _Assembly:
             model,
             self.opened.tokenizer,
             card=record.model_card(self.run),
-            penwright=self.data.reading.form | self._markers | {"run": self.run.name},
+            penwright=self.data.reading.form | self._more_form | {"run": self.run.name},
         )
 
     @property
-    def _markers(self) -> dict[str, Any]:
-        markers = self.opened.tokenizer.always
-        return {"markers": list(markers)} if markers else {}
+    def _more_form(self) -> dict[str, Any]:
+        markers, template = self.opened.tokenizer.always, find_template(self.data.reading.choices)
+        found: dict[str, Any] = {"markers": list(markers)} if markers else {}
+        return found | ({"template": template} if template else {})
 
     def _write(self, prompts: Sequence[str], sampling: SamplingConfig) -> list[dict[str, Any]]:
         self.opened.model.eval()
