@@ -19,7 +19,7 @@ from penwright.fields import read_toml as read_toml
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ScheduleName = Literal["auto", "constant", "linear", "cosine", "step"]
-OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "sgd"]
+OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 MethodName = Literal["auto", "full", "lean", "lora"]
 BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
@@ -198,7 +198,7 @@ class FinetuneConfig:
     """The matrices that LoRA adds to; mlp.c_proj names one of the two."""
     optimizer: OptimizerName = "adamw"
     """adamw; adamw8bit and adafactor take less memory; so does sgd, plain gradient descent, which
-    learns more slowly."""
+    learns more slowly; muon turns the layers' matrices as a whole, for training from nothing."""
     weight_decay: float = 0.01
     """The decay of matrices; nothing else decays."""
     beta1: float = 0.9

@@ -88,6 +88,8 @@ METHODS = {
     "full, recomputed": {"recompute": True},
     "full, eight bits": {"optimizer": "adamw8bit"},
     "full, adafactor": {"optimizer": "adafactor", "learning_rate": 3e-1},
+    "full, muon": {"optimizer": "muon"},
+    "full, muon in bf16": {"optimizer": "muon", "precision": "bf16"},
     "lean": {"method": "lean", "precision": "bf16"},
     "lora": {"method": "lora", "lora_dropout": 0.1, "lora_rank": 4},
     "lora in bf16": {"method": "lora", "precision": "bf16"},
