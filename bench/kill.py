@@ -24,7 +24,8 @@ from typing import Any
 from penwright.cli import ENVIRONMENT
 from penwright.runs import sha256
 
-TIMED = {"tokens_per_s", "memory_mb", "seconds", "cpu_percent", "gpu_percent", "gpu_memory_mb"}
+TIMED = {"tokens_per_s", "memory_mb", "seconds", "mfu_percent"}
+TIMED |= {"cpu_percent", "gpu_percent", "gpu_memory_mb"}
 RUN = """
 import json, sys
 import penwright

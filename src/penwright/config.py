@@ -20,6 +20,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ScheduleName = Literal["auto", "constant", "linear", "cosine", "step"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
+LoggerName = Literal["tensorboard", "wandb"]
 MethodName = Literal["auto", "full", "lean", "lora"]
 BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
@@ -232,6 +233,8 @@ class FinetuneConfig:
     """What the samples start from; taken from the held-out part unless given."""
     sample_tokens: int = 80
     """Tokens in a sample written while training."""
+    log: tuple[LoggerName, ...] = ()
+    """Tell others too: tensorboard (a folder in the run's), wandb (Weights & Biases)."""
 
 
 @dataclass(frozen=True, kw_only=True)

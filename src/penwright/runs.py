@@ -29,7 +29,9 @@ from penwright.errors import OutOfRoomError, RunError, suggest
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
-CONTENTS = ("checkpoints", "samples", "metrics.jsonl", "report.html", "run.json")
+CONTENTS = (
+    "checkpoints", "samples", "metrics.jsonl", "report.html", "run.json", "tensorboard", "wandb",
+)  # fmt: skip
 """What a run folder holds of ours, besides its lock; anything else in it is the user's."""
 _STEP = "step-{:06d}"
 

@@ -22,7 +22,7 @@ ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="A TOML file of options; flags win over it.")
 ]
 
-_LISTS = ("--clean", "--decay-epochs", "--drop-category", "--learn", "--mix", "--section")
+_LISTS = ("--clean", "--decay-epochs", "--drop-category", "--learn", "--log", "--mix", "--section")
 """Options that take several values, which commas may set apart."""
 
 _CONFIGS = {"finetune": config.FinetuneConfig}

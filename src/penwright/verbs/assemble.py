@@ -31,14 +31,15 @@ from penwright.train import (
     make_plan,
     newest_sound,
 )
+from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, open_data
+from penwright.verbs.data import Data, cache_folder, open_data
 from penwright.verbs.parts import Parts, divide
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
-MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
+MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log")
 """Options that a resumed run may be given anew."""
 _ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 _SAMPLES = 3
@@ -179,6 +180,10 @@ class _Assembly:
             self.held_out if len(self.held_out) else self.training, self.opened.tokenizer
         )
         sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
+        peak = peak_flops(plan.precision, device, cache_folder() / "calibration.json")
+        if peak:
+            machine = self.run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")}
+            self.run.update(machine=machine)
         return Trainer(
             model=self.opened.model,
             plan=plan,
@@ -191,6 +196,7 @@ class _Assembly:
             load_model=self._load_model,
             write_samples=lambda: self._write(prompts, sampling),
             state=state,
+            peak_flops=peak,
         )
 
     def _load_model(self, folder: Path | None) -> GPT2:
