@@ -7,7 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from hypothesis import settings  # noqa: E402 - after the environment is set
+from hypothesis import settings
 
 settings.register_profile("at any speed", deadline=None)
 settings.load_profile("at any speed")

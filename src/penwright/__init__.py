@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from penwright.verbs.new import new, train_tokenizer
     from penwright.verbs.plan import Planned, plan
     from penwright.verbs.prepare import prepare
+    from penwright.verbs.sequence import cross_train
     from penwright.verbs.which import describe
     from penwright.verbs.writer import Writer, generate, load
 
@@ -34,6 +35,7 @@ __all__ = [
     "PenwrightError",
     "Planned",
     "Writer",
+    "cross_train",
     "decode_keywords",
     "describe",
     "encode_keywords",
@@ -53,6 +55,7 @@ _HOMES = {
     "FinishedRun": "finetune",
     "Planned": "plan",
     "Writer": "writer",
+    "cross_train": "sequence",
     "decode_keywords": "keywords",
     "describe": "which",
     "encode_keywords": "keywords",

@@ -111,11 +111,19 @@ def test_line_by_line_data(home):
     assert info("one")["data"]["documents"] == len(ROWS)
 
 
-def test_cross_train_goes_on_from_a_run_with_other_data(home):
+def test_cross_train_over_several_datasets(home):
     assert home.exists()
-    first = penwright.finetune("titles.csv", name="one", **QUICK)
-    penwright.finetune("story.txt", name="two", **QUICK | {"model": str(first.folder)})
-    assert info("two")["model"]["name"] == "runs/one"
+    sets = ["titles.csv", "story.txt"]
+    penwright.cross_train(sets, falling=0.1, name="x", learning_rate=1e-3, **QUICK)
+    assert info("x-2")["model"]["name"] == "runs/x-1"
+    assert info("x-2")["plan"]["learning_rate"] == pytest.approx(1e-4)
+
+
+def test_merged_datasets_are_equalised(home):
+    assert home.exists()
+    penwright.finetune("titles.csv", "story.txt", name="one", mix=(1,), **QUICK)
+    first, second = (item["tokens"] for item in info("one")["data"]["mix"])
+    assert abs(first - second) <= 4
 
 
 def test_token_caches(home):

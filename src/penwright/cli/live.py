@@ -58,6 +58,9 @@ class PlainView:
     def on_start(self, info: dict[str, Any]) -> None:
         plan, data, model = info["plan"], info["data"], info["model"]
         self.steps = plan["steps"]
+        # A sequence of runs has one view.
+        self.step, self.evaluation, self.machine = {}, {}, {}
+        self._speeds, self._first_step = [], None
         held_out = data["held_out"]["documents"]
         measured = f"{held_out:,} documents held out" if held_out else "nothing held out"
         self.say(

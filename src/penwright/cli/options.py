@@ -25,7 +25,7 @@ ConfigFile = Annotated[
 _LISTS = ("--clean", "--decay-epochs", "--drop-category", "--learn", "--log", "--mix", "--section")
 """Options that take several values, which commas may set apart."""
 
-_CONFIGS = {"finetune": config.FinetuneConfig}
+_CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.FinetuneConfig}
 
 
 def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
