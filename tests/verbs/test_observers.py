@@ -158,3 +158,14 @@ def test_overwriting_a_run_replaces_its_logs_too(place):
     for _ in range(2):
         penwright.finetune("geese.txt", steps=1, overwrite=True, **options)
     assert len(list((place / "runs" / "r" / "tensorboard").iterdir())) == 1
+
+
+def test_a_resumed_run_is_the_same_run_of_weights_and_biases(place, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(Interrupted):
+        penwright.finetune("geese.txt", steps=4, log=("wandb",), observer=StopAt(2), **QUICK)
+    name = Run(place / "runs" / "r").info["wandb"]
+    penwright.finetune(resume=True, name="r")
+    files = sorted((place / "runs" / "r" / "wandb").glob(f"offline-run-*-{name}/run-{name}.wandb"))
+    logged = [row["step"] for file in files for row in read_history(file) if "training/loss" in row]
+    assert logged == [1, 2, 3, 4]

@@ -114,7 +114,7 @@ class WeightsAndBiases(Silent):
                 name=run.name,
                 id=known,
                 resume="allow" if known else None,
-                dir=run.folder,
+                dir=str(run.folder.resolve()),
                 config=run.info["config"] | {"plan": run.info["plan"]},
                 settings=wandb.Settings(console="off", silent=True),
             )
