@@ -137,15 +137,16 @@ class Trainer:
         self.observer.on_step(record)
         measure = plan.evaluate_every and _is_due(state.step, plan.evaluate_every, plan.steps)
         sample = plan.sample_every and _is_due(state.step, plan.sample_every)
-        save = self.finished or interrupt.requested or self._save_is_due()
-        if measure or sample or save:
+        if measure or sample:
             self._check_weights()
         improved = self.evaluate() if measure else False
         if sample:
             self.sample()
-        if improved or save or self.finished:
+        stop = interrupt.requested  # it may have come while measuring or sampling
+        if improved or stop or self.finished or self._save_is_due():
+            self._check_weights()
             self.save()
-        if interrupt.requested and not self.finished:
+        if stop and not self.finished:
             raise Interrupted(state.step, self.run.folder)
 
     @property
