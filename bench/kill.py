@@ -2,6 +2,7 @@
 
     python bench/kill.py --kills 50
     python bench/kill.py --kills 10 --options method=lora
+    python bench/kill.py --kills 10 --sequence
 
 The final weights, every figure of the metrics that is no measurement of time or memory, and all
 samples must be the same, byte for byte. Exits with 1 when they are not; the last line is JSON.
@@ -10,6 +11,7 @@ samples must be the same, byte for byte. Exits with 1 when they are not; the las
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -24,12 +26,18 @@ from typing import Any
 from penwright.cli import ENVIRONMENT
 from penwright.runs import sha256
 
-TIMED = {"tokens_per_s", "memory_mb", "seconds", "cpu_percent", "gpu_percent", "gpu_memory_mb"}
+TIMED = {"tokens_per_s", "memory_mb", "seconds", "mfu_percent"}
+TIMED |= {"cpu_percent", "gpu_percent", "gpu_memory_mb"}
 RUN = """
 import json, sys
 import penwright
 options = json.loads(sys.argv[1])
 penwright.finetune(*([] if options.get("resume") else ["story.txt"]), **options)
+"""
+SEQUENCE = """
+import json, sys
+import penwright
+penwright.cross_train(["story.txt", "other.txt"], **json.loads(sys.argv[1]))
 """
 TEXT = "Item {n}. The harbour asked for tea, and {n} councillors voted on it {n} times.\n"
 SETTINGS: dict[str, Any] = {
@@ -53,34 +61,41 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--sequence", action="store_true", help="two data sets, one after another")
     arguments = parser.parse_args()
     settings = SETTINGS | dict(option.split("=", 1) for option in arguments.options)
     with tempfile.TemporaryDirectory() as folder:
         left_alone, killed = Path(folder, "left-alone"), Path(folder, "killed")
-        seconds = run_whole(left_alone, settings)
-        kills = run_killed(killed, settings, arguments.kills, arguments.seed, seconds)
-        differences = compare(left_alone / "runs" / "run", killed / "runs" / "run")
+        code, names = (SEQUENCE, ["run-1", "run-2"]) if arguments.sequence else (RUN, ["run"])
+        seconds = run_whole(left_alone, code, settings)
+        kills = run_killed(killed, code, settings, arguments.kills, arguments.seed, seconds)
+        differences = [
+            f"{name}: {difference}"
+            for name in names
+            for difference in compare(left_alone / "runs" / name, killed / "runs" / name)
+        ]
     for difference in differences:
         print(difference, file=sys.stderr)
     print(json.dumps({"kills": kills, "equal": not differences, "options": arguments.options}))
     return 1 if differences else 0
 
 
-def start(folder: Path, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
+def start(folder: Path, code: str, settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     """A run in a process of its own, in `folder`."""
     folder.mkdir(exist_ok=True)
     (folder / "story.txt").write_text("".join(TEXT.format(n=n) for n in range(400)))
+    (folder / "other.txt").write_text("".join(TEXT.format(n=n * n) for n in range(300)))
     environment = (
         ENVIRONMENT | os.environ | {"PENWRIGHT_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
     )
-    words = [sys.executable, "-c", RUN, json.dumps(settings)]
+    words = [sys.executable, "-c", code, json.dumps(settings)]
     return subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE)
 
 
-def run_whole(folder: Path, settings: dict[str, Any]) -> float:
+def run_whole(folder: Path, code: str, settings: dict[str, Any]) -> float:
     """The run that nobody disturbs; returns its seconds."""
     began = time.monotonic()
-    process = start(folder, settings)
+    process = start(folder, code, settings)
     _, error = process.communicate()
     if process.returncode:
         raise SystemExit(f"The undisturbed run failed: {error.decode()[-2000:]}")
@@ -88,15 +103,15 @@ def run_whole(folder: Path, settings: dict[str, Any]) -> float:
 
 
 def run_killed(
-    folder: Path, settings: dict[str, Any], kills: int, seed: int, seconds: float
+    folder: Path, code: str, settings: dict[str, Any], kills: int, seed: int, seconds: float
 ) -> int:
     """Kill at random moments after the run's folder is there, resume, until it ends by itself."""
-    chance = random.Random(seed)
-    run, done = folder / "runs" / "run" / "run.json", 0
+    chance, runs, done = random.Random(seed), folder / "runs", 0
     while True:
-        resumed = settings if not run.exists() else {"name": "run", "resume": True}
-        process = start(folder, resumed)
-        wait_until_busy(process, run)
+        before = last_change(runs)
+        process = start(folder, code, settings | ({"resume": True} if before else {}))
+        while process.poll() is None and last_change(runs) == before:
+            time.sleep(0.002)
         if done < kills:
             # Most of the run's seconds are its start; the rest is shared by the kills.
             time.sleep(chance.uniform(0, 2.5 * seconds / kills))
@@ -110,13 +125,13 @@ def run_killed(
             raise SystemExit(f"After {done} kills, resuming failed: {error.decode()[-2000:]}")
 
 
-def wait_until_busy(process: subprocess.Popen[bytes], run: Path) -> None:
-    """Return when the process changed the run's folder, or ended."""
-    before = run.stat().st_mtime_ns if run.exists() else None
-    while process.poll() is None:
-        if run.exists() and run.stat().st_mtime_ns != before:
-            return
-        time.sleep(0.002)
+def last_change(runs: Path) -> int:
+    """When a run.json was last changed, in nanoseconds; 0 before there is one."""
+    times = []
+    for file in runs.glob("*/run.json"):
+        with contextlib.suppress(FileNotFoundError):  # it is being replaced
+            times.append(file.stat().st_mtime_ns)
+    return max(times, default=0)
 
 
 def compare(one: Path, other: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from penwright.cli import VERBS, make_app, run
+from penwright.cli.options import split_lists
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,7 +47,7 @@ def test_a_documented_command_is_understood(page, command):
         assert run([words[0], "--help"]) == 0, page
         return
     words = ["--n" if word == "-n" else "--output" if word == "-o" else word for word in words]
-    make_app().parse_args(words, print_error=False, exit_on_error=False)
+    make_app().parse_args(split_lists(words), print_error=False, exit_on_error=False)
 
 
 def test_the_readme_s_python_runs(tmp_path, monkeypatch, capsys):

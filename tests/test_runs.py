@@ -70,6 +70,22 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
 
+def test_what_a_killed_start_left_is_begun_again_and_no_more_than_that(tmp_path):
+    folder = tmp_path / "one"
+    (folder / "checkpoints").mkdir(parents=True)
+    Run.create(folder).close()
+    (folder / "checkpoints" / "step-000001").mkdir()
+    with pytest.raises(RunError, match="is not a run"):
+        Run.create(folder)
+    Run.create(folder, overwrite=True).close()
+    assert not list((folder / "checkpoints").iterdir())
+    (folder / "checkpoints" / "mine").mkdir()
+    (folder / "lock").unlink()
+    with pytest.raises(RunError, match="is not a run"):
+        Run.create(folder, overwrite=True)
+    assert (folder / "checkpoints" / "mine").is_dir()
+
+
 def test_a_cut_off_last_line_of_metrics_is_left_out_and_a_damaged_one_named(tmp_path, make_run):
     run = make_run(tmp_path / "one")
     for step in (1, 2, 3):

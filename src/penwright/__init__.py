@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penwright.verbs.plan import Planned, plan
     from penwright.verbs.prepare import prepare
     from penwright.verbs.recipe import recipe
+    from penwright.verbs.sequence import cross_train
     from penwright.verbs.which import describe
     from penwright.verbs.writer import Writer, generate, load
 
@@ -35,6 +36,7 @@ __all__ = [
     "PenwrightError",
     "Planned",
     "Writer",
+    "cross_train",
     "decode_keywords",
     "describe",
     "encode_keywords",
@@ -55,6 +57,7 @@ _HOMES = {
     "FinishedRun": "finetune",
     "Planned": "plan",
     "Writer": "writer",
+    "cross_train": "sequence",
     "decode_keywords": "keywords",
     "describe": "which",
     "encode_keywords": "keywords",

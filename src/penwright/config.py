@@ -19,7 +19,8 @@ from penwright.fields import read_toml as read_toml
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ScheduleName = Literal["auto", "constant", "linear", "cosine", "step"]
-OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "sgd"]
+OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
+LoggerName = Literal["tensorboard", "wandb"]
 MethodName = Literal["auto", "full", "lean", "lora"]
 BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
@@ -168,7 +169,8 @@ class FinetuneConfig:
     fix: bool = False
     """Move held-out documents whose text is trained on as well into the training part."""
     mix: tuple[float, ...] = ()
-    """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated."""
+    """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated.
+    1 gives all the same."""
     add_token: tuple[str, ...] = ()
     """A text that becomes one token of its own, such as "<sep>"; may be given several times."""
 
@@ -201,7 +203,7 @@ class FinetuneConfig:
     """The matrices that LoRA adds to; mlp.c_proj names one of the two."""
     optimizer: OptimizerName = "adamw"
     """adamw; adamw8bit and adafactor take less memory; so does sgd, plain gradient descent, which
-    learns more slowly."""
+    learns more slowly; muon turns the layers' matrices as a whole, for training from nothing."""
     weight_decay: float = 0.01
     """The decay of matrices; nothing else decays."""
     beta1: float = 0.9
@@ -235,6 +237,8 @@ class FinetuneConfig:
     """What the samples start from; taken from the held-out part unless given."""
     sample_tokens: int = 80
     """Tokens in a sample written while training."""
+    log: tuple[LoggerName, ...] = ()
+    """Tell others too: tensorboard (a folder in the run's), wandb (Weights & Biases)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +261,10 @@ class GenerateConfig:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     batch_size: int | None = None
     """Texts written at once; never changes what is written."""
+    strip: bool = False
+    """Leave out white space at the ends of texts."""
+    retry_empty: int = 0
+    """Write a text that came out empty again, at most so many times."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,9 @@ from penwright.errors import OutOfRoomError, RunError, suggest
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
-CONTENTS = ("checkpoints", "samples", "metrics.jsonl", "report.html", "run.json")
+CONTENTS = (
+    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", "tensorboard", "wandb",
+)  # fmt: skip
 """What a run folder holds of ours, besides its lock; anything else in it is the user's."""
 _STEP = "step-{:06d}"
 
@@ -215,12 +217,13 @@ class Run:
         """
         run = cls(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not (folder / "run.json").exists():
+            is_run = (folder / "run.json").exists()
+            if not is_run and not _is_left_over(folder, overwrite=overwrite):
                 raise RunError(
                     f"{folder} exists and is not a run.",
                     fix="Choose another --name or --output-dir.",
                 )
-            if not overwrite:
+            if is_run and not overwrite:
                 raise RunError(
                     f"There is a run in {folder} already.",
                     fix="Add --resume to continue it, --overwrite to replace it, "
@@ -378,6 +381,22 @@ def new_name(folder: Path, stem: str) -> str:
 def now() -> str:
     """The time, in ISO 8601, with the zone."""
     return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _is_left_over(folder: Path, *, overwrite: bool) -> bool:
+    """Whether a folder holds only what a run left that was killed as it began.
+
+    With `overwrite` also what was left when one was killed while it replaced another.
+    """
+    if not folder.is_dir():
+        return False
+    names = {item.name for item in folder.iterdir()}
+    made = {"checkpoints", "samples"}
+    if overwrite and "lock" in names:
+        return names <= {*CONTENTS, "lock"}
+    return names <= made | {"lock"} and not any(
+        any((folder / name).iterdir()) for name in made & names
+    )
 
 
 def _lock_file(handle: IO[bytes]) -> None:

@@ -23,6 +23,7 @@ def trained(home):
     return home
 
 
+@pytest.mark.parity("gpt-2-simple: command line finetune")
 def test_finetune_takes_the_flags(home, capsys):
     words = "--steps 2 --print_every 2 --sample_every 9 --save_every 1 --optimizer adam"
     more = "--run_name cli --checkpoint_dir runs2 --model_name 124M --model_dir models"
@@ -39,6 +40,7 @@ def test_mode_and_dataset_may_be_flags(home):
     assert (home / "checkpoint" / "run1" / "run.json").exists()
 
 
+@pytest.mark.parity("gpt-2-simple: command line generate")
 def test_generate_writes_files_and_deletes_nothing(trained):
     (trained / "gen").mkdir()
     (trained / "gen" / "precious.txt").write_text("mine")

@@ -26,6 +26,7 @@ def encoded(path="csv_encoded.txt"):
     return Path(path).read_bytes().decode()
 
 
+@pytest.mark.parity("gpt-2-simple: encode_csv")
 def test_encode_csv_marks_every_row(place):
     (place / "in.csv").write_text('title\n"one, two"\n"a ""quoted"" cup"\n"two\nlines"\nlast é\n')
     gpt2.encode_csv("in.csv")
@@ -73,6 +74,7 @@ def test_encode_csv_never_replaces_its_source(place):
         gpt2.encode_csv("nope.csv")
 
 
+@pytest.mark.parity("gpt-2-simple: encode_dataset")
 def test_encode_dataset_is_the_text_in_tokens(home, tokenizer, capsys):
     gpt2.encode_dataset("story.txt")
     assert "Writing text_encoded.npz" in capsys.readouterr().out

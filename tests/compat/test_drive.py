@@ -22,10 +22,12 @@ def drive(place, monkeypatch):
     return place / "mount" / "My Drive"
 
 
+@pytest.mark.parity("gpt-2-simple: get_tarfile_name")
 def test_get_tarfile_name():
     assert gpt2.get_tarfile_name(f"checkpoint{os.sep}run1") == "checkpoint_run1.tar"
 
 
+@pytest.mark.parity("gpt-2-simple: mount_gdrive", "gpt-2-simple: is_mounted")
 def test_is_mounted_and_mount_gdrive_outside_colab(place, monkeypatch):
     monkeypatch.setattr("penwright.compat.gpt_2_simple.drive.MOUNT", place / "mount")
     with pytest.raises(UsageError, match=r"not mounted.*mount_gdrive"):
@@ -37,6 +39,9 @@ def test_is_mounted_and_mount_gdrive_outside_colab(place, monkeypatch):
             call()
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: copy_checkpoint_to_gdrive", "gpt-2-simple: copy_checkpoint_from_gdrive"
+)
 @pytest.mark.parametrize("copy_folder", [False, True])
 def test_copy_checkpoint_to_gdrive_and_from_gdrive(drive, place, copy_folder):
     assert gpt2.is_mounted()
@@ -66,6 +71,7 @@ def test_what_is_missing_is_told(drive):
         gpt2.copy_file_to_gdrive("nope")
 
 
+@pytest.mark.parity("gpt-2-simple: copy_file_to_gdrive", "gpt-2-simple: copy_file_from_gdrive")
 def test_copy_file_to_gdrive_and_from_gdrive(drive, place):
     (place / "titles.csv").write_text("title\n")
     gpt2.copy_file_to_gdrive("titles.csv")

@@ -90,7 +90,7 @@ def test_every_flag_that_is_named_exists():
         name.replace("_", "-")
         for config in (FinetuneConfig, GenerateConfig, EvaluateConfig, KeywordsConfig)
         for name in flat_fields(config)
-    } | {"json", "output", "folder", "section"}
+    } | {"json", "output", "folder", "section", "size", "falling"}
     ours = [line.rsplit("|", 2)[1] for line in PAGE.splitlines() if line.startswith("| ")]
     named = {flag for cell in ours for flag in re.findall(r"--([a-z][a-z-]*)", cell)}
     assert len(named) > 30

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import penwright.compat.gpt_2_simple as gpt2
@@ -12,6 +15,7 @@ from penwright.errors import ModelError
 from .conftest import openai_layout, tensorflow_run
 
 
+@pytest.mark.parity("gpt-2-simple: is_gpt2_downloaded")
 def test_is_gpt2_downloaded_knows_openais_files(place, small_vocabulary):
     assert not gpt2.is_gpt2_downloaded()
     folder = openai_layout(place / "models" / "124M", small_vocabulary)
@@ -27,6 +31,7 @@ def test_is_gpt2_downloaded_knows_hugging_face_folders(home):
     assert not gpt2.is_gpt2_downloaded()
 
 
+@pytest.mark.parity("gpt-2-simple: download_gpt2")
 def test_download_gpt2_puts_a_whole_model_into_its_folder(place, capsys):
     gpt2.download_gpt2(model_name="base")
     assert gpt2.is_gpt2_downloaded(model_name="base")
@@ -71,6 +76,7 @@ def test_load_gpt2_says_what_it_loads_and_what_is_missing(home, capsys):
         gpt2.load_gpt2(sess)
 
 
+@pytest.mark.parity("gpt-2-simple: load_gpt2")
 def test_load_gpt2_takes_a_checkpoint_by_name(train, capsys):
     train(steps=2, save_every=1, max_checkpoints=3)
     sess = gpt2.start_tf_sess()
@@ -94,6 +100,7 @@ def test_load_gpt2_opens_a_run_that_tensorflow_left(place, small_vocabulary, cap
     assert texts[0] == texts[1]
 
 
+@pytest.mark.parity("gpt-2-simple: reset_session")
 def test_start_tf_sess_and_reset_session_give_sessions(home):
     sess = gpt2.start_tf_sess()
     gpt2.load_gpt2(sess, model_name="124M")
@@ -104,5 +111,16 @@ def test_start_tf_sess_and_reset_session_give_sessions(home):
         gpt2.generate(fresh)
 
 
+@pytest.mark.parity("gpt-2-simple: get_available_gpus")
 def test_get_available_gpus_is_a_list_of_names():
     assert all(name.startswith("/device:GPU:") for name in gpt2.get_available_gpus())
+
+
+@pytest.mark.parity("gpt-2-simple: start_tf_sess(threads)")
+def test_start_tf_sess_limits_the_threads():
+    code = (
+        "import penwright.compat.gpt_2_simple as gpt2, torch;"
+        "gpt2.start_tf_sess(threads=3); assert torch.get_num_threads() == 3;"
+        "gpt2.start_tf_sess(); assert torch.get_num_threads() == 3"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -31,6 +31,7 @@ def info(run=RUN):
     return json.loads((run / "run.json").read_text())
 
 
+@pytest.mark.parity("gpt-2-simple: finetune print_every")
 def test_prints_the_old_lines(train):
     lines = train(steps=4, print_every=2).splitlines()
     assert lines[:2] == ["Loading checkpoint models/124M", "Loading dataset..."]
@@ -53,6 +54,7 @@ def test_the_average_fades_as_it_did(home, capsys):
     assert averages == [3.0, round(second, 2), round(third, 2)]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune")
 def test_the_run_lands_in_checkpoint_run1_and_is_penwrights(train):
     train(steps=2)
     assert weights.open(RUN).path.name == "step-000002"
@@ -61,6 +63,12 @@ def test_the_run_lands_in_checkpoint_run1_and_is_penwrights(train):
     assert (RUN / "report.html").exists()
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: finetune steps",
+    "gpt-2-simple: finetune batch_size",
+    "gpt-2-simple: finetune accumulate_gradients",
+    "gpt-2-simple: finetune learning_rate",
+)
 def test_steps_batches_and_rate_mean_what_they_meant(train):
     train(steps=2, batch_size=2, accumulate_gradients=3, learning_rate=0.003)
     plan = info()["plan"]
@@ -70,16 +78,23 @@ def test_steps_batches_and_rate_mean_what_they_meant(train):
     assert info()["data"]["held_out"]["documents"] == 0
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: finetune sample_every",
+    "gpt-2-simple: finetune sample_num",
+    "gpt-2-simple: finetune sample_length",
+)
 def test_samples_land_in_samples_run1(train):
     printed = train(steps=4, sample_every=2, sample_num=2)
     written = sorted(Path("samples/run1").iterdir())
     assert [path.name for path in written] == ["samples-3", "samples-5"]
+    assert info()["plan"]["sample_tokens"] == 6  # as `train` asks
     text = written[0].read_text(encoding="utf-8")
     assert text.startswith("======== SAMPLE 1 ========\n")
     assert "\n======== SAMPLE 2 ========\n" in text
     assert text in printed
 
 
+@pytest.mark.parity("gpt-2-simple: finetune save_every", "gpt-2-simple: finetune max_checkpoints")
 def test_save_every_and_max_checkpoints(train):
     printed = train(steps=5, save_every=2, max_checkpoints=2)
     saved = re.findall(r"Saving checkpoint/run1/checkpoints/step-(\d+)", printed)
@@ -87,6 +102,7 @@ def test_save_every_and_max_checkpoints(train):
     assert Run(RUN).steps() == [4, 5]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune dataset", "gpt-2-simple: finetune run_name")
 def test_a_text_a_folder_a_glob_and_an_npz_can_be_learned(train, home):
     gpt2.encode_dataset("titles.csv", out_path="titles.npz")
     (home / "texts").mkdir()
@@ -96,6 +112,7 @@ def test_a_text_a_folder_a_glob_and_an_npz_can_be_learned(train, home):
         assert info(Path(f"checkpoint/run{name}"))["status"] == "finished"
 
 
+@pytest.mark.parity("gpt-2-simple: finetune restore_from latest")
 def test_calling_again_counts_on_and_is_the_run_that_never_stopped(train):
     assert counted(train(steps=2)) == [1, 2]
     assert counted(train(steps=3)) == [3, 4, 5]
@@ -106,6 +123,7 @@ def test_calling_again_counts_on_and_is_the_run_that_never_stopped(train):
     )
 
 
+@pytest.mark.parity("gpt-2-simple: finetune Ctrl-C saves")
 def test_interrupting_saves_and_the_next_call_goes_on(train, monkeypatch):
     tell = Printer.on_step
 
@@ -140,6 +158,7 @@ def test_other_data_goes_on_from_the_weights_too(train):
     assert [path.name for path in Path("checkpoint").iterdir()] == ["run1"]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune restore_from fresh")
 def test_restore_from_fresh_starts_over_and_keeps_the_old_run(train):
     train(steps=2)
     notes = RUN / "notes.txt"
@@ -151,6 +170,7 @@ def test_restore_from_fresh_starts_over_and_keeps_the_old_run(train):
     assert notes.read_text() == "mine"
 
 
+@pytest.mark.parity("gpt-2-simple: finetune overwrite")
 def test_overwrite_replaces_and_touches_nothing_else(train):
     train(steps=2)
     (RUN / "notes.txt").write_text("mine")
@@ -160,6 +180,7 @@ def test_overwrite_replaces_and_touches_nothing_else(train):
     assert [path.name for path in Path("checkpoint").iterdir()] == ["run1"]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune restore_from a path")
 def test_restore_from_a_path(train):
     train(steps=2)
     printed = train(steps=1, run_name="run2", restore_from="checkpoint/run1")
@@ -168,6 +189,7 @@ def test_restore_from_a_path(train):
     assert Run(RUN).steps() == [2]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune model_name")
 def test_openais_layout_is_trained_from(train, home, small_vocabulary):
     openai_layout(home / "models" / "tiny", small_vocabulary)
     train(steps=1, model_name="tiny", learning_rate=1e-4)
@@ -209,12 +231,14 @@ def test_what_cannot_be_is_told(train, home):
     run.close()
 
 
+@pytest.mark.parity("gpt-2-simple: finetune optimizer")
 def test_optimizer_sgd_is_plain_gradient_descent(train):
     train(steps=2, optimizer="sgd", learning_rate=1e-3)
     assert info()["plan"]["optimizer"] == "sgd"
     assert counted(train(steps=1, optimizer="sgd", learning_rate=1e-3)) == [3]
 
 
+@pytest.mark.parity("gpt-2-simple: finetune only_train_transformer_layers")
 def test_only_train_transformer_layers_leaves_the_rest(train):
     train(steps=2, only_train_transformer_layers=True)
     before = weights.open("models/124M").model.state_dict()
@@ -224,6 +248,9 @@ def test_only_train_transformer_layers_leaves_the_rest(train):
     assert "transformer.h.0.mlp.c_fc.weight" not in same
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: finetune use_memory_saving_gradients", "gpt-2-simple: finetune multi_gpu"
+)
 def test_memory_saving_multi_gpu_combine_and_reuse_are_accepted(train):
     train(steps=1, use_memory_saving_gradients=True, multi_gpu=True, combine=1, reuse=True)
     assert info()["status"] == "finished"

@@ -23,6 +23,11 @@ def texts(sess, **options):
     return gpt2.generate(sess, **SHORT | {"return_as_list": True} | options)
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: generate",
+    "gpt-2-simple: generate return_as_list",
+    "gpt-2-simple: generate nsamples",
+)
 def test_return_as_list_prints_nothing(sess, capsys):
     found = texts(sess, nsamples=3)
     assert len(found) == 3
@@ -30,6 +35,7 @@ def test_return_as_list_prints_nothing(sess, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parity("gpt-2-simple: generate sample_delim")
 def test_texts_are_printed_with_sample_delim_between(sess, capsys):
     found = texts(sess, nsamples=2)
     assert gpt2.generate(sess, **SHORT, nsamples=2) is None
@@ -44,12 +50,14 @@ def test_a_single_text_has_no_delimiter(sess, capsys):
     assert capsys.readouterr().out == texts(sess)[0] + "\n"
 
 
+@pytest.mark.parity("gpt-2-simple: generate prefix", "gpt-2-simple: generate include_prefix")
 def test_prefix_and_include_prefix(sess):
     with_, without = (texts(sess, prefix="the goose", include_prefix=i)[0] for i in (True, False))
     assert with_.startswith("the goose")
     assert with_ == "the goose" + without
 
 
+@pytest.mark.parity("gpt-2-simple: generate length")
 def test_length_counts_the_prefix(sess, home, tokenizer):
     prefix = "the goose"
     most = len(tokenizer.encode(prefix)) + 3
@@ -59,6 +67,7 @@ def test_length_counts_the_prefix(sess, home, tokenizer):
         texts(sess, prefix=prefix, length=most - 3)
 
 
+@pytest.mark.parity("gpt-2-simple: generate truncate")
 def test_truncate_ends_a_text_and_is_left_out(sess):
     long = texts(sess, length=40)[0]
     mark = long[10:13]
@@ -86,17 +95,24 @@ def test_a_marked_document_is_marked_at_its_end(sess, monkeypatch):
     assert texts(sess, prefix="green ") == ["green tea"]
 
 
+@pytest.mark.parity("gpt-2-simple: generate seed")
 def test_seed_repeats_and_no_seed_does_not(sess):
     assert texts(sess, seed=0) == texts(sess, seed=0)
     assert texts(sess, seed=None, length=40) != texts(sess, seed=None, length=40)
 
 
+@pytest.mark.parity("gpt-2-simple: generate batch_size")
 def test_batch_size_changes_no_text(sess):
     one = texts(sess, nsamples=5)
     assert texts(sess, nsamples=5, batch_size=2) == one
     assert texts(sess, nsamples=5, batch_size=None) == one
 
 
+@pytest.mark.parity(
+    "gpt-2-simple: generate top_p",
+    "gpt-2-simple: generate top_k",
+    "gpt-2-simple: generate temperature",
+)
 def test_top_p_goes_before_top_k_and_zero_temperature_is_the_likeliest(sess):
     assert texts(sess, top_p=0.9, top_k=1) == texts(sess, top_p=0.9)
     assert texts(sess, top_k=1) == texts(sess, temperature=0, seed=9)
@@ -107,6 +123,7 @@ def test_an_empty_prefix_is_none(sess):
     assert texts(sess, prefix="") == texts(sess)
 
 
+@pytest.mark.parity("gpt-2-simple: generate destination_path")
 def test_generate_writes_to_destination_path(sess, capsys):
     found = texts(sess, nsamples=2, destination_path="out/texts.txt")
     written = Path("out/texts.txt").read_bytes().decode()
@@ -114,6 +131,7 @@ def test_generate_writes_to_destination_path(sess, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parity("gpt-2-simple: generate_to_file")
 def test_generate_to_file_has_a_name_of_its_own(sess, home):
     assert gpt2.generate_to_file(sess, **SHORT, nsamples=2) is None
     assert (home / "gpt_2_gen_texts.txt").read_text().count("=" * 20) == 2

@@ -88,6 +88,8 @@ METHODS = {
     "full, recomputed": {"recompute": True},
     "full, eight bits": {"optimizer": "adamw8bit"},
     "full, adafactor": {"optimizer": "adafactor", "learning_rate": 3e-1},
+    "full, muon": {"optimizer": "muon"},
+    "full, muon in bf16": {"optimizer": "muon", "precision": "bf16"},
     "lean": {"method": "lean", "precision": "bf16"},
     "lora": {"method": "lora", "lora_dropout": 0.1, "lora_rank": 4},
     "lora in bf16": {"method": "lora", "precision": "bf16"},
@@ -260,3 +262,22 @@ def test_a_damaged_checkpoint_is_passed_over(make_trainer):
     heard = []
     assert newest_sound(trainer.run, heard.append).name == "step-000004"
     assert "trainer.safetensors is damaged" in heard[0]
+
+
+@pytest.mark.parametrize("moment", ["sampling", "measuring"])
+def test_a_stop_while_sampling_or_measuring_saves_too(make_trainer, monkeypatch, moment):
+    trainer = make_trainer("run", steps=9, sample_every=3, evaluate_every=3)
+
+    def stop(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        return []
+
+    if moment == "sampling":
+        trainer.write_samples = stop
+    else:
+        measure = trainer._score
+        monkeypatch.setattr(trainer, "_score", lambda part: (stop(), measure(part))[1])
+    trainer.state.best_loss = -1.0  # so that no measurement is a reason to save
+    with pytest.raises(Interrupted):
+        trainer.train()
+    assert trainer.run.steps() == [3]

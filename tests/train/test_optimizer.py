@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -13,7 +15,8 @@ from penwright.train.optimizer import (
 )
 
 
-def test_weight_decay_touches_matrices_only(make_model):
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_weight_decay_touches_matrices_only(make_model, kind):
     model = make_model()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     decayed, spared = (
@@ -25,7 +28,12 @@ def test_weight_decay_touches_matrices_only(make_model):
     assert all(name.endswith("bias") or ".ln_" in name for name in spared)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     optimizer = make_optimizer(
-        model.parameters(), weight_decay=0.1, beta1=0.9, beta2=0.999, eps=1e-8
+        dict(model.named_parameters()),
+        weight_decay=0.1,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-8,
+        kind=kind,
     )
     for group in optimizer.param_groups:
         group["lr"] = 0.01
@@ -39,13 +47,14 @@ def test_weight_decay_touches_matrices_only(make_model):
 
 def test_an_optimizer_that_does_not_fit_the_model_is_refused(make_model):
     small, large = make_model(), make_model(n_inner=64)
-    optimizer = make_optimizer(small.parameters(), weight_decay=0, beta1=0.9, beta2=0.999, eps=1e-8)
+    settings = {"weight_decay": 0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    optimizer = make_optimizer(dict(small.named_parameters()), **settings)
     for parameter in small.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     tensors = state_tensors(dict(small.named_parameters()), optimizer)
     assert "transformer.h.0.mlp.c_fc.weight:exp_avg" in tensors
-    other = make_optimizer(large.parameters(), weight_decay=0, beta1=0.9, beta2=0.999, eps=1e-8)
+    other = make_optimizer(dict(large.named_parameters()), **settings)
     with pytest.raises(RunError, match=r"c_fc"):
         load_state_tensors(dict(large.named_parameters()), other, tensors)
     nobody = {"nobody:exp_avg": torch.zeros(1)}
@@ -71,6 +80,7 @@ def test_frozen_parts_are_not_trained(make_model):
         {"optimizer": "sgd", "learning_rate": 1.0},
         {"optimizer": "adafactor", "learning_rate": 3e-1},
         {"optimizer": "adamw8bit", "learning_rate": 1e-2},
+        {"optimizer": "muon", "learning_rate": 1e-2},
         {"learning_rate": 1e-2},
     ],
 )
@@ -79,3 +89,59 @@ def test_every_optimizer_learns(make_trainer, options):
     trainer.train()
     losses = [record["loss"] for record in trainer.run.metrics() if record["kind"] == "step"]
     assert losses[-1] < losses[0] - 0.2
+
+
+def test_muon_takes_the_layers_matrices_and_adamw_the_rest(make_model):
+    """Step by step what torch's Muon and torch's AdamW do, each to its own."""
+    model = make_model()
+    trained = dict(model.named_parameters())
+    inner = {name for name in trained if re.search(r"\.(c_attn|c_proj|c_fc)\.weight$", name)}
+    assert len(inner) == 8
+    copies = {name: p.detach().clone().requires_grad_() for name, p in trained.items()}
+    settings = {"betas": (0.8, 0.95), "eps": 1e-6, "lr": 1e-2}
+    references = [
+        torch.optim.Muon(
+            [copies[name] for name in sorted(inner)],
+            lr=1e-2,
+            weight_decay=0.1,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(
+            [p for n, p in copies.items() if n not in inner and p.ndim == 2],
+            weight_decay=0.1,
+            **settings,
+        ),
+        torch.optim.AdamW([p for p in copies.values() if p.ndim < 2], weight_decay=0, **settings),
+    ]
+    optimizer = make_optimizer(
+        trained, kind="muon", weight_decay=0.1, beta1=0.8, beta2=0.95, eps=1e-6
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-2
+    chance = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        for name, parameter in trained.items():
+            parameter.grad = torch.randn(parameter.shape, generator=chance)
+            copies[name].grad = parameter.grad.clone()
+        for each in (optimizer, *references):
+            each.step()
+    for name, parameter in trained.items():
+        torch.testing.assert_close(parameter, copies[name], rtol=1e-5, atol=1e-7)
+        assert set(optimizer.state[parameter]) == (
+            {"momentum_buffer"} if name in inner else {"step", "exp_avg", "exp_avg_sq"}
+        )
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in trained.values())
+
+
+def test_muon_where_no_layer_is_trained_is_adamw(make_model):
+    model = make_model()
+    freeze(model, layers_only=False, first_layers=2)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    settings = {"weight_decay": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    assert isinstance(make_optimizer(trained, kind="muon", **settings), torch.optim.AdamW)
+
+
+def test_muon_is_not_for_lora(make_trainer):
+    with pytest.raises(UsageError, match="whole matrices"):
+        make_trainer("one", optimizer="muon", method="lora")

@@ -84,3 +84,9 @@ def test_finetune_writes_down_what_it_chose(make_trainer):
     trainer = make_trainer("run", steps=2, method="lora")
     assert (trainer.plan.method, trainer.plan.why) == ("lora", "")
     assert make_trainer("other", steps=2).plan.method == "full"
+
+
+def test_muon_keeps_one_average_of_the_layers_matrices_and_two_of_the_rest():
+    counts = Counts.of(SIZE)
+    state = predict(SIZE, wanted(optimizer="muon")).optimizer
+    assert state == 4 * counts.matrices + 8 * (counts.head + counts.rest)

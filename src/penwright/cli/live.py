@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from penwright.verbs.finetune import FinishedRun
 
+MACHINE = {"mfu_percent": "MFU", "cpu_percent": "CPU", "gpu_percent": "GPU"}
+"""What is told of the machine, and what it is called; MFU is what of its arithmetic is used."""
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -49,6 +52,8 @@ class PlainView:
         self.steps = 0
         self.step: dict[str, Any] = {}
         self.evaluation: dict[str, Any] = {}
+        self.machine: dict[str, float] = {}
+        self._speeds: list[float] = []
         self._started = time.monotonic()
         self._first_step: int | None = None
         self._last_line = 0.0
@@ -70,6 +75,9 @@ class PlainView:
     def on_start(self, info: dict[str, Any]) -> None:
         plan, data, model = info["plan"], info["data"], info["model"]
         self.steps = plan["steps"]
+        # A sequence of runs has one view.
+        self.step, self.evaluation, self.machine = {}, {}, {}
+        self._speeds, self._first_step = [], None
         held_out = data["held_out"]["documents"]
         measured = f"{held_out:,} documents held out" if held_out else "nothing held out"
         self.say(
@@ -86,6 +94,7 @@ class PlainView:
 
     def on_step(self, record: dict[str, Any]) -> None:
         self.step = record
+        self._speeds.append(record["tokens_per_s"])
         if self._first_step is None:
             self._first_step, self._started = record["step"], time.monotonic()
         self.draw()
@@ -116,13 +125,25 @@ class PlainView:
     def figures(self) -> list[tuple[str, str]]:
         """The figures to show, by name."""
         step = self.step
-        found = [("step", f"{step['step']:,}/{self.steps:,}"), ("loss", f"{step['loss']:.3f}")]
+        loss = "left out" if step["loss"] is None else f"{step['loss']:.3f}"
+        found = [("step", f"{step['step']:,}/{self.steps:,}"), ("loss", loss)]
         if self.evaluation:
             found.append(("held-out perplexity", f"{self.evaluation['perplexity']:.2f}"))
         found.append(("tokens/s", f"{step['tokens_per_s']:,.0f}"))
         found.append(("left", self.time_left()))
         found.append(("memory", f"{step['memory_mb'] / 1024:.1f} GB"))
+        self.machine |= {name: step[name] for name in MACHINE if name in step}
+        found += [(MACHINE[name], f"{value:.0f} %") for name, value in self.machine.items()]
         return found
+
+    def cost(self) -> str:
+        """What the steps took of the machine: the median speed, and memory at its peak."""
+        speed = median(self._speeds)
+        found = [f"{speed:,.0f} tokens/s"]
+        if "mfu_percent" in self.step:
+            share = self.step["mfu_percent"] * speed / self.step["tokens_per_s"]
+            found.append(f"{share:.0f} % of the machine's arithmetic (MFU)")
+        return ", ".join([*found, f"{self.step['memory_mb'] / 1024:.1f} GB of memory at most"])
 
     def time_left(self) -> str:
         """How long the steps that are left will take, at the pace so far."""
@@ -140,6 +161,8 @@ class PlainView:
                 f"Held-out perplexity: {run.perplexity_before:,.2f} before, "
                 f"{run.perplexity_after:,.2f} after (step {run.best_step:,} of {run.steps:,})."
             )
+        if self.step:
+            self.say(f"{self.cost()}.")
         self.say(f"Took {clock(run.seconds)}. Report: {run.report}")
         name = run.folder.name if run.folder.parent.name == "runs" else str(run.folder)
         self.say(f"Now try: penwright write {name}")

@@ -27,13 +27,14 @@ _LISTS = (
     "--decay-epochs",
     "--drop-category",
     "--learn",
+    "--log",
     "--metrics",
     "--mix",
     "--section",
 )
 """Options that take several values, which commas may set apart."""
 
-_CONFIGS = {"finetune": config.FinetuneConfig}
+_CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.FinetuneConfig}
 
 
 def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:

@@ -63,6 +63,13 @@ KINDS = (
         True,
         lambda v: f"{amount(quantile(v, 0.5))} a second at the median step.",
     ),
+    Kind(
+        "mfu_percent",
+        "Share of the machine's arithmetic (MFU)",
+        "percent",
+        True,
+        lambda v: f"{quantile(v, 0.5):.0f} % at the median step.",
+    ),
     Kind("memory_mb", "Memory", "memory", False, lambda v: f"{megabytes(max(v))} at most."),
     Kind(
         "gpu_memory_mb",

@@ -28,6 +28,7 @@ COLUMNS = (
     "gpu_memory_mb",
     "cpu_percent",
     "gpu_percent",
+    "mfu_percent",
     "epoch",
     "seconds",
     "tokens_seen",

@@ -50,6 +50,7 @@ def _key_facts(data: RunData, facts: Facts) -> list[tuple[str, object]]:
     epochs = curves.get("epoch", Series()).finite()[-1:]
     seen = curves.get("tokens_seen", Series()).finite()[-1:]
     speed = curves.get("tokens_per_s", Series()).finite()
+    share = curves.get("mfu_percent", Series()).finite()
     memory = curves.get("memory_mb", Series()).finite()
     steps = f"{facts.steps:,}"
     if facts.planned and facts.planned != facts.steps:
@@ -62,6 +63,7 @@ def _key_facts(data: RunData, facts: Facts) -> list[tuple[str, object]]:
         ("Time", None if facts.seconds is None else duration(facts.seconds)),
         ("Read", f"{large(seen[0])} tokens" if seen else None),
         ("Speed", f"{quantile(speed, 0.5):,.0f} tokens/s" if speed else None),
+        ("MFU", f"{quantile(share, 0.5):.0f} %" if share else None),
         ("Memory", f"{megabytes(max(memory))} at most" if memory else None),
     ]
 

@@ -7,7 +7,9 @@ through one block and back, a token through the output matrix and the loss, and 
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,10 +21,17 @@ from penwright.model import GPT2, GPT2Config, chunked_cross_entropy, init_weight
 from penwright.model.attention import attend_causal
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.memory import Counts, Load
-from penwright.train.precision import autocast
+from penwright.train.precision import DTYPES, autocast
 
 _SECONDS = 0.5  # for each rate
+_SECONDS_OF_PEAK = 0.1
 _TOKENS = 256
+_CARDS = {
+    "B200": 2250, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
+    "A100": 312, "A10": 125, "A10G": 70, "A40": 150, "RTX A6000": 155, "L40S": 362, "L40": 181,
+    "L4": 121, "V100": 125, "T4": 65, "RTX 4090": 165, "RTX 3090": 71,
+}  # fmt: skip
+"""10^12 operations a second of half-precision products, by the makers' data sheets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +84,45 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
 def rates_of(config: GPT2Config, precision: str, device: torch.device, kept: Path) -> Rates:
     """The rates kept in the file `kept`, or measured now and kept there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    key = " ".join(
-        str(part)
-        for part in (
-            name,
-            platform.node(),
-            torch.get_num_threads(),
-            torch.__version__,
-            precision,
-            config.n_embd,
-            config.n_head,
-            config.vocab_size,
-        )
-    )
+    key = _key(name, precision, config.n_embd, config.n_head, config.vocab_size)
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
         return Rates(**known[key])
     except (OSError, ValueError, KeyError, TypeError):
-        known = _known(kept)
+        pass
     rates = measure(config, precision, device)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    waiting = kept.with_suffix(".part")
-    waiting.write_text(json.dumps(known | {key: asdict(rates)}, indent=2), encoding="utf-8")
-    waiting.replace(kept)
+    _keep(kept, key, asdict(rates))
     return rates
+
+
+def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None:
+    """What matrix products reach at best in a second; None where that is not known.
+
+    Of a GPU, what its maker says of half precision. On a CPU measured now, in a tenth of a second,
+    and never less than what the file `kept` remembers.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return card_flops(name) if precision != "fp32" else None
+    if device.type != "cpu":
+        return None
+    key = _key("peak", platform.machine(), precision)
+    before = _known(kept).get(key)
+    best = before if isinstance(before, float) else 0.0
+    x = torch.randn(1024, 1024).to(DTYPES[precision])
+    seconds = _best(lambda: x @ x, device, _SECONDS_OF_PEAK)
+    reached = 2.0 * x.shape[0] ** 3 / seconds
+    if reached > best:
+        _keep(kept, key, reached)
+    return max(best, reached)
+
+
+def card_flops(name: str) -> float | None:
+    """What the maker of a card says of its half-precision products; None of an unknown one."""
+    if "MIG" in name:
+        return None
+    known = (flops for card, flops in _CARDS.items() if re.search(rf"\b{card}\b", name))
+    return next((flops * 1e12 for flops in known), None)
 
 
 def seconds_a_step(config: GPT2Config, load: Load, rates: Rates) -> float:
@@ -122,10 +146,24 @@ def _known(kept: Path) -> dict[str, object]:
     return values if isinstance(values, dict) else {}
 
 
-def _best(work: Callable[[], object], device: torch.device) -> float:
+def _key(*parts: object) -> str:
+    """What a rate holds for: these things on this machine, with so many threads."""
+    name, *others = parts
+    machine = (platform.node(), torch.get_num_threads(), torch.__version__)
+    return " ".join(str(part) for part in (name, *machine, *others))
+
+
+def _keep(kept: Path, key: str, value: object) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    waiting = kept.with_suffix(f".{os.getpid()}.part")
+    waiting.write_text(json.dumps(_known(kept) | {key: value}, indent=2), encoding="utf-8")
+    waiting.replace(kept)
+
+
+def _best(work: Callable[[], object], device: torch.device, seconds: float = _SECONDS) -> float:
     """The best time of as many runs as fit, the first not counted."""
     work()
-    best, end = float("inf"), time.perf_counter() + _SECONDS
+    best, end = float("inf"), time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
         start = time.perf_counter()
         work()

@@ -30,9 +30,10 @@ from penwright.train.checkpoint import (
 )
 from penwright.train.interrupt import Interrupt
 from penwright.train.machine import settle
+from penwright.train.meter import Meter
 from penwright.train.methods import change_method, make_method
 from penwright.train.plan import TrainPlan
-from penwright.train.precision import autocast, memory_bytes
+from penwright.train.precision import autocast
 from penwright.train.shrink import is_out_of_memory, smaller
 
 
@@ -78,7 +79,8 @@ class Trainer:
 
     `save_model(folder, model)` writes the model folder of a checkpoint and `load_model(folder)`
     reads one, or the model that the run began with for None; `write_samples()` returns what the
-    model writes now. They are handed in, since they belong to other rooms.
+    model writes now. They are handed in, since they belong to other rooms. `peak_flops` is what
+    the machine could compute in a second, if that is known.
     """
 
     model: GPT2
@@ -92,6 +94,7 @@ class Trainer:
     load_model: Callable[[Path | None], GPT2]
     write_samples: Callable[[], list[dict[str, Any]]]
     state: TrainState = field(default_factory=TrainState)
+    peak_flops: float | None = None
 
     def __post_init__(self) -> None:
         self.model.to(self.device)
@@ -104,6 +107,7 @@ class Trainer:
         self.batches = self.plan.batches(self.training)
         self.measured = self.plan.measured(self.held_out)
         self.saver = Saver(self.run, self.plan.keep, self.save_model)
+        self.meter = Meter(self.model.config, self.plan, self.device, self.peak_flops)
         self._last_save = time.monotonic()
 
     def train(self) -> TrainState:
@@ -133,15 +137,16 @@ class Trainer:
         self.observer.on_step(record)
         measure = plan.evaluate_every and _is_due(state.step, plan.evaluate_every, plan.steps)
         sample = plan.sample_every and _is_due(state.step, plan.sample_every)
-        save = self.finished or interrupt.requested or self._save_is_due()
-        if measure or sample or save:
+        if measure or sample:
             self._check_weights()
         improved = self.evaluate() if measure else False
         if sample:
             self.sample()
-        if improved or save or self.finished:
+        stop = interrupt.requested  # it may have come while measuring or sampling
+        if improved or stop or self.finished or self._save_is_due():
+            self._check_weights()
             self.save()
-        if interrupt.requested and not self.finished:
+        if stop and not self.finished:
             raise Interrupted(state.step, self.run.folder)
 
     @property
@@ -203,8 +208,7 @@ class Trainer:
             "grad_norm": norm,
             "tokens": batch.n_learned,
             "tokens_seen": state.tokens,
-            "tokens_per_s": tokens / seconds,
-            "memory_mb": memory_bytes(self.device) / 2**20,
+            **self.meter.read(tokens, seconds),
             "seconds": state.seconds,
             "epoch": state.step / plan.steps_per_epoch,
         }

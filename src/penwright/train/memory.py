@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penwright.train.plan import TrainPlan
 
 MethodKind = Literal["full", "lean", "lora"]
-_STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "sgd": 0.0}
+_STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "muon": 8.0, "sgd": 0.0}
 # Bytes of a token's channel that a block keeps: 4 for each of two norms' inputs, then what the
 # products and the GELU read, in the arithmetic's width.
 _KEPT_BYTES = {2: 38, 4: 68}
@@ -127,6 +127,7 @@ def predict(config: GPT2Config, load: Load) -> Memory:
     else:
         weights = 4 * counts.all + (2 * counts.matrices if narrow else 0)
         gradients, state = 4 * counts.all, round(optimizer * counts.all)
+        state -= 4 * counts.matrices if load.optimizer == "muon" else 0  # one average, not two
         # Activations go as gradients come, unless gradients of a micro-batch before are there.
         if load.micro_batch >= load.batch_size:
             gradients -= 2 * counts.matrices if narrow else 0

@@ -53,7 +53,7 @@ class Full:
         self.held = dict(model.named_parameters()) | self.masters
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
         self.optimizer = make_optimizer(
-            self.trained.values(),
+            self.trained,
             kind=plan.optimizer,
             weight_decay=plan.weight_decay,
             beta1=plan.beta1,
@@ -257,7 +257,7 @@ class LoRA(Full):
             for side, parameter in factors.named_parameters()
         }
         self.optimizer = make_optimizer(
-            self.trained.values(),
+            self.trained,
             kind=plan.optimizer,
             weight_decay=plan.weight_decay,
             beta1=plan.beta1,

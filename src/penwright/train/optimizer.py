@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -41,8 +41,40 @@ def parameter_groups(trained: Iterable[nn.Parameter], weight_decay: float) -> li
     return [group for group in groups if group["params"]]
 
 
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan et al., 2024) for the matrices of layers and AdamW for all else, as one.
+
+    An update of Muon is scaled to the size of AdamW's, so one rate suits both (Liu et al., "Muon
+    is Scalable for LLM Training", 2025). Both parts share the groups and the state of the whole.
+    """
+
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[dict[str, Any]],
+        *,
+        weight_decay: float,
+        betas: tuple[float, float],
+        eps: float,
+    ) -> None:
+        muon = torch.optim.Muon(
+            matrices, lr=0.0, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+        adamw = torch.optim.AdamW(others, lr=0.0, betas=betas, eps=eps, fused=True)
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        muon.state = adamw.state = self.state
+        self._parts = muon, adamw
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient; `closure` is not called."""
+        del closure
+        for part in self._parts:
+            part.step()  # type: ignore[no-untyped-call, unused-ignore]
+
+
 def make_optimizer(
-    trained: Iterable[nn.Parameter],
+    trained: Mapping[str, nn.Parameter],
     *,
     weight_decay: float,
     beta1: float,
@@ -51,13 +83,25 @@ def make_optimizer(
     kind: OptimizerName = "adamw",
     seed: int = 0,
 ) -> torch.optim.Optimizer:
-    """An optimizer over the parameters that are trained; the loop sets its rate before each step.
+    """An optimizer over what is trained, by name; the loop sets its rate before each step.
 
     `adamw` is AdamW (Loshchilov and Hutter, 2019), one fused kernel a step; `adamw8bit` the same
     with averages of a byte a weight; `sgd` gradient descent without momentum, which keeps no
-    state; `adafactor` (Shazeer and Stern, 2018) keeps a row and a column for each matrix.
+    state; `adafactor` (Shazeer and Stern, 2018) keeps a row and a column for each matrix; `muon`
+    turns each matrix of a layer as a whole.
     """
-    groups = parameter_groups(trained, weight_decay)
+    if kind == "muon":
+        inner = {n: p for n, p in trained.items() if p.ndim == 2 and _LAYER.search(n)}
+        others = parameter_groups((trained[n] for n in trained if n not in inner), weight_decay)
+        if inner and others:
+            return Muon(
+                list(inner.values()),
+                others,
+                weight_decay=weight_decay,
+                betas=(beta1, beta2),
+                eps=eps,
+            )
+    groups = parameter_groups(trained.values(), weight_decay)
     if kind == "sgd":
         return torch.optim.SGD(groups, lr=0.0)
     if kind == "adafactor":

@@ -237,6 +237,8 @@ def choose_arithmetic(config: FinetuneConfig, device: torch.device, width: int) 
     wanted = config.compute.precision
     if config.quantize and config.method not in ("auto", "lora"):
         raise UsageError("quantize is for frozen weights.", fix="Add --method lora.")
+    if config.optimizer == "muon" and config.method == "lora":
+        raise UsageError("muon is for whole matrices, not for LoRA's.", fix="Or --method full.")
     if config.method != "lean":
         return choose_precision(wanted, device, width)
     if wanted not in ("auto", "bf16"):

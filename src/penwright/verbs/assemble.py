@@ -31,13 +31,15 @@ from penwright.train import (
     make_plan,
     newest_sound,
 )
+from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, Warn, open_data
+from penwright.verbs.data import Data, Warn, cache_folder, open_data
 from penwright.verbs.parts import Parts, divide, divide_at
+from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
-MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
+MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log")
 """Options that a resumed run may be given anew."""
 _ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 _SAMPLES = 3
@@ -191,6 +193,10 @@ class _Assembly:
             self.held_out if len(self.held_out) else self.training, self.opened.tokenizer
         )
         sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
+        peak = peak_flops(plan.precision, device, cache_folder() / "calibration.json")
+        if peak:
+            machine = self.run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")}
+            self.run.update(machine=machine)
         return Trainer(
             model=self.opened.model,
             plan=plan,
@@ -203,6 +209,7 @@ class _Assembly:
             load_model=self._load_model,
             write_samples=lambda: self._write(prompts, sampling),
             state=state,
+            peak_flops=peak,
         )
 
     def _load_model(self, folder: Path | None) -> GPT2:
@@ -214,13 +221,14 @@ class _Assembly:
             model,
             self.opened.tokenizer,
             card=record.model_card(self.run),
-            penwright=self.data.reading.form | self._markers | {"run": self.run.name},
+            penwright=self.data.reading.form | self._more_form | {"run": self.run.name},
         )
 
     @property
-    def _markers(self) -> dict[str, Any]:
-        markers = self.opened.tokenizer.always
-        return {"markers": list(markers)} if markers else {}
+    def _more_form(self) -> dict[str, Any]:
+        markers, template = self.opened.tokenizer.always, find_template(self.data.reading.choices)
+        found: dict[str, Any] = {"markers": list(markers)} if markers else {}
+        return found | ({"template": template} if template else {})
 
     def _write(self, prompts: Sequence[str], sampling: SamplingConfig) -> list[dict[str, Any]]:
         self.opened.model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from penwright.runs import Run
 from penwright.sample import Sample
 from penwright.score import Score
 from penwright.train import Interrupted, Observer, Silent, Trainer
-from penwright.verbs import assemble
+from penwright.verbs import assemble, observers
 from penwright.verbs.writer import Writer, load
 
 _TRAINING_OVER_SCORING = 3.0  # how much longer a token takes to train on than to score
@@ -51,30 +51,42 @@ class FinishedRun:
         return self.writer.generate(prompt, n, **options)
 
 
-def finetune(*data: str | Path, observer: Observer | None = None, **options: Any) -> FinishedRun:
+def finetune(
+    *data: str | Path,
+    observer: Observer | None = None,
+    on_evaluate: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> FinishedRun:
     """Teach a model to write like the text in `data`: files, folders or globs.
 
     `options` are those of `penwright finetune` with underscores (model, name, steps, ...).
+    `on_evaluate` is called with each measurement on held-out text, a dict with its step, loss,
+    perplexity, and whether it is the best so far; an `observer` is told of all else as well.
     Raises a PenwrightError that says what to do, and Interrupted, after saving, when stopped.
     """
     config: FinetuneConfig = build(FinetuneConfig, options)
     given = [*(repr(str(path)) for path in data), *(f"{k}={v!r}" for k, v in options.items())]
-    return run_finetune(
-        data, config, observer or Silent(), f"penwright.finetune({', '.join(given)})"
-    )
+    told = observer or Silent()
+    if on_evaluate:
+        told = observers.Several([told, observers.OnEvaluate(on_evaluate)])
+    return run_finetune(data, config, told, f"penwright.finetune({', '.join(given)})")
 
 
 def run_finetune(
     data: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
 ) -> FinishedRun:
     """Start or resume the run that `config` asks for, and bring it to its end."""
+    observers.check(config.log)
     trainer = (
         assemble.resume(data, config, observer)
         if config.resume
         else assemble.start(data, config, observer, command)
     )
     run = trainer.run
+    loggers = observers.Loggers()
     try:
+        loggers = observers.open_loggers(run, trainer.state.step, observer.on_message)
+        observer = trainer.observer = observers.Several([observer, loggers])
         observer.on_start(run.info)
         if trainer.state.step == 0:
             _measure_before(trainer)
@@ -89,6 +101,7 @@ def run_finetune(
         report.write(run.folder)
         raise
     finally:
+        loggers.close()
         run.close()
     report.write(run.folder)
     return finished(run)

@@ -13,6 +13,8 @@ from penwright.formats.keywords import parse
 from penwright.sample import Sample
 from penwright.verbs.writer import Writer
 
+_PARTS = ("sections", "fields")
+
 
 @dataclass(frozen=True)
 class Text:
@@ -28,6 +30,8 @@ class Text:
     settings: dict[str, Any]
     sections: dict[str, str | list[str]] = field(default_factory=dict)
     """Of a model that writes to keywords, the text's sections by name."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """Of a model that has learned records, the text's fields by name."""
 
     @property
     def whole(self) -> str:
@@ -39,9 +43,7 @@ class Text:
     def as_json(self) -> dict[str, Any]:
         """The record for a program."""
         record = asdict(self)
-        if not self.sections:
-            del record["sections"]
-        return record
+        return {key: record[key] for key in record if key not in _PARTS or record[key]}
 
 
 def write_texts(
@@ -68,6 +70,7 @@ def _record(sample: Sample, prompt: str, writer: Writer, settings: dict[str, Any
         model=writer.name,
         settings=settings,
         sections=_sections(sample) if writer.sections else {},
+        fields=writer.fields_of(sample),
     )
 
 

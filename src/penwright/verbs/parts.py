@@ -42,9 +42,12 @@ def divide(
 ) -> Parts:
     """Hold `share` of the documents out; with `fix` none whose text is trained on too.
 
-    With `shares` the training part is a mix of the data sets that have `counts` documents each.
+    With `shares` the training part is a mix of the data sets that have `counts` documents each;
+    one share alone is that of every set.
     The same for the same store and arguments.
     """
+    if len(shares) == 1:
+        shares = [shares[0]] * len(counts)
     if shares and len(shares) != len(counts):
         raise UsageError(
             f"There are {len(counts)} data sets, but {len(shares)} shares to mix them in.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,13 @@ from penwright.errors import UsageError
 from penwright.formats.keywords import build_prefix
 from penwright.model import GPT2
 from penwright.sample import Sample
+from penwright.sample.logits import is_greedy
 from penwright.tokens import Tokenizer
 from penwright.train.precision import DTYPES, choose_device
+from penwright.verbs.schema import find_fields
+
+_FAR = 1 << 32
+"""The numbers of texts that are written again begin so far behind the others'."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Writer:
     prompt_format: str | None
     sections: tuple[str, ...] = ()
     """Of a model that has learned to write to keywords, the sections of its texts."""
+    template: str | None = None
+    """Of a model that has learned records, how their fields are joined."""
 
     def generate(
         self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
@@ -45,7 +52,7 @@ class Writer:
         self, config: GenerateConfig, on_text: Callable[[int, str], None] | None = None
     ) -> list[Sample]:
         """Write what `config` asks for."""
-        return sample.generate(
+        texts = sample.generate(
             self.model,
             self.tokenizer,
             [self.begin(prompt, config) for prompt in config.prompt],
@@ -54,6 +61,39 @@ class Writer:
             batch_size=config.batch_size,
             on_text=on_text,
         )
+        certain = is_greedy(config.sampling) or config.sampling.num_beams > 1
+        for attempt in range(0 if certain else config.retry_empty):
+            for place, text in enumerate(texts):
+                if not text.text.strip():
+                    (texts[place],) = sample.generate(
+                        self.model,
+                        self.tokenizer,
+                        [text.prompt],
+                        1,
+                        config.sampling,
+                        first_index=place + (attempt + 1) * _FAR,
+                        on_text=on_text,
+                    )
+        return [_strip(text) for text in texts] if config.strip else texts
+
+    def records(
+        self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+    ) -> list[dict[str, str]]:
+        """Write as `generate` does, and return each text's fields by name.
+
+        The model must have learned from several columns that a template joins; raises UsageError
+        for any other. A text that ends early has fewer fields.
+        """
+        if self.template is None:
+            raise UsageError(
+                f"{self.name} has not learned records with fields.",
+                fix='Finetune on a table with --template "{title}: {text}" --learn all.',
+            )
+        return [self.fields_of(text) for text in self.generate(prompt, n, **options)]
+
+    def fields_of(self, text: Sample) -> dict[str, str]:
+        """The fields of a text by name; none of a model that has not learned records."""
+        return find_fields(self.template, text.prompt + text.text) if self.template else {}
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """Write one text, piece by piece; the pieces joined are what `generate` returns."""
@@ -109,6 +149,7 @@ def load(
         opened.tokenizer,
         opened.format.get("prompt_format"),
         tuple(opened.format.get("sections", ())),
+        opened.format.get("template"),
     )
 
 
@@ -117,3 +158,8 @@ def generate(
 ) -> list[Sample]:
     """Write `n` texts for each prompt with a model given by name; see `Writer.generate`."""
     return load(model).generate(prompt, n, **options)
+
+
+def _strip(text: Sample) -> Sample:
+    """Without white space at its ends; the space after a prompt belongs between the two."""
+    return replace(text, text=text.text.rstrip() if text.prompt else text.text.strip())

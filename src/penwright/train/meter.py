@@ -1,0 +1,96 @@
+"""What a step cost: tokens a second, memory, and how busy the machine was."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from penwright.model import GPT2Config
+from penwright.train.memory import Counts
+from penwright.train.plan import TrainPlan
+from penwright.train.precision import memory_bytes
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Meter:
+    """Reads off each step of a run; `peak_flops` is what the machine could do in a second."""
+
+    def __init__(
+        self, config: GPT2Config, plan: TrainPlan, device: torch.device, peak_flops: float | None
+    ) -> None:
+        self._device = device
+        self._share = flops_a_token(config, plan) / peak_flops if peak_flops else None
+        self._busy = Busy(device)
+
+    def read(self, tokens: int, seconds: float) -> dict[str, float]:
+        """The figures of a step, for metrics.jsonl; now and then the machine's load as well."""
+        speed = tokens / seconds
+        found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 2**20}
+        if self._share is not None:
+            found["mfu_percent"] = 100 * speed * self._share
+        return found | self._busy.look()
+
+
+def flops_a_token(config: GPT2Config, plan: TrainPlan) -> float:
+    """Operations that a trained token needs at the least, recomputing not counted.
+
+    Six for each weight that it is multiplied with and twelve for each place it may look at, in
+    each channel of each layer (Chowdhery et al., "PaLM", 2022, appendix B); four for frozen
+    weights, which have no gradients.
+    """
+    counts = Counts.of(config)
+    head = config.vocab_size * config.n_embd
+    each = 4 if plan.method == "lora" else 6
+    return each * (counts.matrices + head) + 12 * config.n_layer * config.n_embd * plan.max_length
+
+
+class Busy:
+    """The load of processors and GPU, by psutil and NVIDIA's library where they are installed."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._psutil = _import("psutil")
+        self._nvml, self._card = _open_card(device)
+        self._last = time.monotonic()
+        if self._psutil:
+            self._psutil.cpu_percent()  # which tells what was since the call before
+
+    def look(self) -> dict[str, float]:
+        """`cpu_percent`, `gpu_percent` and `gpu_memory_mb`, as far as they are known; once a
+        second, and nothing in between."""
+        if time.monotonic() - self._last < _SECONDS_BETWEEN_LOOKS:
+            return {}
+        self._last = time.monotonic()
+        found: dict[str, float] = {}
+        if self._psutil:
+            found["cpu_percent"] = self._psutil.cpu_percent()
+        if self._nvml:
+            try:
+                found["gpu_memory_mb"] = self._nvml.nvmlDeviceGetMemoryInfo(self._card).used / 2**20
+                rates = self._nvml.nvmlDeviceGetUtilizationRates(self._card)
+                found["gpu_percent"] = float(rates.gpu)
+            except self._nvml.NVMLError:
+                pass  # a slice of a card does not tell its load
+        return found
+
+
+def _open_card(device: torch.device) -> tuple[Any, Any]:
+    """NVIDIA's library and its handle of this device; None where there is no such thing."""
+    nvml = _import("pynvml") if device.type == "cuda" else None
+    if nvml is None:
+        return None, None
+    try:
+        nvml.nvmlInit()
+        name = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        return nvml, nvml.nvmlDeviceGetHandleByUUID(name)
+    except nvml.NVMLError:
+        return None, None
+
+
+def _import(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError:
+        return None

@@ -1,0 +1,53 @@
+"""The lines and the figures of a run in the terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from penwright.cli.live import LiveView, PlainView
+from penwright.verbs.finetune import FinishedRun
+
+STEP = {
+    "step": 3, "loss": 2.5, "tokens_per_s": 1000.0, "memory_mb": 2048.0, "mfu_percent": 40.0,
+}  # fmt: skip
+BUSY = {"cpu_percent": 87.4, "gpu_percent": 12.0}
+
+
+def shown(view_class, *records):
+    out = io.StringIO()
+    view = view_class(Console(file=out, width=200))
+    view.steps = 9
+    for record in records:
+        view.on_step(record)
+    return view, out
+
+
+def test_the_figures_of_a_step_and_what_the_machine_last_told():
+    view, _ = shown(PlainView, STEP | BUSY, STEP | {"step": 4})
+    figures = dict(view.figures())
+    assert figures["step"] == "4/9"
+    assert figures["tokens/s"] == "1,000"
+    assert figures["memory"] == "2.0 GB"
+    assert (figures["MFU"], figures["CPU"], figures["GPU"]) == ("40 %", "87 %", "12 %")
+
+
+def test_a_machine_that_tells_nothing_has_no_figures():
+    view, out = shown(LiveView, {k: v for k, v in STEP.items() if k != "mfu_percent"})
+    assert not {"MFU", "CPU", "GPU"} & dict(view.figures()).keys()
+    view.console.print(view.render())
+    assert "tokens/s" in out.getvalue()
+
+
+def test_a_step_that_was_left_out_has_no_loss():
+    view, _ = shown(PlainView, STEP | {"loss": None})
+    assert dict(view.figures())["loss"] == "left out"
+
+
+def test_the_end_tells_speed_mfu_and_memory():
+    fast = STEP | {"tokens_per_s": 3000.0, "mfu_percent": 120.0, "step": 5}
+    view, out = shown(PlainView, STEP, STEP | {"step": 4}, fast)
+    view.show_result(FinishedRun(Path("runs/r"), None, None, 5, 5, 60.0))
+    assert "1,000 tokens/s, 40 % of the machine's arithmetic (MFU), 2.0 GB" in out.getvalue()
