@@ -27,12 +27,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from penwright.config import KeywordsConfig
+from penwright.config import KeywordsConfig, WorkConfig
 from penwright.formats.keywords import Marks, build_line, slug
 from penwright.formats.keywords.encode import encode
 from penwright.formats.keywords.extract import choose_extractor, load_extractor
 from penwright.formats.keywords.reader import decode_file
-from penwright.formats.processes import usable_cores
+from penwright.workers import usable_cores
 
 WAYS = ("ours", "plain")
 LONGEST = KeywordsConfig().keyword_length_max
@@ -77,7 +77,7 @@ def ours(arguments: argparse.Namespace) -> int:
         title_field=arguments.title,
         category_field=arguments.category,
         extractor=arguments.extractor,
-        workers=arguments.workers,
+        work=WorkConfig(workers=arguments.workers),
     )
     return encode([arguments.table], arguments.out, config, lambda _: None).rows
 

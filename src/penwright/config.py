@@ -27,6 +27,7 @@ FormatName = Literal[
     "story", "coqa", "npz", "keywords",
 ]  # fmt: skip
 DocumentRule = Literal["auto", "marker", "file", "line", "paragraph"]
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,17 @@ class ComputeConfig:
     """Where to compute; the fastest at hand unless given."""
     precision: Precision = "auto"
     """Arithmetic of the matrix products; chosen by what the hardware does well unless given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkConfig:
+    """Which processes do what can be divided; what comes out is the same, byte for byte."""
+
+    engine: EngineName = "local"
+    """local: processes of this machine; ray: the Ray cluster that RAY_ADDRESS names, or that was
+    started here."""
+    workers: int | None = None
+    """How many at once: 0 is this process alone; all cores unless given, once there is much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,6 +321,7 @@ class PrepareConfig:
     model: str | None = None
     """The model whose tokenizer to use."""
     data: DataConfig = field(default_factory=DataConfig)
+    work: WorkConfig = field(default_factory=WorkConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,5 +387,4 @@ class KeywordsConfig:
     """Text encoding of the files; UTF-8 unless given."""
     seed: int = 0
     """Chooses keywords and the order of the lines."""
-    workers: int | None = None
-    """Processes that find keywords: 0 is this one alone; all cores once there are many rows."""
+    work: WorkConfig = field(default_factory=WorkConfig)

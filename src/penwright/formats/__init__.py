@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError
 from penwright.formats.books import open_docx, open_epub, open_markdown
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
@@ -90,12 +90,13 @@ def read(
     warn: Warn,
     tally: Tally | None = None,
     size: Size | None = None,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Iterator[Document]:
     """Every document of the files, lazily, in the order of `find_inputs`, cleaned if asked for.
 
     `warn` is called with one sentence a matter; `tally` counts what cleaning does; `size` tells
-    the tokens of a text, for `max_tokens`. Raises DataError where a file, a line or a row cannot
-    be read, and when a file has no text to learn from.
+    the tokens of a text, for `max_tokens`; `work` says which processes clean. Raises DataError
+    where a file, a line or a row cannot be read, and when a file has no text to learn from.
     """
     check_steps(data)
     inputs = find_inputs(paths)
@@ -104,7 +105,7 @@ def read(
         return _read_files(inputs, data, warn, size)
 
     if is_wanted(data):
-        return clean(read_files, data, warn, tally or Tally())
+        return clean(read_files, data, warn, tally or Tally(), work)
     return read_files(warn)
 
 

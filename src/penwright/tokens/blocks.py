@@ -5,6 +5,7 @@ Legend: N tokens, S segments (an end-of-text token or a span), D documents that 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,14 @@ class Batch(NamedTuple):
     """Documents, or pieces of one, that end here."""
     whole: bool
     """Whether the last of them ends with the batch."""
+
+    @property
+    def groups_D(self) -> Int64:
+        """Of each document that ends here its group, as a hash; 0 where it has none."""
+        ending = [
+            owner for owner, (_, _, ends) in zip(self.owners, self.texts, strict=True) if ends
+        ]
+        return np.array([_hash(document.group) for document in ending], dtype=np.int64)
 
 
 class Block(NamedTuple):
@@ -129,6 +138,13 @@ def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[
     ends_D = np.cumsum(sizes_S)[np.array(last, dtype=np.int64)]
     bytes_N = tokenizer.token_sizes.astype(np.uint32)[tokens_N] * learn_N
     return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D))
+
+
+def _hash(group: str) -> int:
+    if not group:
+        return 0
+    digest = hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
 
 
 def _sums(values_N: Array, ends_D: Int64) -> Int64:

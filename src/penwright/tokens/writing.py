@@ -60,10 +60,11 @@ class Writer:
         self._to_pass = self.n_tokens - self.mark.tokens
         self._empty_shard()
 
-    def add(self, block: Block, pieces: int, *, whole: bool) -> Int64:
+    def add(self, block: Block, groups_D: Int64, pieces: int, *, whole: bool) -> Int64:
         """Take a block; returns how many tokens each document that ends in it has learned.
 
-        `pieces` of the input end in it, and the last of them with it when it is `whole`.
+        `groups_D` are the groups of those documents. `pieces` of the input end in it, and the
+        last of them with it when it is `whole`.
         """
         learned_D, bytes_D = self._close(block, pieces)
         position = min(self._to_pass, len(block.tokens_N))
@@ -78,6 +79,7 @@ class Writer:
             self._ends.append(block.ends_D[ended:now] + (self.n_tokens + self._filled - position))
             self._learned.append(learned_D[ended:now])
             self._bytes.append(bytes_D[ended:now])
+            self._groups.append(groups_D[ended:now])
             self._filled += after - position
             position, ended = after, now
             if self._filled < self._room:
@@ -131,11 +133,13 @@ class Writer:
         return learned[:-1], size[:-1]
 
     def _write_shard(self) -> None:
-        ends, learned, size = map(_join, (self._ends, self._learned, self._bytes))
+        per_document = (self._ends, self._learned, self._bytes, self._groups)
+        ends, learned, size, groups = map(_join, per_document)
         tensors: dict[str, Array] = {
             "ends": ends,
             "learned": learned,
             "bytes": size,
+            "groups": groups,
             "tokens": self._tokens[: self._filled],
             "learn": np.packbits(self._learn[: self._filled], bitorder="little"),
         }
@@ -152,6 +156,7 @@ class Writer:
         self._ends: list[Int64] = []
         self._learned: list[Int64] = []
         self._bytes: list[Int64] = []
+        self._groups: list[Int64] = []
 
     def _count(self, entry: Mapping[str, Any], tokens: int, tensors: Mapping[str, Array]) -> None:
         self.entries.append({**entry, "tokens": tokens, "documents": len(tensors["ends"])})

@@ -16,7 +16,7 @@ FOLDER = "My Drive"
 def mount_gdrive() -> None:
     """Mount Google Drive; raises UsageError outside Colab."""
     try:
-        from google.colab import drive  # type: ignore[import-not-found, unused-ignore]
+        from google.colab import drive  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         raise UsageError(
             "Google Drive can be mounted inside a Colab notebook only.",

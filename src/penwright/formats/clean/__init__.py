@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import UsageError, suggest
-from penwright.formats.clean.choose import (
-    Verdict,
-    best_of_each,
-    category_of,
-    mask,
-    read_blocklist,
-    speaks,
-)
+from penwright.formats.clean.choose import best_of_each, category_of
 from penwright.formats.clean.steps import STEPS
+from penwright.formats.clean.worker import TARGET, Cleaned, describe_work
 from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Span
+from penwright.workers import spread
 
 REPORT = "Cleaning: "
 """What the sentence about all steps begins with."""
+
+_BATCH = 1 << 16
+"""Characters that are cleaned together, about."""
+_FEW_BATCHES = 16
+"""Batches that are cleaned before other processes are started, which takes them a moment."""
 
 Read = Callable[[Warn], Iterator[Document]]
 
@@ -50,18 +51,20 @@ def is_wanted(data: DataConfig) -> bool:
     return data.drop_duplicates or any(chosen)
 
 
-def clean(read: Read, data: DataConfig, warn: Warn, tally: Tally) -> Iterator[Document]:
+def clean(
+    read: Read, data: DataConfig, warn: Warn, tally: Tally, work: WorkConfig
+) -> Iterator[Document]:
     """The documents of `read`, cleaned as the options ask; each step is counted in `tally`.
 
     `read` is called twice where the best of each category are chosen. Raises MissingExtraError
     where a step needs a package that is not there.
     """
     if data.per_category is None:
-        yield from _clean(read(warn), data, tally)
+        yield from _clean(read(warn), data, tally, work)
     else:
-        seen = _clean(read(lambda _: None), data, Tally())
+        seen = _clean(read(lambda _: None), data, Tally(), work)
         kept = best_of_each(seen, data, data.per_category)
-        yield from _keep(_clean(read(warn), data, tally), kept, tally)
+        yield from _keep(_clean(read(warn), data, tally, work), kept, tally)
     if str(tally):
         warn(f"{REPORT}{tally}.")
 
@@ -80,33 +83,55 @@ def check_steps(data: DataConfig) -> None:
         raise UsageError("--per-category must be 1 or more.")
 
 
-def _clean(documents: Iterator[Document], data: DataConfig, tally: Tally) -> Iterator[Document]:
-    verdicts = _verdicts(data)
-    blocked = read_blocklist(data.blocklist) if data.blocklist else None
-    begins, keeps = True, True
+def _clean(
+    documents: Iterator[Document], data: DataConfig, tally: Tally, work: WorkConfig
+) -> Iterator[Document]:
+    is_wanted = _chooser(data)
+    keeps = True
     changed: set[str] = set()
     seen: set[bytes] = set()
-    for document in documents:
+    for document, begins, (spans, steps, reason) in _work(documents, data, work):
+        cleaned = replace(document, spans=tuple(Span(*span) for span in spans))
         if begins:
-            reason = next((name for name, good in verdicts if not good(document)), None)
-            changed = set()
-        cleaned = _change(document, data, changed)
-        if blocked and blocked.search(cleaned.text):
-            if data.blocklist_masks:
-                cleaned = mask(cleaned, blocked)
-                changed.add("blocklist")
-            elif begins:
-                reason = reason or "blocklist"
-        if begins:
-            if not reason and not document.more:
+            if not is_wanted(document):
+                reason = "drop-category"
+            elif not reason and not document.more:
                 reason = _last_look(cleaned, data, seen)
             keeps = reason is None
             tally.dropped.update([reason] if reason else [])
+            changed = set()
+        changed.update(steps)
         if keeps:
             yield cleaned
+            if not document.more:
+                tally.changed.update(sorted(changed))
+
+
+def _work(
+    documents: Iterator[Document], data: DataConfig, work: WorkConfig
+) -> Iterator[tuple[Document, bool, Cleaned]]:
+    """Each document or piece, whether a document begins there, and what cleaning makes of it."""
+    batches, ahead = itertools.tee(_batches(documents))
+    jobs = ([(tuple(map(tuple, d.spans)), begins) for d, begins in batch] for batch in ahead)
+    results = spread(TARGET, describe_work(data), jobs, work, few=_FEW_BATCHES)
+    for batch, cleaned in zip(batches, results, strict=True):
+        for (document, begins), result in zip(batch, cleaned, strict=True):
+            yield document, begins, result
+
+
+def _batches(documents: Iterator[Document]) -> Iterator[list[tuple[Document, bool]]]:
+    """Documents and pieces, each with whether a document begins there, some at a time."""
+    batch: list[tuple[Document, bool]] = []
+    begins, size = True, 0
+    for document in documents:
+        batch.append((document, begins))
         begins = not document.more
-        if begins and keeps:
-            tally.changed.update(sorted(changed))
+        size += 1 + sum(len(span.text) for span in document.spans)
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _last_look(document: Document, data: DataConfig, seen: set[bytes]) -> str | None:
@@ -122,27 +147,13 @@ def _last_look(document: Document, data: DataConfig, seen: set[bytes]) -> str | 
     return None
 
 
-def _change(document: Document, data: DataConfig, changed: set[str]) -> Document:
-    spans = list(document.spans)
-    for name, step in STEPS.items():
-        if name in data.clean:
-            after = [Span(step(span.text), span.learn) for span in spans]
-            if after != spans:
-                changed.add(name)
-            spans = after
-    kept = tuple(span for span in spans if span.text)
-    return Document(kept, document.source, document.fields, document.more)
-
-
-def _verdicts(data: DataConfig) -> list[tuple[str, Verdict]]:
-    found: list[tuple[str, Verdict]] = []
-    if data.drop_category:
-        category = category_of(data)
-        unwanted = {name.lower() for name in data.drop_category}
-        found.append(("drop-category", lambda d: (category(d) or "").lower() not in unwanted))
-    if data.language:
-        found.append((f"language {data.language}", speaks(data.language)))
-    return found
+def _chooser(data: DataConfig) -> Callable[[Document], bool]:
+    """Whether a document is of a category that was not to be dropped."""
+    if not data.drop_category:
+        return lambda _: True
+    category = category_of(data)
+    unwanted = {name.lower() for name in data.drop_category}
+    return lambda document: (category(document) or "").lower() not in unwanted
 
 
 def _keep(documents: Iterator[Document], kept: set[int], tally: Tally) -> Iterator[Document]:
