@@ -15,7 +15,7 @@ from penwright.errors import DataError
 from penwright.formats.books import open_docx, open_epub, open_markdown
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
 from penwright.formats.coqa import CoqaReader, open_coqa
-from penwright.formats.decode import Warn
+from penwright.formats.decode import Warn, find_line_ends
 from penwright.formats.detect import detect
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.files import Input, find_inputs
@@ -81,7 +81,14 @@ class ReadPlan:
 
 def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:
     """How each file would be read; raises what `read` would raise at its beginning."""
-    return ReadPlan(tuple(open_reader(item, data).choice for item in find_inputs(paths)))
+    return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths)))
+
+
+def _choose(item: Input, data: DataConfig) -> Choice:
+    choice = open_reader(item, data).choice
+    if choice.encoding is None:
+        return choice
+    return replace(choice, line_ends=find_line_ends(item.files[0], choice.encoding))
 
 
 def read(
