@@ -77,6 +77,8 @@ class DataConfig:
     """Write stars over the words of the blocklist instead of leaving documents out."""
     drop_duplicates: bool = False
     """Leave out documents that repeat an earlier one exactly."""
+    drop_near: float | None = None
+    """Leave out documents that share this part of their runs of words with an earlier one, 0.8."""
     category_column: str | None = None
     """The column that holds a row's category; looked for by name when not given."""
     drop_category: tuple[str, ...] = ()

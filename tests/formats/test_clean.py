@@ -141,6 +141,29 @@ def test_duplicates_after_cleaning(tmp_path: Path, read: Read, warnings: list[st
     ]
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("rensa"), reason="rensa is not installed")
+def test_near_duplicates(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    path = tmp_path / "t.txt"
+    fox = "the quick brown fox jumps over the lazy dog while all of the others look on"
+    lines = [
+        fox,
+        "short and short",
+        fox + " there",
+        "short and short",
+        fox,
+        f"{fox} in the rain",
+        "",
+    ]
+    path.write_text("\n".join(lines))
+    assert [d.text for d in read(path, documents="line", drop_near=0.7)] == [
+        fox, "short and short", "short and short",
+    ]  # fmt: skip
+    assert warnings == ["Cleaning: drop-near left out 3 documents."]
+    assert len(read(path, documents="line", drop_near=1.0)) == 5
+    with pytest.raises(UsageError, match="above 0 and at most 1"):
+        read(path, drop_near=0.0)
+
+
 def test_blocklist(titles: Path, tmp_path: Path, read: Read, warnings: list[str]) -> None:
     words = tmp_path / "words.list"
     words.write_text("# unwanted\nCat\na  dog\n")

@@ -13,7 +13,7 @@ from penwright.errors import ModelError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer
 from penwright.verbs.data import name_data, open_data
-from penwright.verbs.parts import Parts, divide
+from penwright.verbs.parts import Parts, divide, tell_repeats
 from penwright.verbs.which import names_model
 
 
@@ -53,6 +53,15 @@ def test_finetune_says_and_records_what_leaked(repeated, fix):
     assert held_out["documents"] == 10 - held_out.get("moved", 0)
     assert (held_out["moved"] > 0) == fix
     assert Run(run.folder).info["config"]["fix"] is fix
+    assert Run(run.folder).info["data"]["repeated"] == 40
+
+
+@pytest.mark.parametrize(("copies", "says"), [(1, ""), (2, "1 document repeats"), (4, "3 docu")])
+def test_repeats_are_told_in_a_sentence(place, copies, says):
+    (place / "a.txt").write_text("\n".join(["one", "two", *["three"] * copies]))
+    store = open_data(["a.txt"], DataConfig(documents="line"), Tokenizer.gpt2(), print).store
+    assert tell_repeats(store).startswith(says)
+    assert ("--drop-duplicates" in tell_repeats(store)) == (copies > 1)
 
 
 def test_dividing_by_tokens_is_dividing_by_text(repeated):

@@ -13,6 +13,7 @@ import numpy as np
 
 from penwright.formats.document import Document
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.digests import UInt64, digest_stretches
 from penwright.tokens.pieces import FindEnds, cut
 from penwright.tokens.shards import Array
 from penwright.tokens.store import Bool, Int64, token_dtype
@@ -59,6 +60,8 @@ class Block(NamedTuple):
     """[D + 1] learned tokens up to each end, and after the last."""
     bytes: Int64
     """[D + 1] their bytes of text."""
+    digests: UInt64
+    """[D + 1] the number of what of each document is in the block (see `digests`)."""
 
 
 def group(
@@ -137,7 +140,8 @@ def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[
     learn_N = np.repeat(np.array(learned, dtype=np.bool_), sizes_S)
     ends_D = np.cumsum(sizes_S)[np.array(last, dtype=np.int64)]
     bytes_N = tokenizer.token_sizes.astype(np.uint32)[tokens_N] * learn_N
-    return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D))
+    digests = digest_stretches(tokens_N, np.append(0, ends_D))
+    return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D), digests)
 
 
 def _hash(group: str) -> int:

@@ -65,8 +65,25 @@ class Part:
             totals.append(line[np.maximum(first, last)] - line[first])
         whole = (store.offsets[first] == start) & (store.offsets[last] == end)
         for i in np.flatnonzero(~whole).tolist():
-            totals[0][i], totals[1][i] = _count(store, int(start[i]), int(end[i]))
+            totals[0][i], totals[1][i] = self._count(int(start[i]), int(end[i]))
         return totals[0], totals[1]
+
+    def _count(self, start: int, end: int) -> tuple[int, int]:
+        """Learned tokens and their bytes in a stretch, but for its first token.
+
+        Read from it, or from what its documents have around it, whichever is less.
+        """
+        store = self.store
+        first = int(np.searchsorted(store.offsets, start, side="right")) - 1
+        last = int(np.searchsorted(store.offsets, end))
+        around = [(int(store.offsets[first]), start + 1), (end, int(store.offsets[last]))]
+        if sum(b - a for a, b in around) >= end - start:
+            return _read(store, start + 1, end)
+        learned, size = int(store.learned[first:last].sum()), int(store.bytes[first:last].sum())
+        for a, b in around:
+            outside = _read(store, a, b)
+            learned, size = learned - outside[0], size - outside[1]
+        return learned, size
 
 
 def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
@@ -134,10 +151,10 @@ def _border(store: Store, held_out: float) -> int | None:
         end = start
 
 
-def _count(store: Store, start: int, end: int) -> tuple[int, int]:
-    """Learned tokens and their bytes in a stretch, but for its first token."""
+def _read(store: Store, start: int, end: int) -> tuple[int, int]:
+    """Learned tokens and their bytes in a stretch."""
     learned = size = 0
-    for chunk in range(start + 1, end, _CHUNK):
+    for chunk in range(start, end, _CHUNK):
         stop = min(chunk + _CHUNK, end)
         tokens = store.tokens(chunk, stop)[store.learn(chunk, stop)]
         learned += len(tokens)

@@ -9,6 +9,7 @@
         learned   I64             of each of them, the tokens that are learned
         bytes     I64             of each of them, the UTF-8 bytes of learned text
         groups    I64             of each of them, a hash of its group; 0 is none
+        digests   I64             of each of them, a number that tells its tokens from others
       sizes.safetensors           `sizes` I64: the bytes of text in each token of the vocabulary
 
 A document is `<|endoftext|>`, its tokens, `<|endoftext|>`; it may lie across shards.
@@ -49,7 +50,7 @@ def token_dtype(vocab_size: int) -> str:
 
 def shard_dtypes(vocab_size: int) -> dict[str, str]:
     """The tensors of a shard."""
-    counts = dict.fromkeys(("ends", "learned", "bytes", "groups"), "I64")
+    counts = dict.fromkeys(("ends", "learned", "bytes", "groups", "digests"), "I64")
     return {"tokens": token_dtype(vocab_size), "learn": "U8", **counts}
 
 
@@ -150,6 +151,11 @@ class Store:
     def groups(self) -> Int64:
         """Of each document the group that is never divided, as a hash; 0 where it has none."""
         return self._of_each("groups")
+
+    @cached_property
+    def digests(self) -> Int64:
+        """Of each document a number: those of equal tokens are equal."""
+        return self._of_each("digests")
 
     @cached_property
     def token_sizes(self) -> Int64:

@@ -35,7 +35,7 @@ def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:
     def work(texts: Sequence[Text]) -> tuple[Any, ...]:
         block = encode_block(tokenizer, texts, markers)
         bits = np.packbits(block.learn_N, bitorder="little")
-        arrays = (block.tokens_N, bits, block.ends_D, block.learned, block.bytes)
+        arrays = (block.tokens_N, bits, *block[2:])
         return block.tokens_N.dtype.str, *(array.tobytes() for array in arrays)
 
     return work
@@ -43,7 +43,7 @@ def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:
 
 def unpack(parts: tuple[Any, ...]) -> Block:
     """The block that the work gave."""
-    kind, tokens, learn, ends, learned, size = parts
+    kind, tokens, learn, ends, learned, size, digests = parts
     tokens_N = np.frombuffer(tokens, kind)
     bits = np.unpackbits(np.frombuffer(learn, np.uint8), count=len(tokens_N), bitorder="little")
     return Block(
@@ -52,4 +52,5 @@ def unpack(parts: tuple[Any, ...]) -> Block:
         np.frombuffer(ends, np.int64),
         np.frombuffer(learned, np.int64),
         np.frombuffer(size, np.int64),
+        np.frombuffer(digests, np.uint64),
     )

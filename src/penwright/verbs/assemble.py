@@ -34,7 +34,7 @@ from penwright.train import (
 from penwright.train.plan import parse_every
 from penwright.verbs import record
 from penwright.verbs.data import Data, open_data
-from penwright.verbs.parts import Parts, divide
+from penwright.verbs.parts import Parts, divide, tell_repeats
 from penwright.weights.growing import with_tokens
 
 MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience")
@@ -58,8 +58,9 @@ def start(
     device = choose_device(config.compute.device)
     held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
     parts = _divide(data, held_out_share, config)
-    if parts.leaked:
-        observer.on_message(str(parts))
+    for matter in (tell_repeats(data.store), str(parts) if parts.leaked else ""):
+        if matter:
+            observer.on_message(matter)
     training, held_out = parts.training, parts.held_out
     plan = make_plan(config, opened.model, training, held_out, device)
     if plan.why:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from penwright.config import DataConfig, WorkConfig
 from penwright.errors import UsageError, suggest
 from penwright.formats.clean.choose import best_of_each, category_of
+from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
 from penwright.formats.clean.worker import TARGET, Cleaned, describe_work
 from penwright.formats.decode import Warn
@@ -48,7 +49,7 @@ class Tally:
 def is_wanted(data: DataConfig) -> bool:
     """Whether the options ask for any cleaning."""
     chosen = (data.clean, data.language, data.blocklist, data.drop_category, data.per_category)
-    return data.drop_duplicates or any(chosen)
+    return data.drop_duplicates or data.drop_near is not None or any(chosen)
 
 
 def clean(
@@ -77,6 +78,11 @@ def check_steps(data: DataConfig) -> None:
                 f"There is no cleaning step '{name}'.",
                 fix=suggest(name, STEPS) or f"There is: {', '.join(STEPS)}.",
             )
+    if data.drop_near is not None and not 0 < data.drop_near <= 1:
+        raise UsageError(
+            f"--drop-near must be above 0 and at most 1, not {data.drop_near}.",
+            fix="0.8 leaves out what is nearly the same.",
+        )
     if data.order_by is not None and data.per_category is None:
         raise UsageError("--order-by needs --per-category, the number to keep of each.")
     if data.per_category is not None and data.per_category < 1:
@@ -86,17 +92,16 @@ def check_steps(data: DataConfig) -> None:
 def _clean(
     documents: Iterator[Document], data: DataConfig, tally: Tally, work: WorkConfig
 ) -> Iterator[Document]:
-    is_wanted = _chooser(data)
+    is_wanted, why_not = _chooser(data), _last_look(data)
     keeps = True
     changed: set[str] = set()
-    seen: set[bytes] = set()
     for document, begins, (spans, steps, reason) in _work(documents, data, work):
         cleaned = replace(document, spans=tuple(Span(*span) for span in spans))
         if begins:
             if not is_wanted(document):
                 reason = "drop-category"
             elif not reason and not document.more:
-                reason = _last_look(cleaned, data, seen)
+                reason = why_not(cleaned)
             keeps = reason is None
             tally.dropped.update([reason] if reason else [])
             changed = set()
@@ -134,17 +139,25 @@ def _batches(documents: Iterator[Document]) -> Iterator[list[tuple[Document, boo
         yield batch
 
 
-def _last_look(document: Document, data: DataConfig, seen: set[bytes]) -> str | None:
+def _last_look(data: DataConfig) -> Callable[[Document], str | None]:
     """Why a cleaned document, whole in one piece, is left out after all; None when it is not."""
-    if not document.learned.strip():
-        return "emptied by cleaning"
-    if data.drop_duplicates:
-        text = document.text.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(text, digest_size=12).digest()
-        if digest in seen:
-            return "drop-duplicates"
-        seen.add(digest)
-    return None
+    seen: set[bytes] = set()
+    near = NearIndex(data.drop_near) if data.drop_near is not None else None
+
+    def look(document: Document) -> str | None:
+        if not document.learned.strip():
+            return "emptied by cleaning"
+        if data.drop_duplicates:
+            text = document.text.encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(text, digest_size=12).digest()
+            if digest in seen:
+                return "drop-duplicates"
+            seen.add(digest)
+        if near is not None and near.add(document.text, alike=False) is not None:
+            return "drop-near"
+        return None
+
+    return look
 
 
 def _chooser(data: DataConfig) -> Callable[[Document], bool]:
