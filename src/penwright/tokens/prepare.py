@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from penwright.config import WorkConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.document import Document
-from penwright.tokens.blocks import Batch, Block, group
+from penwright.tokens.blocks import Batch, Block, Text, group
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.locking import locked, remove
 from penwright.tokens.memory import release
@@ -126,28 +127,36 @@ def _encode(
     batches: Iterator[Batch], tokenizer: Tokenizer, markers: Sequence[str], work: WorkConfig
 ) -> Iterator[tuple[Batch, Block]]:
     """The blocks of `batches`, in order; in this process alone while there are few."""
-    batches, ahead = itertools.tee(batches)
+    waiting: deque[Batch] = deque()
+
+    def texts() -> Iterator[list[Text]]:
+        for batch in batches:
+            waiting.append(batch)
+            yield batch.texts
+
     parts = spread(
         TARGET,
         describe_work(tokenizer, markers),
-        (batch.texts for batch in ahead),
+        texts(),
         work,
         few=_FEW_BATCHES,
         here=encoder(tokenizer, markers),
     )
-    for batch in batches:
-        with _naming(batch.owners):
-            block = unpack(next(parts))
-        yield batch, block
+    while True:
+        with _naming(waiting):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield waiting.popleft(), unpack(part)
 
 
 @contextmanager
-def _naming(documents: Sequence[Document]) -> Iterator[None]:
+def _naming(batches: Iterable[Batch]) -> Iterator[None]:
     """Name the document that holds half a surrogate pair."""
     try:
         yield
     except DataError as error:
-        for document in documents:
+        for document in itertools.chain.from_iterable(batch.owners for batch in batches):
             try:
                 document.text.encode()
             except UnicodeEncodeError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +12,7 @@ from penwright.errors import UsageError, suggest
 from penwright.formats.clean.choose import best_of_each, category_of
 from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
-from penwright.formats.clean.worker import TARGET, Cleaned, describe_work
+from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
 from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Span
 from penwright.workers import spread
@@ -116,11 +115,15 @@ def _work(
     documents: Iterator[Document], data: DataConfig, work: WorkConfig
 ) -> Iterator[tuple[Document, bool, Cleaned]]:
     """Each document or piece, whether a document begins there, and what cleaning makes of it."""
-    batches, ahead = itertools.tee(_batches(documents))
-    jobs = ([(tuple(map(tuple, d.spans)), begins) for d, begins in batch] for batch in ahead)
-    results = spread(TARGET, describe_work(data), jobs, work, few=_FEW_BATCHES)
-    for batch, cleaned in zip(batches, results, strict=True):
-        for (document, begins), result in zip(batch, cleaned, strict=True):
+    waiting: deque[list[tuple[Document, bool]]] = deque()
+
+    def jobs() -> Iterator[Job]:
+        for batch in _batches(documents):
+            waiting.append(batch)
+            yield [(tuple((s.text, s.learn) for s in d.spans), begins) for d, begins in batch]
+
+    for cleaned in spread(TARGET, describe_work(data), jobs(), work, few=_FEW_BATCHES):
+        for (document, begins), result in zip(waiting.popleft(), cleaned, strict=True):
             yield document, begins, result
 
 
