@@ -140,6 +140,17 @@ def test_a_store_is_examined_as_its_files_are(place):
         assert from_files[name] == from_store[name]
 
 
+def test_a_store_may_be_examined_beside_files(place):
+    (place / "a.txt").write_text("\n".join(f"Line {n}, which is new." for n in range(12)))
+    (place / "b.txt").write_text("\n".join(f"Line {n}, which is old." for n in range(9)))
+    options = {"model": "base", "documents": "line"}
+    penwright.prepare("b.txt", output="store", **options)
+    from_files = penwright.inspect("a.txt", "b.txt", **options).as_json()
+    with_store = penwright.inspect("a.txt", "store", **options).as_json()
+    for name in ("documents", "characters", "tokens", "learned", "lengths", "windows", "files"):
+        assert from_files[name] == with_store[name]
+
+
 def test_the_lists_that_options_name_are_part_of_the_fingerprint(place):
     (place / "a.txt").write_text("Some text.")
     (place / "words.txt").write_text("foo\n")
