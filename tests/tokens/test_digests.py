@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penwright.tokens import digests, prepare
@@ -18,6 +18,7 @@ def number(tokens: list[int]) -> int:
     return sum(randoms[t] * pow(digests._P, i, 1 << 64) for i, t in enumerate(tokens)) % (1 << 64)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(TOKENS, min_size=1, max_size=5))
 def test_stretches_are_numbered_by_the_formula(stretches):
     line = np.array([t for tokens in stretches for t in tokens], dtype=np.uint32)
@@ -29,6 +30,7 @@ def test_stretches_are_numbered_by_the_formula(stretches):
         assert found == [number(tokens) for tokens in stretches]
 
 
+@settings(max_examples=60, deadline=None)
 @given(TOKENS, TOKENS)
 def test_two_stretches_make_one(first, second):
     assert digests.join(number(first), len(first), number(second)) == number(first + second)
@@ -40,6 +42,7 @@ def test_what_differs_has_another_number():
     assert number([]) == 0
 
 
+@settings(max_examples=60, deadline=None)
 @given(DOCUMENTS, st.integers(1, 40))
 def test_a_store_knows_the_number_of_each_document(small, tmp_path_factory, documents, size):
     folder = tmp_path_factory.mktemp("s") / "s"
