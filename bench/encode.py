@@ -30,9 +30,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from penwright import formats
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.tokens import Tokenizer, prepare
-from penwright.tokens.worker import usable_cores
+from penwright.workers import usable_cores
 
 PIECE = 1 << 15
 BATCH = 256
@@ -129,7 +129,9 @@ def run_ours(text: Path, workers: int | None) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir=text.parent) as scratch:
         started = time.perf_counter()
         documents = formats.read([text], DataConfig(), lambda _: None)
-        store = prepare(documents, tokenizer, Path(scratch) / "store", workers=workers)
+        store = prepare(
+            documents, tokenizer, Path(scratch) / "store", work=WorkConfig(workers=workers)
+        )
         seconds = time.perf_counter() - started
         tokens = store.n_tokens - 2 * store.n_documents
     answer = {"seconds": seconds, "cpu_seconds": cpu_seconds(), "tokens": tokens}

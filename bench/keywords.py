@@ -1,7 +1,7 @@
 """Titles into texts with keywords: a second's rows, beside a plain loop with the same extraction.
 
     python bench/keywords.py TABLE --title title [--category subreddit] [--extractor yake]
-        [--workers N] [--rounds 3] [--model RUN --samples 100] [--json]
+        [--workers N] [--rounds 3] [--model RUN --samples 100 --temperature 0.8] [--json]
 
 The plain loop is one process that reads the table with csv, finds the keywords of one row after
 another with the same extractor, and writes the same number of lines. Both are timed from the first
@@ -27,12 +27,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from penwright.config import KeywordsConfig
+from penwright.config import KeywordsConfig, SamplingConfig, WorkConfig
 from penwright.formats.keywords import Marks, build_line, slug
 from penwright.formats.keywords.encode import encode
 from penwright.formats.keywords.extract import choose_extractor, load_extractor
 from penwright.formats.keywords.reader import decode_file
-from penwright.formats.processes import usable_cores
+from penwright.workers import usable_cores
 
 WAYS = ("ours", "plain")
 LONGEST = KeywordsConfig().keyword_length_max
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model")
     parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--temperature", type=float, default=SamplingConfig().temperature)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
@@ -77,7 +78,7 @@ def ours(arguments: argparse.Namespace) -> int:
         title_field=arguments.title,
         category_field=arguments.category,
         extractor=arguments.extractor,
-        workers=arguments.workers,
+        work=WorkConfig(workers=arguments.workers),
     )
     return encode([arguments.table], arguments.out, config, lambda _: None).rows
 
@@ -170,6 +171,7 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     texts = []
     for row, words in zip(rows, asked, strict=True):
         options = {"keywords": ", ".join(words), "seed": len(texts), "max_new_tokens": 60}
+        options["temperature"] = arguments.temperature
         if arguments.category:
             options["category"] = row[arguments.category]
         texts.append(writer.generate(**options)[0].text)
@@ -179,6 +181,7 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     each = [hit for t, w in zip(texts, asked, strict=True) for hit in find_keywords(t, w)]
     return {
         "name": arguments.model,
+        "temperature": arguments.temperature,
         "samples": len(held),
         "with_all_keywords": round(statistics.mean(held), 3),
         "keywords_found": round(statistics.mean(each), 3),

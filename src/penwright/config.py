@@ -28,6 +28,7 @@ FormatName = Literal[
     "story", "coqa", "npz", "keywords",
 ]  # fmt: skip
 DocumentRule = Literal["auto", "marker", "file", "line", "paragraph"]
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,8 @@ class DataConfig:
     """Write stars over the words of the blocklist instead of leaving documents out."""
     drop_duplicates: bool = False
     """Leave out documents that repeat an earlier one exactly."""
+    drop_near: float | None = None
+    """Leave out documents that share this part of their runs of words with an earlier one, 0.8."""
     category_column: str | None = None
     """The column that holds a row's category; looked for by name when not given."""
     drop_category: tuple[str, ...] = ()
@@ -127,6 +130,17 @@ class ComputeConfig:
     """Where to compute; the fastest at hand unless given."""
     precision: Precision = "auto"
     """Arithmetic of the matrix products; chosen by what the hardware does well unless given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkConfig:
+    """Which processes do what can be divided; what comes out is the same, byte for byte."""
+
+    engine: EngineName = "local"
+    """local: processes of this machine; ray: the Ray cluster that RAY_ADDRESS names, or that was
+    started here."""
+    workers: int | None = None
+    """How many at once: 0 is this process alone; all cores unless given, once there is much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,6 +345,7 @@ class PrepareConfig:
     model: str | None = None
     """The model whose tokenizer to use."""
     data: DataConfig = field(default_factory=DataConfig)
+    work: WorkConfig = field(default_factory=WorkConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -398,5 +413,4 @@ class KeywordsConfig:
     """Text encoding of the files; UTF-8 unless given."""
     seed: int = 0
     """Chooses keywords and the order of the lines."""
-    workers: int | None = None
-    """Processes that find keywords: 0 is this one alone; all cores once there are many rows."""
+    work: WorkConfig = field(default_factory=WorkConfig)

@@ -9,7 +9,7 @@ import pytest
 
 from penwright import doctor, formats
 from penwright.config import DataConfig
-from penwright.doctor import Examination, find_leaks, find_near, move_leaks
+from penwright.doctor import Examination, count_repeats, find_leaks, find_near, move_leaks
 from penwright.doctor.survey import survey
 from penwright.formats import Document, Source, Span
 from penwright.tokens.batches import Plan
@@ -134,8 +134,10 @@ def test_leaks_are_moved(tmp_path: Path, tokenizer: Tokenizer) -> None:
     store = prepare(texts, tokenizer, tmp_path / "store")
     whole = Part.whole(store).ranges
     training, held_out = Part(store, whole[[0, 1]]), Part(store, whole[[2, 3, 4]])
-    leaks = find_leaks(survey(texts).digests, training, held_out)
+    leaks = find_leaks(training, held_out)
     assert leaks.tolist() == [0, 2]
+    assert find_leaks(training, held_out, survey(texts).digests).tolist() == [0, 2]
+    assert count_repeats(store) == 2
     training, held_out = move_leaks(training, held_out, leaks)
     assert training.ranges.tolist() == whole[[0, 1, 2, 4]].tolist()
     assert held_out.ranges.tolist() == whole[[3]].tolist()

@@ -110,6 +110,32 @@ def test_markdown_without_its_front_matter(tmp_path: Path, read: Read) -> None:
     assert document.source.line == 4
 
 
+@given(
+    lines=st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs"))), min_size=1),
+    front=st.booleans(),
+)
+def test_markdown_keeps_every_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], front: bool
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.md"
+    text = "\n".join(["# Title", *lines, "The end."])
+    path.write_text("---\ntitle: x\n---\n" * front + text, encoding="utf-8", newline="")
+    found = formats.read([path], DataConfig(encoding="utf-8"), print)
+    assert [d.text for d in found] == [text]
+
+
+def test_bad_markdown(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "a.md"
+    for content, error in (
+        (b"", "a.md is empty"),
+        (b"---\ntitle: x\n---\n", "a.md has no text to learn from"),
+        (b"# A\n\xff\xfe\xfd", r"a.md:2: byte 0xff at offset 4"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=error):
+            read(path)
+
+
 @pytest.mark.parametrize("name", ["a.docx", "a.epub"])
 def test_bad_books(tmp_path: Path, read: Read, name: str) -> None:
     path = tmp_path / name

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penwright import formats
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats import Document, Source, Span, Tally
 from penwright.formats.clean import clean
@@ -161,6 +162,29 @@ def test_duplicates_after_cleaning(tmp_path: Path, read: Read, warnings: list[st
     ]
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("rensa"), reason="rensa is not installed")
+def test_near_duplicates(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    path = tmp_path / "t.txt"
+    fox = "the quick brown fox jumps over the lazy dog while all of the others look on"
+    lines = [
+        fox,
+        "short and short",
+        fox + " there",
+        "short and short",
+        fox,
+        f"{fox} in the rain",
+        "",
+    ]
+    path.write_text("\n".join(lines))
+    assert [d.text for d in read(path, documents="line", drop_near=0.7)] == [
+        fox, "short and short", "short and short",
+    ]  # fmt: skip
+    assert warnings == ["Cleaning: drop-near left out 3 documents."]
+    assert len(read(path, documents="line", drop_near=1.0)) == 5
+    with pytest.raises(UsageError, match="above 0 and at most 1"):
+        read(path, drop_near=0.0)
+
+
 def test_blocklist(titles: Path, tmp_path: Path, read: Read, warnings: list[str]) -> None:
     words = tmp_path / "words.list"
     words.write_text("# unwanted\nCat\na  dog\n")
@@ -185,15 +209,43 @@ def test_a_document_in_pieces_is_judged_once() -> None:
     ]
     tally = Tally()
     data = DataConfig(clean=("whitespace",), per_category=1)
-    found = list(clean(lambda _: iter(pieces), data, print, tally))
+    found = list(clean(lambda _: iter(pieces), data, print, tally, WorkConfig()))
     assert [d.text for d in found] == ["a b", " c d", "e"]
     assert tally.as_json() == {"changed": {"whitespace": 1}, "dropped": {}}
     tally = Tally()
     data = DataConfig(drop_category=("cats",))
-    assert [d.text for d in clean(lambda _: iter(pieces), data, print, tally)] == ["e"]
+    assert [d.text for d in clean(lambda _: iter(pieces), data, print, tally, WorkConfig())] == [
+        "e"
+    ]
     assert tally.as_json()["dropped"] == {"drop-category": 1}
 
 
 def test_unknown_steps(titles: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'detokenize'"):
         list(formats.read([titles], DataConfig(clean=("detokenise",)), print))
+
+
+def test_who_cleans_does_not_matter(monkeypatch) -> None:
+    """The same documents and counts from this process and from others, whatever the batches."""
+    texts = ["Cats &amp; dogs , they ca n't .", "cats &amp; dogs , they ca n't .", "plain", "  "]
+    documents = [
+        Document(
+            (Span(f"{n} ", False), Span(texts[n % 4])), Source("x", n), {"category": f"{n % 3}"}
+        )
+        for n in range(60)
+    ]
+    documents[20:20] = [
+        Document((Span("a  piece of"),), Source("x"), {"category": "0"}, more=True),
+        Document((Span("  a text &lt;"),), Source("x"), {"category": "0"}),
+    ]
+    data = DataConfig(clean=("entities", "whitespace", "detokenize"), drop_category=("2",))
+    told: list[str] = []
+    found = []
+    for workers, size in ((0, 1 << 16), (2, 100), (1, 1)):
+        monkeypatch.setattr(sys.modules["penwright.formats.clean"], "_BATCH", size)
+        tally = Tally()
+        work = WorkConfig(workers=workers)
+        cleaned = list(clean(lambda _: iter(documents), data, told.append, tally, work))
+        found.append((cleaned, tally.as_json()))
+    assert found[0] == found[1] == found[2]
+    assert found[0][1]["dropped"] == {"drop-category": 20, "emptied by cleaning": 10}

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penwright import formats
+from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats import decode
 
@@ -97,3 +99,20 @@ def test_only_line_ends_end_lines(
     path.write_bytes("".join(f"{line}\r\n" for line in ["a", *lines]).encode())
     with mock.patch.object(decode, "BLOCK", 5):
         assert list(decode.read_lines(str(path), "utf-8", print)) == ["a", *lines]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"one\r\ntwo\r\n", "text, utf-8, CRLF line ends"),
+        (b"one\rtwo\r", "text, utf-8, CR line ends"),
+        (b"one\r\ntwo\n", "text, utf-8, mixed line ends"),
+        (b"one\ntwo\n", "text, utf-8"),
+        (b"one", "text, utf-8"),
+        ("one\r\ntwo\r\n".encode("utf-16"), "text, utf-16, CRLF line ends"),
+    ],
+)
+def test_line_ends_are_told(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes(content)
+    assert formats.describe([path], DataConfig()).choices[0].kind == says

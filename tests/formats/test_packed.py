@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import importlib.util
@@ -22,6 +23,13 @@ from penwright.tokens.bpe import Tokenizer
 from .conftest import Read
 
 TEXT = "id,title\n1,Ein Käse\n2,Two\n"
+PARQUET = (
+    "T>t<81poj4|NsC0{{ScuMu<$3Say}bl~uAgxIQekrsKYR;@fTR^|?*M#cE-0l3^CXbXt|4gQ3+=D+HFIczuMMol_"
+    "G&2!BXB>m!>(NRdc^NXUNH%Y+I*8!-^2@&wT1L+W+H-Y!<U@&DfYBsX^L{3h4yyEkK1QhIO}urt4@91f#9fZe77Y"
+    "moc@c;RlGcXp4U8r3w)<<81XkH*L0+PfQ>$!~fJ**;1^&>odZDo^y`H3G}BW!NES&&|hmEn_SFkuEvUd6LIIr$)&"
+    "HqLRHm95O4}m4p~&?2xNbx-Nr;cbz>JYS%}Q&o~wp_hH5(0n%M30r-Xf{3|qnZ1vZQg@4+q`-&x7"
+)
+"""A file of pyarrow's, packed by lzma."""
 
 
 def has(module: str) -> bool:
@@ -146,6 +154,18 @@ def test_parquet_gives_back_its_rows(
     assert [d.text for d in found] == [a + b for a, b in rows]
     assert found[-1].source.line == len(rows)
     assert found[0].fields["n"] == "1"
+
+
+@pytest.mark.skipif(not has("pyarrow"), reason="pyarrow is not installed")
+def test_parquet_golden(tmp_path: Path, read: Read) -> None:
+    """A file that pyarrow 26 wrote: a column of text, one of numbers, one of missing values."""
+    path = tmp_path / "t.parquet"
+    path.write_bytes(lzma.decompress(base64.b85decode(PARQUET)))
+    found = read(path)
+    assert [(d.text, d.source.line, dict(d.fields)) for d in found] == [
+        ("Ein Käse", 1, {"score": "7", "kind": ""}),
+        ("Two\nlines", 2, {"score": "-1", "kind": "b"}),
+    ]
 
 
 @pytest.mark.skipif(not has("pyarrow"), reason="pyarrow is not installed")

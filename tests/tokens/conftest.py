@@ -53,10 +53,12 @@ def small() -> Tokenizer:
     return Tokenizer.train(["the goose sat in the council chamber and asked for tea"] * 20, 300)
 
 
-def document(*spans: tuple[str, bool] | str, line: int = 1, more: bool = False) -> Document:
+def document(
+    *spans: tuple[str, bool] | str, line: int = 1, more: bool = False, group: str = ""
+) -> Document:
     """A document of spans; a bare string is learned."""
     made = tuple(Span(s) if isinstance(s, str) else Span(*s) for s in spans)
-    return Document(made, Source("made.txt", line), more=more)
+    return Document(made, Source("made.txt", line), more=more, group=group)
 
 
 @pytest.fixture

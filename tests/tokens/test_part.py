@@ -86,6 +86,39 @@ def test_the_smallest_documents(make_store, text):
         assert training.n_learned == 1
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "c", "d", ""]), min_size=2, max_size=40), st.data())
+def test_documents_of_one_group_stay_together(small, tmp_path_factory, groups, data):
+    documents = [document(f"text {n}", group=group) for n, group in enumerate(groups)]
+    folder = tmp_path_factory.mktemp("s") / "s"
+    store = prepare(documents, small, folder, shard_tokens=data.draw(st.integers(5, 60)))
+    share = data.draw(st.floats(0.01, 0.99))
+    training, held_out = split(store, share, data.draw(st.integers(0, 9)))
+    sides = [
+        np.searchsorted(store.offsets, side.ranges[:, 0]).tolist() for side in (training, held_out)
+    ]
+    assert sorted(sides[0] + sides[1]) == list(range(len(groups)))
+    trained, kept = ({groups[n] for n in side} - {""} for side in sides)
+    assert not trained & kept
+    units = len(set(groups) - {""}) + groups.count("")
+    if units > 1:
+        largest = max((groups.count(group) for group in trained | kept), default=1)
+        assert len(training)
+        assert 1 <= len(held_out) <= max(round(share * len(groups)), 1) + largest - 1
+    elif len(groups) > 1:
+        assert not len(held_out)
+
+
+def test_a_group_is_known_to_every_store_of_the_same_documents(make_store):
+    documents = [document(f"text {n}", group=f"row {n // 3}") for n in range(30)]
+    store = make_store(documents, shard_tokens=17)
+    assert store.groups.tolist() == make_store(documents).groups.tolist()
+    assert len(set(store.groups.tolist())) == 10
+    pieces = [document("a", more=True, group="row 0"), document("b", group="row 0")]
+    assert make_store(pieces).groups.tolist() == store.groups[:1].tolist()
+    assert make_store([document("a")]).groups.tolist() == [0]
+
+
 def test_nothing_held_out_is_an_empty_part(make_store):
     store = make_store([document("a"), document("b")])
     training, held_out = split(store, 0.0, 0)

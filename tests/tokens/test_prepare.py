@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
@@ -17,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penwright.config import WorkConfig
 from penwright.errors import DataError, OutOfRoomError
 from penwright.tokens import Tokenizer, blocks, prepare, shards
-from penwright.tokens.worker import Pool
 from tests.tokens.conftest import DOCUMENTS, document
 
 
@@ -36,7 +35,8 @@ def made(n: int, seed: int = 0) -> list:
         for index, piece in enumerate(pieces):
             context = (f"prompt {number}", False)
             spans = (piece,) if index else (context, " " + piece)
-            found.append(document(*spans, line=number + 1, more=index < len(pieces) - 1))
+            more = index < len(pieces) - 1
+            found.append(document(*spans, line=number + 1, more=more, group=str(number // 3)))
     return found
 
 
@@ -88,10 +88,16 @@ def test_long_documents_are_encoded_in_portions(small, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("tiny_blocks")
 def test_workers_give_the_same_bytes(small, tmp_path):
     documents = made(80)
-    alone = prepare(documents, small, tmp_path / "alone", workers=0, shard_tokens=999)
+    alone = prepare(
+        documents, small, tmp_path / "alone", work=WorkConfig(workers=0), shard_tokens=999
+    )
     for workers in (1, 3):
         store = prepare(
-            documents, small, tmp_path / str(workers), workers=workers, shard_tokens=999
+            documents,
+            small,
+            tmp_path / str(workers),
+            work=WorkConfig(workers=workers),
+            shard_tokens=999,
         )
         assert contents(store.folder) == contents(alone.folder)
 
@@ -101,7 +107,7 @@ def test_workers_give_the_same_bytes(small, tmp_path):
 @pytest.mark.parametrize("stop", [0, 1, 30, 79, 80])
 def test_what_was_interrupted_is_continued(small, tmp_path, stop, workers):
     documents = made(60)
-    options = {"fingerprint": "f", "shard_tokens": 500, "workers": workers}
+    options = {"fingerprint": "f", "shard_tokens": 500, "work": WorkConfig(workers=workers)}
     straight = prepare(documents, small, tmp_path / "straight", **options)
     target = tmp_path / "target"
     with pytest.raises(Stop):
@@ -121,7 +127,7 @@ def test_what_was_interrupted_is_continued(small, tmp_path, stop, workers):
 @pytest.mark.usefixtures("tiny_blocks")
 def test_only_the_same_preparation_is_continued(small, tmp_path):
     documents, others = made(60), made(60, seed=1)
-    options = {"shard_tokens": 500, "workers": 0}
+    options = {"shard_tokens": 500, "work": WorkConfig(workers=0)}
     for name in ("other", ""):
         target = tmp_path / f"target{name}"
         with pytest.raises(Stop):
@@ -134,7 +140,7 @@ def test_only_the_same_preparation_is_continued(small, tmp_path):
 @pytest.mark.usefixtures("tiny_blocks")
 def test_a_damaged_shard_of_an_interrupted_preparation_is_made_again(small, tmp_path):
     documents = made(60)
-    options = {"fingerprint": "f", "shard_tokens": 500, "workers": 0}
+    options = {"fingerprint": "f", "shard_tokens": 500, "work": WorkConfig(workers=0)}
     straight = prepare(documents, small, tmp_path / "straight", **options)
     with pytest.raises(Stop):
         prepare(until(documents, 79), small, tmp_path / "target", **options)
@@ -149,6 +155,7 @@ def test_killed_at_any_moment_it_is_continued(tmp_path):
     program = textwrap.dedent(
         """
         import sys, time
+        from penwright.config import WorkConfig
         from penwright.formats import Document, Source, Span
         from penwright.tokens import Tokenizer, blocks, prepare
         blocks.BLOCK = 2000
@@ -159,7 +166,7 @@ def test_killed_at_any_moment_it_is_continued(tmp_path):
                 yield Document((Span(f"{n} some words " * (n % 30 + 1)),), Source("x", n))
         folder, slow = sys.argv[1], sys.argv[2] == "slow"
         tokenizer = Tokenizer.train(["some words"] * 9, 270)
-        options = {"fingerprint": "f", "shard_tokens": 1500, "workers": int(slow)}
+        options = {"fingerprint": "f", "shard_tokens": 1500, "work": WorkConfig(workers=int(slow))}
         prepare(documents(), tokenizer, folder, **options)
         """
     )
@@ -187,7 +194,7 @@ def test_killed_at_any_moment_it_is_continued(tmp_path):
 @pytest.mark.usefixtures("tiny_blocks")
 def test_a_full_disk_is_told_and_continued(small, tmp_path, monkeypatch):
     documents = made(60)
-    options = {"fingerprint": "f", "shard_tokens": 500, "workers": 0}
+    options = {"fingerprint": "f", "shard_tokens": 500, "work": WorkConfig(workers=0)}
     straight = prepare(documents, small, tmp_path / "straight", **options)
     sync = os.fsync
     calls = iter(range(100))
@@ -243,7 +250,7 @@ def test_two_that_prepare_the_same_take_turns(small, tmp_path):
 def test_a_document_with_nothing_to_learn_is_refused(small, tmp_path, spans, workers):
     documents = [document("fine", line=1), document(*spans, line=2), document("fine", line=3)]
     with pytest.raises(DataError, match=r"made\.txt:2: there is nothing to learn"):
-        prepare(documents, small, tmp_path / "s", workers=workers, fingerprint="f")
+        prepare(documents, small, tmp_path / "s", work=WorkConfig(workers=workers), fingerprint="f")
     assert [path.name for path in tmp_path.iterdir()] == ["s.lock"]
 
 
@@ -264,25 +271,7 @@ def test_no_documents_are_refused(small, tmp_path):
 def test_half_a_surrogate_pair_is_named_with_its_place(small, tmp_path, workers):
     documents = [document("fine", line=1), document("a \ud83d b", line=2)]
     with pytest.raises(DataError, match=r"made\.txt:2: there is half of a surrogate pair"):
-        prepare(documents, small, tmp_path / "s", workers=workers)
-
-
-def test_a_worker_that_dies_is_told(small):
-    with Pool(small, (), 1) as pool:
-        jobs = pool.encode(iter([(((("a", True),), True, True),)] * 9), lambda job: job)
-        _, first = next(jobs)
-        assert first.result().tokens_N.tolist()[0] == small.eot_id
-        pool._started[0].send_signal(signal.SIGTERM)
-        with pytest.raises(OutOfRoomError, match="ended"):
-            [encoding.result() for _, encoding in jobs]
-
-
-def test_workers_end_with_the_pool(small):
-    with Pool(small, (), 2) as pool:
-        jobs = pool.encode(iter([(((("a", True),), True, True),)] * 9), lambda job: job)
-        next(jobs)[1].result()
-    assert pool._started
-    assert all(process.poll() is not None for process in pool._started)
+        prepare(documents, small, tmp_path / "s", work=WorkConfig(workers=workers))
 
 
 def test_workers_do_not_run_the_callers_script_again(tmp_path):
@@ -291,12 +280,13 @@ def test_workers_do_not_run_the_callers_script_again(tmp_path):
     script.write_text(
         textwrap.dedent(
             """
+            from penwright.config import WorkConfig
             from penwright.formats import Document, Source, Span
             from penwright.tokens import Tokenizer, prepare
             print("once")
             store = prepare(
                 [Document((Span("some words"),), Source("x", 1))],
-                Tokenizer.train(["some words"], 260), "store", workers=2,
+                Tokenizer.train(["some words"], 260), "store", work=WorkConfig(workers=2),
             )
             """
         )
@@ -314,9 +304,17 @@ def test_preparing_needs_no_torch():
 def test_markers_are_known_everywhere(small, tmp_path, workers):
     ours = small.with_added(["<m>", "<n>"])
     expected = [0, *small.encode("a"), ours.marker_id("<m>"), *small.encode("b<n>"), 0]
-    named = prepare([document("a<m>b<n>")], ours, tmp_path / "a", markers=["<m>"], workers=workers)
+    named = prepare(
+        [document("a<m>b<n>")],
+        ours,
+        tmp_path / "a",
+        markers=["<m>"],
+        work=WorkConfig(workers=workers),
+    )
     reading = ours.reading(["<m>"])
-    always = prepare([document("a<m>b<n>")], reading, tmp_path / "b", workers=workers)
+    always = prepare(
+        [document("a<m>b<n>")], reading, tmp_path / "b", work=WorkConfig(workers=workers)
+    )
     for store in (named, always):
         assert store.tokens(0, store.n_tokens).tolist() == expected
         assert store.n_bytes == len("ab<n>")
@@ -333,7 +331,7 @@ class Shouting(Tokenizer):
 def test_other_kinds_of_tokenizers_reach_the_workers(small, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     shouting = Shouting(small.vocabulary)
-    store = prepare([document("abc")], shouting, tmp_path / "s", workers=1)
+    store = prepare([document("abc")], shouting, tmp_path / "s", work=WorkConfig(workers=1))
     assert shouting.decode(store.tokens(1, store.n_tokens - 1)) == "ABC"
 
 
@@ -346,7 +344,11 @@ def test_however_it_is_interrupted_it_becomes_the_same(small, tmp_path_factory, 
     """Interrupted again and again, with shards damaged and notes lost in between."""
     folder = tmp_path_factory.mktemp("p")
     documents = made(40, seed=data.draw(st.integers(0, 5)))
-    options = {"fingerprint": "f", "shard_tokens": data.draw(st.integers(50, 900)), "workers": 0}
+    options = {
+        "fingerprint": "f",
+        "shard_tokens": data.draw(st.integers(50, 900)),
+        "work": WorkConfig(workers=0),
+    }
     straight = prepare(documents, small, folder / "straight", **options)
     half = folder / "target.unfinished"
     for _ in range(data.draw(st.integers(1, 3))):
@@ -366,7 +368,7 @@ def test_however_it_is_interrupted_it_becomes_the_same(small, tmp_path_factory, 
 @pytest.mark.usefixtures("tiny_blocks")
 def test_within_a_long_document_it_is_continued_too(small, tmp_path, monkeypatch):
     pieces = [document(f"{n} words " * 40, more=n < 59) for n in range(60)]
-    options = {"fingerprint": "f", "shard_tokens": 500, "workers": 0}
+    options = {"fingerprint": "f", "shard_tokens": 500, "work": WorkConfig(workers=0)}
     with pytest.raises(Stop):
         prepare(until(pieces, 50), small, tmp_path / "target", **options)
     encoded = []

@@ -67,6 +67,34 @@ def test_any_stretch_and_any_places_can_be_read(make_store, shard_tokens):
         store.tokens(0, store.n_tokens + 1)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.integers(1, 40))
+def test_stores_that_are_joined_are_one(small, tmp_path_factory, sets, shard_tokens):
+    folder = tmp_path_factory.mktemp("s")
+    whole = prepare([d for documents in sets for d in documents], small, folder / "whole")
+    joined = Store.join(
+        [
+            prepare(documents, small, folder / str(n), shard_tokens=shard_tokens)
+            for n, documents in enumerate(sets)
+        ]
+    )
+    for name in ("n_tokens", "n_documents", "n_learned", "n_bytes"):
+        assert getattr(joined, name) == getattr(whole, name)
+    for name in ("offsets", "learned", "bytes", "groups", "token_sizes"):
+        assert np.array_equal(getattr(joined, name), getattr(whole, name))
+    places = np.random.default_rng(0).integers(0, whole.n_tokens, (3, 20))
+    for name in ("take", "take_learn"):
+        assert np.array_equal(getattr(joined, name)(places), getattr(whole, name)(places))
+    for a in range(0, whole.n_tokens + 1, 5):
+        assert np.array_equal(joined.tokens(a, whole.n_tokens), whole.tokens(a, whole.n_tokens))
+        assert np.array_equal(joined.learn(0, a), whole.learn(0, a))
+
+
+def test_only_stores_of_one_tokenizer_are_joined(gpt2, make_store):
+    with pytest.raises(TokenizerError, match="two tokenizers"):
+        Store.join([make_store([document("a")]), make_store([document("a")], gpt2)])
+
+
 def test_the_exact_tokens_and_mask_of_a_pair(gpt2, make_store):
     """A golden: the record of the tests of old, learned after its prompt."""
     store = make_store(
@@ -82,7 +110,7 @@ def test_the_exact_tokens_and_mask_of_a_pair(gpt2, make_store):
     header = {key: store.header[key] for key in ("format", "version", "documents", "tokens")}
     assert header == {
         "format": "penwright token store",
-        "version": 1,
+        "version": 2,
         "documents": 1,
         "tokens": 11,
     }

@@ -13,7 +13,7 @@ from penwright.errors import ModelError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer
 from penwright.verbs.data import name_data, open_data
-from penwright.verbs.parts import Parts, divide
+from penwright.verbs.parts import Parts, divide, tell_repeats
 from penwright.verbs.which import names_model
 
 
@@ -53,6 +53,15 @@ def test_finetune_says_and_records_what_leaked(repeated, fix):
     assert held_out["documents"] == 10 - held_out.get("moved", 0)
     assert (held_out["moved"] > 0) == fix
     assert Run(run.folder).info["config"]["fix"] is fix
+    assert Run(run.folder).info["data"]["repeated"] == 40
+
+
+@pytest.mark.parametrize(("copies", "says"), [(1, ""), (2, "1 document repeats"), (4, "3 docu")])
+def test_repeats_are_told_in_a_sentence(place, copies, says):
+    (place / "a.txt").write_text("\n".join(["one", "two", *["three"] * copies]))
+    store = open_data(["a.txt"], DataConfig(documents="line"), Tokenizer.gpt2(), print).store
+    assert tell_repeats(store).startswith(says)
+    assert ("--drop-duplicates" in tell_repeats(store)) == (copies > 1)
 
 
 def test_dividing_by_tokens_is_dividing_by_text(repeated):
@@ -129,6 +138,17 @@ def test_a_store_is_examined_as_its_files_are(place):
     from_store = penwright.inspect("store", model="base").as_json()
     for name in ("documents", "characters", "tokens", "learned", "lengths", "windows", "files"):
         assert from_files[name] == from_store[name]
+
+
+def test_a_store_may_be_examined_beside_files(place):
+    (place / "a.txt").write_text("\n".join(f"Line {n}, which is new." for n in range(12)))
+    (place / "b.txt").write_text("\n".join(f"Line {n}, which is old." for n in range(9)))
+    options = {"model": "base", "documents": "line"}
+    penwright.prepare("b.txt", output="store", **options)
+    from_files = penwright.inspect("a.txt", "b.txt", **options).as_json()
+    with_store = penwright.inspect("a.txt", "store", **options).as_json()
+    for name in ("documents", "characters", "tokens", "learned", "lengths", "windows", "files"):
+        assert from_files[name] == with_store[name]
 
 
 def test_the_lists_that_options_name_are_part_of_the_fingerprint(place):

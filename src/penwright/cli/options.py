@@ -13,7 +13,7 @@ from cyclopts.config import Dict
 from penwright import config
 
 # A group of options such as `sampling` is no flag of its own: its fields are flags of the verb.
-for _group in (config.DataConfig, config.ComputeConfig, config.SamplingConfig):
+for _group in (config.DataConfig, config.ComputeConfig, config.SamplingConfig, config.WorkConfig):
     Parameter(name="*")(_group)
 
 Opened = Parameter(name="*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penwright.doctor.examine import Cut, Duplicates, Examination, Extremes, examine
 from penwright.doctor.findings import Finding
-from penwright.doctor.leaks import find_leaked_tokens, find_leaks, move_leaks
+from penwright.doctor.leaks import count_repeats, find_leaks, move_leaks
 from penwright.doctor.lengths import Bin, Lengths
 from penwright.doctor.near import find_near
 from penwright.doctor.tokens import Costly
@@ -21,8 +21,8 @@ __all__ = [
     "Lengths",
     "Piece",
     "Window",
+    "count_repeats",
     "examine",
-    "find_leaked_tokens",
     "find_leaks",
     "find_near",
     "move_leaks",

@@ -152,7 +152,7 @@ def _leaked(found: Survey, training: Part, held_out: Part | None) -> list[int]:
     """The numbers of the held-out documents that are trained on."""
     if held_out is None or len(found) < 2:
         return []
-    leaks = held_out.ranges[find_leaks(found.digests, training, held_out), 0]
+    leaks = held_out.ranges[find_leaks(training, held_out, found.digests), 0]
     numbers: list[int] = np.searchsorted(held_out.store.offsets, leaks).tolist()
     return numbers
 

@@ -92,7 +92,7 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near duplicates",
             f"{len(facts.near):,} of {total:,} documents are nearly the same as an earlier one.",
-            "Keep one of each, or the model will learn them by heart.",
+            "Keep one of each with --drop-near 0.8, or the model will learn them by heart.",
             len(facts.near),
             tuple(f"{place(b)} is like {place(a)}" for a, b in facts.near[:5]),
         )

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError
 from penwright.formats.books import open_docx, open_epub, open_markdown
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
 from penwright.formats.coqa import CoqaReader, open_coqa
-from penwright.formats.decode import Warn
+from penwright.formats.decode import Warn, find_line_ends
 from penwright.formats.detect import detect
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.files import Input, find_inputs
@@ -81,7 +81,14 @@ class ReadPlan:
 
 def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:
     """How each file would be read; raises what `read` would raise at its beginning."""
-    return ReadPlan(tuple(open_reader(item, data).choice for item in find_inputs(paths)))
+    return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths)))
+
+
+def _choose(item: Input, data: DataConfig) -> Choice:
+    choice = open_reader(item, data).choice
+    if choice.encoding is None:
+        return choice
+    return replace(choice, line_ends=find_line_ends(item.files[0], choice.encoding))
 
 
 def read(
@@ -90,12 +97,13 @@ def read(
     warn: Warn,
     tally: Tally | None = None,
     size: Size | None = None,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Iterator[Document]:
     """Every document of the files, lazily, in the order of `find_inputs`, cleaned if asked for.
 
     `warn` is called with one sentence a matter; `tally` counts what cleaning does; `size` tells
-    the tokens of a text, for `max_tokens`. Raises DataError where a file, a line or a row cannot
-    be read, and when a file has no text to learn from.
+    the tokens of a text, for `max_tokens`; `work` says which processes clean. Raises DataError
+    where a file, a line or a row cannot be read, and when a file has no text to learn from.
     """
     check_steps(data)
     inputs = find_inputs(paths)
@@ -104,7 +112,7 @@ def read(
         return _read_files(inputs, data, warn, size)
 
     if is_wanted(data):
-        return clean(read_files, data, warn, tally or Tally())
+        return clean(read_files, data, warn, tally or Tally(), work)
     return read_files(warn)
 
 

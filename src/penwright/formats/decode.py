@@ -64,6 +64,16 @@ def find_encoding(path: str, encoding: str | None) -> str:
     return "utf-8"
 
 
+def find_line_ends(path: str, encoding: str) -> str:
+    """How lines end at the beginning of a file: LF, CRLF, CR, mixed, or nothing to tell by."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    text = decoder.decode(read_head(path)).removesuffix("\r")  # an LF may follow
+    both = text.count("\r\n")
+    counts = {"CRLF": both, "LF": text.count("\n") - both, "CR": text.count("\r") - both}
+    found = [name for name, count in counts.items() if count]
+    return "mixed" if len(found) > 1 else "".join(found)
+
+
 def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
     """The file's text in blocks, line ends as `\\n`, without a byte order mark.
 

@@ -31,12 +31,15 @@ class Document:
 
     A document of many megabytes comes in pieces, so that nobody has to hold all of it: `more` is
     true when the next Document continues this one. Pieces are cut where GPT-2's tokens end.
+
+    Documents of one `group`, such as the variants of a row, are trained on or held out together.
     """
 
     spans: tuple[Span, ...]
     source: Source
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     more: bool = False
+    group: str = ""
 
     @property
     def text(self) -> str:

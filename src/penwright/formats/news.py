@@ -6,7 +6,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penwright.config import DataConfig
@@ -46,7 +46,8 @@ class StoryReader:
                 Record(1, {"article": article, "highlight": text})
                 for text in _pick(path, highlights, self.data.highlights)
             ]
-            yield from make_documents(path, self.layout, iter(values), False, warn)
+            for document in make_documents(path, self.layout, iter(values), False, warn):
+                yield replace(document, group=article)
         if without:
             stories = "1 story has" if without == 1 else f"{without:,} stories have"
             left = "was" if without == 1 else "were"

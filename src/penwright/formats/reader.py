@@ -26,11 +26,14 @@ class Choice:
     prompt_format: str | None = None
     sections: tuple[str, ...] = ()
     """Of texts that begin with their keywords, the sections that they have."""
+    line_ends: str = ""
+    """LF, CRLF, CR or mixed, where there is text to tell by."""
 
     @property
     def kind(self) -> str:
-        """The format, and the encoding where there is one."""
-        return f"{self.format}, {self.encoding}" if self.encoding else self.format
+        """The format, and the encoding and the line ends where they are worth a word."""
+        ends = f"{self.line_ends} line ends" if self.line_ends not in ("", "LF") else ""
+        return ", ".join(filter(None, (self.format, self.encoding, ends)))
 
 
 class Reader(Protocol):

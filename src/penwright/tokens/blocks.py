@@ -5,6 +5,7 @@ Legend: N tokens, S segments (an end-of-text token or a span), D documents that 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from penwright.formats.document import Document
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.digests import UInt64, digest_stretches
 from penwright.tokens.pieces import FindEnds, cut
 from penwright.tokens.shards import Array
 from penwright.tokens.store import Bool, Int64, token_dtype
@@ -37,6 +39,14 @@ class Batch(NamedTuple):
     whole: bool
     """Whether the last of them ends with the batch."""
 
+    @property
+    def groups_D(self) -> Int64:
+        """Of each document that ends here its group, as a hash; 0 where it has none."""
+        ending = [
+            owner for owner, (_, _, ends) in zip(self.owners, self.texts, strict=True) if ends
+        ]
+        return np.array([_hash(document.group) for document in ending], dtype=np.int64)
+
 
 class Block(NamedTuple):
     """Tokens of some documents; the first may have begun before and the last may go on."""
@@ -50,6 +60,8 @@ class Block(NamedTuple):
     """[D + 1] learned tokens up to each end, and after the last."""
     bytes: Int64
     """[D + 1] their bytes of text."""
+    digests: UInt64
+    """[D + 1] the number of what of each document is in the block (see `digests`)."""
 
 
 def group(
@@ -128,7 +140,15 @@ def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[
     learn_N = np.repeat(np.array(learned, dtype=np.bool_), sizes_S)
     ends_D = np.cumsum(sizes_S)[np.array(last, dtype=np.int64)]
     bytes_N = tokenizer.token_sizes.astype(np.uint32)[tokens_N] * learn_N
-    return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D))
+    digests = digest_stretches(tokens_N, np.append(0, ends_D))
+    return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D), digests)
+
+
+def _hash(group: str) -> int:
+    if not group:
+        return 0
+    digest = hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
 
 
 def _sums(values_N: Array, ends_D: Int64) -> Int64:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from penwright.errors import UsageError
-from penwright.tokens.part import Part
+from penwright.tokens.part import Part, choose
 from penwright.tokens.shuffle import permutation
 from penwright.tokens.store import Int64, Store
 
@@ -46,18 +46,14 @@ def divide_sources(
 ) -> list[tuple[Part, Part]]:
     """Of each data set in a store its training part and its held-out part.
 
-    `counts` are the documents of each, one set after another. A set of one document is all
-    training.
+    `counts` are the documents of each, one set after another. A set of one document, or of one
+    group, is all training.
     """
     divided: list[tuple[Part, Part]] = []
     ends = np.cumsum(counts)
     for number, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
         ranges = np.stack([store.offsets[start:end], store.offsets[start + 1 : end + 1]], axis=1)
-        n = len(ranges)
-        chosen = np.zeros(n, np.bool_)
-        if held_out > 0 and n > 1:
-            count = min(max(round(held_out * n), 1), n - 1)
-            chosen[permutation(n, seed, "held out", number)[:count]] = True
+        chosen = choose(store.groups[start:end], held_out, seed, "held out", number)
         divided.append((Part(store, ranges[~chosen]), Part(store, ranges[chosen])))
     return divided
 

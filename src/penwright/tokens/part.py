@@ -8,7 +8,7 @@ import numpy as np
 
 from penwright.errors import UsageError
 from penwright.tokens.shuffle import permutation
-from penwright.tokens.store import Int64, Store
+from penwright.tokens.store import Bool, Int64, Store
 
 _CHUNK = 1 << 22
 
@@ -65,17 +65,34 @@ class Part:
             totals.append(line[np.maximum(first, last)] - line[first])
         whole = (store.offsets[first] == start) & (store.offsets[last] == end)
         for i in np.flatnonzero(~whole).tolist():
-            totals[0][i], totals[1][i] = _count(store, int(start[i]), int(end[i]))
+            totals[0][i], totals[1][i] = self._count(int(start[i]), int(end[i]))
         return totals[0], totals[1]
+
+    def _count(self, start: int, end: int) -> tuple[int, int]:
+        """Learned tokens and their bytes in a stretch, but for its first token.
+
+        Read from it, or from what its documents have around it, whichever is less.
+        """
+        store = self.store
+        first = int(np.searchsorted(store.offsets, start, side="right")) - 1
+        last = int(np.searchsorted(store.offsets, end))
+        around = [(int(store.offsets[first]), start + 1), (end, int(store.offsets[last]))]
+        if sum(b - a for a, b in around) >= end - start:
+            return _read(store, start + 1, end)
+        learned, size = int(store.learned[first:last].sum()), int(store.bytes[first:last].sum())
+        for a, b in around:
+            outside = _read(store, a, b)
+            learned, size = learned - outside[0], size - outside[1]
+        return learned, size
 
 
 def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
     """The training part and the held-out part, the same for the same seed.
 
     `held_out` is the share of documents held out, chosen at random; both sides get one at least.
-    A document is never split, but where there is only one its last part is held out: that share
-    of its learned tokens. 0 holds nothing out. What cannot be divided (a document with a single
-    learned token) is all training.
+    Documents of one group stay together. A document is never split, but where there is only one
+    its last part is held out: that share of its learned tokens. 0 holds nothing out. What cannot
+    be divided (a single group, or a document with a single learned token) is all training.
 
     Raises UsageError unless 0 <= held_out < 1.
     """
@@ -93,10 +110,28 @@ def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
             Part(store, np.array([[0, border]])),
             Part(store, np.array([[border, store.n_tokens]])),
         )
-    count = min(max(round(held_out * store.n_documents), 1), store.n_documents - 1)
-    chosen = np.zeros(store.n_documents, np.bool_)
-    chosen[permutation(store.n_documents, seed, "held out")[:count]] = True
+    chosen = choose(store.groups, held_out, seed, "held out")
     return Part(store, everything.ranges[~chosen]), Part(store, everything.ranges[chosen])
+
+
+def choose(groups: Int64, held_out: float, *seeds: int | str) -> Bool:
+    """Which of the documents to hold out: a share of them, one at least but never all.
+
+    Documents of one group go together; group 0 is none. Whole groups are taken until there are
+    enough, so there may be a few documents more.
+    """
+    alone = groups == 0
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    # Units are counted in the order of their first documents; a document of no group is one.
+    first = np.where(alone, np.arange(len(groups)), first[number])
+    _, unit, sizes = np.unique(first, return_inverse=True, return_counts=True)
+    chosen = np.zeros(len(sizes), np.bool_)
+    if held_out > 0 and len(sizes) > 1:
+        count = max(round(held_out * len(groups)), 1)
+        order = permutation(len(sizes), *seeds)
+        enough = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1
+        chosen[order[: min(enough, len(sizes) - 1)]] = True
+    return chosen[unit]
 
 
 def _border(store: Store, held_out: float) -> int | None:
@@ -116,10 +151,10 @@ def _border(store: Store, held_out: float) -> int | None:
         end = start
 
 
-def _count(store: Store, start: int, end: int) -> tuple[int, int]:
-    """Learned tokens and their bytes in a stretch, but for its first token."""
+def _read(store: Store, start: int, end: int) -> tuple[int, int]:
+    """Learned tokens and their bytes in a stretch."""
     learned = size = 0
-    for chunk in range(start + 1, end, _CHUNK):
+    for chunk in range(start, end, _CHUNK):
         stop = min(chunk + _CHUNK, end)
         tokens = store.tokens(chunk, stop)[store.learn(chunk, stop)]
         learned += len(tokens)

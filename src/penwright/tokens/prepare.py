@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from penwright.config import WorkConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.document import Document
-from penwright.tokens.blocks import Batch, Block, encode_block, group
+from penwright.tokens.blocks import Batch, Block, Text, group
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.locking import locked, remove
 from penwright.tokens.memory import release
 from penwright.tokens.store import FORMAT, HEADER, VERSION, Int64, Store
-from penwright.tokens.worker import Pool, usable_cores
+from penwright.tokens.worker import TARGET, describe_work, encoder, unpack
 from penwright.tokens.writing import Writer
+from penwright.workers import spread
 
 SHARD_TOKENS = 1 << 22
 """Tokens in a shard."""
 _FEW_BATCHES = 64
 """Batches that are encoded before other processes are started, which takes them a moment."""
-
 _RELEASE_EVERY = 32
 """Batches after which freed memory goes back to the system."""
 
@@ -37,7 +39,7 @@ def prepare(
     meta: Mapping[str, object] | None = None,
     fingerprint: str = "",
     markers: Sequence[str] = (),
-    workers: int | None = None,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
     shard_tokens: int = SHARD_TOKENS,
 ) -> Store:
     """Encode `documents` into a new store and open it.
@@ -45,9 +47,9 @@ def prepare(
     `meta` (anything JSON can write) is kept in the header. `fingerprint` names the data: a store
     in `folder` that has it is opened as it is, and a preparation with it that was interrupted
     continues where it stopped; without one it begins anew. `markers` that stand in the text
-    become their one id. `workers` are the processes that encode: 0 is this one alone; unless
-    given, as many as there are cores once the data proves large. The store is the same, byte for
-    byte, whatever their number and however often it was interrupted.
+    become their one id. `work` says which processes encode; unless told otherwise, as many as
+    there are cores once the data proves large. The store is the same, byte for byte, whatever
+    their kind and number and however often it was interrupted.
 
     The store appears under its name only when it is whole; until then it is
     `<folder>.unfinished`. Raises DataError when `folder` is there already and is not this store,
@@ -66,7 +68,7 @@ def prepare(
                 tokenizer.token_sizes,
                 resume=bool(fingerprint),
             )
-            _write(writer, documents, tokenizer, markers, workers)
+            _write(writer, documents, tokenizer, markers, work)
             writer.finish(header)
             writer.folder.rename(folder)
             store = Store.open(folder, tokenizer.hash)
@@ -95,7 +97,7 @@ def _write(
     documents: Iterable[Document],
     tokenizer: Tokenizer,
     markers: Sequence[str],
-    workers: int | None,
+    work: WorkConfig,
 ) -> None:
     """Encode the documents that `writer` does not have yet, and hand them over.
 
@@ -108,9 +110,9 @@ def _write(
         begins = not document.more
     batches = group(rest, tokenizer.word_ends, begins=begins)
     try:
-        encoded = _encode(batches, tokenizer, markers, workers)
+        encoded = _encode(batches, tokenizer, markers, work)
         for number, (batch, block) in enumerate(encoded, start=1):
-            learned = writer.add(block, batch.pieces, whole=batch.whole)
+            learned = writer.add(block, batch.groups_D, batch.pieces, whole=batch.whole)
             _check_learned(learned, batch)
             if number % _RELEASE_EVERY == 0:
                 release()
@@ -122,36 +124,39 @@ def _write(
 
 
 def _encode(
-    batches: Iterator[Batch], tokenizer: Tokenizer, markers: Sequence[str], workers: int | None
+    batches: Iterator[Batch], tokenizer: Tokenizer, markers: Sequence[str], work: WorkConfig
 ) -> Iterator[tuple[Batch, Block]]:
     """The blocks of `batches`, in order; in this process alone while there are few."""
-    n_workers = usable_cores() if workers is None else workers
-    if n_workers == 0 or (n_workers == 1 and workers is None):
-        alone = None
-    else:
-        alone = _FEW_BATCHES if workers is None else 0
-    for batch in itertools.islice(batches, alone):
-        with _naming(batch.owners):
-            block = encode_block(tokenizer, batch.texts, markers)
-        yield batch, block
-    following = next(batches, None)
-    if following is None:
-        return
-    with Pool(tokenizer, markers, n_workers) as pool:
-        jobs = itertools.chain([following], batches)
-        for batch, encoding in pool.encode(jobs, lambda batch: batch.texts):
-            with _naming(batch.owners):
-                block = encoding.result()
-            yield batch, block
+    waiting: deque[Batch] = deque()
+
+    def texts() -> Iterator[list[Text]]:
+        for batch in batches:
+            waiting.append(batch)
+            yield batch.texts
+
+    parts = spread(
+        TARGET,
+        describe_work(tokenizer, markers),
+        texts(),
+        work,
+        few=_FEW_BATCHES,
+        here=encoder(tokenizer, markers),
+    )
+    while True:
+        with _naming(waiting):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield waiting.popleft(), unpack(part)
 
 
 @contextmanager
-def _naming(documents: Sequence[Document]) -> Iterator[None]:
+def _naming(batches: Iterable[Batch]) -> Iterator[None]:
     """Name the document that holds half a surrogate pair."""
     try:
         yield
     except DataError as error:
-        for document in documents:
+        for document in itertools.chain.from_iterable(batch.owners for batch in batches):
             try:
                 document.text.encode()
             except UnicodeEncodeError:

@@ -8,6 +8,8 @@
         ends      I64             where documents end, on the whole line
         learned   I64             of each of them, the tokens that are learned
         bytes     I64             of each of them, the UTF-8 bytes of learned text
+        groups    I64             of each of them, a hash of its group; 0 is none
+        digests   I64             of each of them, a number that tells its tokens from others
       sizes.safetensors           `sizes` I64: the bytes of text in each token of the vocabulary
 
 A document is `<|endoftext|>`, its tokens, `<|endoftext|>`; it may lie across shards.
@@ -16,9 +18,10 @@ A document is `<|endoftext|>`, its tokens, `<|endoftext|>`; it may lie across sh
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +30,7 @@ from penwright.errors import DataError, TokenizerError
 from penwright.tokens.shards import REDO, Array, map_tensors, sum_file
 
 FORMAT = "penwright token store"
-VERSION = 1
+VERSION = 2
 HEADER = "header.json"
 SIZES = "sizes.safetensors"
 
@@ -47,14 +50,28 @@ def token_dtype(vocab_size: int) -> str:
 
 def shard_dtypes(vocab_size: int) -> dict[str, str]:
     """The tensors of a shard."""
-    counts = dict.fromkeys(("ends", "learned", "bytes"), "I64")
+    counts = dict.fromkeys(("ends", "learned", "bytes", "groups", "digests"), "I64")
     return {"tokens": token_dtype(vocab_size), "learn": "U8", **counts}
 
 
-class Store:
-    """A prepared data set. Positions are global: they count tokens on the whole line."""
+class Shard(NamedTuple):
+    """A file of a store, and where the store's documents begin on the whole line."""
 
-    def __init__(self, folder: Path, header: dict[str, Any]) -> None:
+    folder: Path
+    entry: dict[str, Any]
+    tensors: dict[str, Array]
+    base: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Its tokens."""
+        return len(self.tensors["tokens"])
+
+
+class Store:
+    """A prepared data set, or several joined. Positions count tokens on the whole line."""
+
+    def __init__(self, folder: Path, header: dict[str, Any], shards: Sequence[Shard]) -> None:
         self.folder = folder
         self.header = header
         self.n_tokens: int = header["tokens"]
@@ -64,11 +81,10 @@ class Store:
         """UTF-8 bytes of learned text."""
         self.vocab_size: int = header["tokenizer"]["vocab_size"]
         self.eot_id: int = header["tokenizer"]["eot_id"]
-        self._shard_tokens: int = header["shard_tokens"]
-        dtypes = shard_dtypes(self.vocab_size)
-        self._shards = [_open(folder, entry, dtypes) for entry in header["shards"]]
+        self._shards = list(shards)
         self._checked = [False] * len(self._shards)
-        self._check_counts()
+        sizes = np.array([shard.n_tokens for shard in shards], dtype=np.int64)
+        self._starts = np.cumsum(sizes) - sizes
 
     @classmethod
     def open(cls, folder: str | Path, tokenizer_hash: str | None = None) -> Store:
@@ -81,7 +97,7 @@ class Store:
         header = _read_header(folder)
         try:
             made_with = header["tokenizer"]["hash"]
-            store = cls(folder, header)
+            store = cls(folder, header, _open_shards(folder, header))
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{folder / HEADER} is damaged ({error}).", fix=REDO) from None
         if tokenizer_hash is not None and made_with != tokenizer_hash:
@@ -91,20 +107,55 @@ class Store:
             )
         return store
 
+    @classmethod
+    def join(cls, stores: Sequence[Store]) -> Store:
+        """Several stores as one, their documents one after another; nothing is copied.
+
+        Its folder and the rest of its header are those of the first. Raises TokenizerError when
+        they were not made with the same tokenizer.
+        """
+        first = stores[0].header
+        totals = {
+            name: sum(store.header[name] for store in stores)
+            for name in ("tokens", "documents", "learned", "bytes")
+        }
+        shards: list[Shard] = []
+        base = 0
+        for store in stores:
+            if store.header["tokenizer"] != first["tokenizer"]:
+                raise TokenizerError(
+                    f"'{store.folder}' and '{stores[0].folder}' were made with two tokenizers.",
+                    fix="Prepare both with the same --model.",
+                )
+            shards += [shard._replace(base=base + shard.base) for shard in store._shards]
+            base += store.n_tokens
+        return cls(stores[0].folder, {**first, **totals}, shards)
+
     @cached_property
     def offsets(self) -> Int64:
         """Where documents begin and end: document i is `offsets[i]` to `offsets[i + 1]`."""
-        return np.concatenate([np.zeros(1, np.int64), *(s["ends"] for s in self._shards)])
+        ends = [shard.tensors["ends"] + shard.base for shard in self._shards]
+        return np.concatenate([np.zeros(1, np.int64), *ends])
 
     @cached_property
     def learned(self) -> Int64:
         """Learned tokens of each document."""
-        return np.concatenate([np.empty(0, np.int64), *(s["learned"] for s in self._shards)])
+        return self._of_each("learned")
 
     @cached_property
     def bytes(self) -> Int64:
         """UTF-8 bytes of learned text of each document."""
-        return np.concatenate([np.empty(0, np.int64), *(s["bytes"] for s in self._shards)])
+        return self._of_each("bytes")
+
+    @cached_property
+    def groups(self) -> Int64:
+        """Of each document the group that is never divided, as a hash; 0 where it has none."""
+        return self._of_each("groups")
+
+    @cached_property
+    def digests(self) -> Int64:
+        """Of each document a number: those of equal tokens are equal."""
+        return self._of_each("digests")
 
     @cached_property
     def token_sizes(self) -> Int64:
@@ -146,42 +197,56 @@ class Store:
             self._shard(number)
         _ = self.token_sizes
 
+    def _of_each(self, name: str) -> Int64:
+        found = [shard.tensors[name] for shard in self._shards]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
     @cached_property
     def _no_tokens(self) -> Array:
-        return np.empty(0, self._shards[0]["tokens"].dtype if self._shards else np.uint16)
+        return np.empty(0, self._shards[0].tensors["tokens"].dtype if self._shards else np.uint16)
 
     def _shard(self, number: int) -> dict[str, Array]:
-        """A shard, compared with its CRC-32 when first used."""
+        """A shard's tensors, compared with its CRC-32 when first used."""
+        shard = self._shards[number]
         if not self._checked[number]:
-            _check_file(self.folder, self.header["shards"][number])
+            _check_file(shard.folder, shard.entry)
             self._checked[number] = True
-        return self._shards[number]
+        return shard.tensors
 
     def _stretches(self, start: int, end: int) -> list[tuple[int, int, int]]:
         """The shards that hold `start` to `end`, each with a stretch of its own tokens."""
         if not 0 <= start <= end <= self.n_tokens:
             raise IndexError(f"{start} to {end} is not within {self.n_tokens} tokens")
-        size = self._shard_tokens
-        numbers = range(start // size, -(-end // size)) if start < end else range(0)
-        return [(n, max(start - n * size, 0), min(end - n * size, size)) for n in numbers]
+        if start == end:
+            return []
+        first, last = (np.searchsorted(self._starts, [start, end - 1], side="right") - 1).tolist()
+        return [
+            (n, max(start - at, 0), min(end - at, self._shards[n].n_tokens))
+            for n, at in enumerate(self._starts[first : last + 1].tolist(), first)
+        ]
 
     def _scattered(self, positions: Int64) -> list[tuple[int, Any, Int64]]:
         """The shards that hold `positions`, each with which of them and where in the shard."""
         if len(self._shards) == 1:
             return [(0, slice(None), positions)]
-        numbers = positions // self._shard_tokens
+        numbers = np.searchsorted(self._starts, positions, side="right") - 1
         found = []
         for number in np.unique(numbers).tolist():
             where = numbers == number
-            found.append((number, where, positions[where] - number * self._shard_tokens))
+            found.append((number, where, positions[where] - self._starts[number]))
         return found
 
-    def _check_counts(self) -> None:
-        tokens = [len(shard["tokens"]) for shard in self._shards]
-        full = all(count == self._shard_tokens for count in tokens[:-1])
-        documents = sum(len(shard["ends"]) for shard in self._shards)
-        if not full or sum(tokens) != self.n_tokens or documents != self.n_documents:
-            raise DataError(f"{self.folder / HEADER} does not fit the shards.", fix=REDO)
+
+def _open_shards(folder: Path, header: dict[str, Any]) -> list[Shard]:
+    """The shards that a header names; raises DataError when they are not what it says."""
+    dtypes = shard_dtypes(header["tokenizer"]["vocab_size"])
+    shards = [Shard(folder, e, _open(folder, e, dtypes), 0) for e in header["shards"]]
+    full = all(shard.n_tokens == header["shard_tokens"] for shard in shards[:-1])
+    tokens = sum(shard.n_tokens for shard in shards)
+    documents = sum(len(shard.tensors["ends"]) for shard in shards)
+    if not full or tokens != header["tokens"] or documents != header["documents"]:
+        raise DataError(f"{folder / HEADER} does not fit the shards.", fix=REDO)
+    return shards
 
 
 def _open(folder: Path, entry: dict[str, Any], dtypes: dict[str, str]) -> dict[str, Array]:

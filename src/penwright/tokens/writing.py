@@ -11,6 +11,7 @@ import numpy as np
 
 from penwright.errors import DataError
 from penwright.tokens.blocks import Block
+from penwright.tokens.digests import join
 from penwright.tokens.shards import Array, map_tensors, sum_file, write_file, write_tensors
 from penwright.tokens.store import HEADER, SIZES, Int64, shard_dtypes, shard_name, token_dtype
 
@@ -27,6 +28,10 @@ class Mark(NamedTuple):
     """Learned tokens so far of the document that goes on there."""
     bytes: int = 0
     """Their bytes of text."""
+    length: int = 0
+    """All tokens so far of that document."""
+    digest: int = 0
+    """Their number."""
 
 
 class Writer:
@@ -60,12 +65,13 @@ class Writer:
         self._to_pass = self.n_tokens - self.mark.tokens
         self._empty_shard()
 
-    def add(self, block: Block, pieces: int, *, whole: bool) -> Int64:
+    def add(self, block: Block, groups_D: Int64, pieces: int, *, whole: bool) -> Int64:
         """Take a block; returns how many tokens each document that ends in it has learned.
 
-        `pieces` of the input end in it, and the last of them with it when it is `whole`.
+        `groups_D` are the groups of those documents. `pieces` of the input end in it, and the
+        last of them with it when it is `whole`.
         """
-        learned_D, bytes_D = self._close(block, pieces)
+        learned_D, bytes_D, digests_D = self._close(block, pieces)
         position = min(self._to_pass, len(block.tokens_N))
         self._to_pass -= position
         ended = int(np.searchsorted(block.ends_D, position, side="right"))
@@ -78,6 +84,8 @@ class Writer:
             self._ends.append(block.ends_D[ended:now] + (self.n_tokens + self._filled - position))
             self._learned.append(learned_D[ended:now])
             self._bytes.append(bytes_D[ended:now])
+            self._groups.append(groups_D[ended:now])
+            self._digests.append(digests_D[ended:now])
             self._filled += after - position
             position, ended = after, now
             if self._filled < self._room:
@@ -116,26 +124,34 @@ class Writer:
         self._delete_own()
         self.folder.rmdir()
 
-    def _close(self, block: Block, pieces: int) -> tuple[Int64, Int64]:
-        """Learned tokens, and their bytes, of each document that ends in `block`."""
+    def _close(self, block: Block, pieces: int) -> tuple[Int64, Int64, Int64]:
+        """Learned tokens, their bytes, and the number of each document that ends in `block`."""
         before = self._came_to
         learned, size = block.learned.copy(), block.bytes.copy()
         learned[0] += before.learned
         size[0] += before.bytes
+        digests = block.digests.copy()
+        digests[0] = join(before.digest, before.length, int(digests[0]))
+        goes_on = before.length if not len(block.ends_D) else -int(block.ends_D[-1])
         self._came_to = Mark(
             before.pieces + pieces,
             before.tokens + len(block.tokens_N),
             int(learned[-1]),
             int(size[-1]),
+            goes_on + len(block.tokens_N),
+            int(digests[-1]),
         )
-        return learned[:-1], size[:-1]
+        return learned[:-1], size[:-1], digests[:-1].view(np.int64)
 
     def _write_shard(self) -> None:
-        ends, learned, size = map(_join, (self._ends, self._learned, self._bytes))
+        per_document = (self._ends, self._learned, self._bytes, self._groups, self._digests)
+        ends, learned, size, groups, digests = map(_join, per_document)
         tensors: dict[str, Array] = {
             "ends": ends,
             "learned": learned,
             "bytes": size,
+            "groups": groups,
+            "digests": digests,
             "tokens": self._tokens[: self._filled],
             "learn": np.packbits(self._learn[: self._filled], bitorder="little"),
         }
@@ -152,6 +168,8 @@ class Writer:
         self._ends: list[Int64] = []
         self._learned: list[Int64] = []
         self._bytes: list[Int64] = []
+        self._groups: list[Int64] = []
+        self._digests: list[Int64] = []
 
     def _count(self, entry: Mapping[str, Any], tokens: int, tensors: Mapping[str, Array]) -> None:
         self.entries.append({**entry, "tokens": tokens, "documents": len(tensors["ends"])})

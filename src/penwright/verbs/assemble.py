@@ -35,7 +35,7 @@ from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
 from penwright.verbs.data import Data, Warn, cache_folder, open_data
-from penwright.verbs.parts import Parts, divide, divide_at
+from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
@@ -60,8 +60,9 @@ def start(
     device = choose_device(config.compute.device)
     held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
     parts = divide_data(data, held_out_share, config)
-    if parts.leaked:
-        observer.on_message(str(parts))
+    for matter in (tell_repeats(data.store), str(parts) if parts.leaked else ""):
+        if matter:
+            observer.on_message(matter)
     training, held_out = parts.training, parts.held_out
     plan = make_plan(config, opened.model, training, held_out, device)
     if plan.why:

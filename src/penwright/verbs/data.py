@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from penwright import formats
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError
 from penwright.formats import Document
 from penwright.formats.files import find_inputs, identify, is_remote
@@ -52,10 +54,13 @@ def open_data(
 ) -> Data:
     """The token store of these files, from the cache when it is there and whole.
 
-    What was told while the store was made is told again when it comes from the cache. Raises
-    DataError for files that cannot be read or hold nothing to learn.
+    Stores may be among the paths. What was told while a store was made is told again. Raises
+    DataError for files that cannot be read or hold nothing to learn, TokenizerError for a store
+    that was made with another tokenizer.
     """
-    if len(paths) == 1 and is_store(paths[0]):
+    if len(paths) > 1 and any(map(is_store, paths)):
+        return _join([open_data([path], config, tokenizer, warn) for path in paths])
+    if paths and is_store(paths[0]):
         return _told(_data(Store.open(Path(paths[0]), tokenizer.hash)), warn)
     cache = cache_folder()
     reading = formats.describe(paths, config)
@@ -74,6 +79,23 @@ def open_data(
     return encode(paths, config, tokenizer, folder, key, reading, warn)
 
 
+def _join(sets: Sequence[Data]) -> Data:
+    """Several data sets as one, in their order."""
+    cleaning: dict[str, Counter[str]] = {}
+    for one in sets:
+        for kind, counts in one.cleaning.items():
+            cleaning.setdefault(kind, Counter()).update(counts)
+    return Data(
+        Store.join([one.store for one in sets]),
+        formats.ReadPlan(tuple(choice for one in sets for choice in one.reading.choices)),
+        tuple(file for one in sets for file in one.files),
+        hashlib.sha256(" ".join(one.fingerprint for one in sets).encode()).hexdigest(),
+        cleaning,
+        tuple(text for one in sets for text in one.warnings),
+        tuple(one.store.n_documents for one in sets),
+    )
+
+
 def encode(
     paths: Sequence[str | Path],
     config: DataConfig,
@@ -82,6 +104,7 @@ def encode(
     key: str,
     reading: formats.ReadPlan,
     warn: Warn,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Data:
     """Read, clean and encode the files into a new store; its header tells how that went."""
     tally = formats.Tally()
@@ -100,9 +123,17 @@ def encode(
         "cleaning": {"changed": tally.changed, "dropped": tally.dropped},
         "warnings": told,
     }
-    documents = _count(formats.read(paths, config, tell, tally, tokenizer.count), paths, sources)
-    markers = tokenizer.always
-    return _data(prepare(documents, tokenizer, folder, meta=meta, fingerprint=key, markers=markers))
+    documents = formats.read(paths, config, tell, tally, tokenizer.count, work)
+    store = prepare(
+        _count(documents, paths, sources),
+        tokenizer,
+        folder,
+        meta=meta,
+        fingerprint=key,
+        markers=tokenizer.always,
+        work=work,
+    )
+    return _data(store)
 
 
 def _count(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,14 @@ def run_inspect(
     shape, length = choose_window(training, parts.config.n_positions, max_length=config.max_length)
 
     def documents() -> Iterator[Document]:
-        if len(paths) == 1 and is_store(paths[0]):
-            return read_store(data.store, tokenizer)
-        return formats.read(paths, config.data, lambda _: None, size=tokenizer.count)
+        if not any(map(is_store, paths)):
+            return formats.read(paths, config.data, lambda _: None, size=tokenizer.count)
+        return chain.from_iterable(read_one(path) for path in paths)
+
+    def read_one(path: str | Path) -> Iterator[Document]:
+        if is_store(path):
+            return read_store(Store.open(path), tokenizer)
+        return formats.read([path], config.data, lambda _: None, size=tokenizer.count)
 
     return examine(
         data.reading,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penwright.doctor import find_leaked_tokens, move_leaks
+from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import UsageError
 from penwright.tokens import Part, Store, split
 from penwright.tokens.mixing import divide_sources, mix
@@ -29,6 +29,16 @@ class Parts(NamedTuple):
         them = "it" if one else "them"
         done = f"--fix moved {them} there" if self.moved else f"--fix moves {them} there"
         return f"{found} in the training part too; {done}."
+
+
+def tell_repeats(store: Store) -> str:
+    """A sentence about documents that are there twice; nothing where none is."""
+    count = count_repeats(store)
+    if not count:
+        return ""
+    these = "1 document repeats" if count == 1 else f"{count:,} documents repeat"
+    out = "it" if count == 1 else "them"
+    return f"{these} an earlier one exactly; --drop-duplicates leaves {out} out."
 
 
 def divide(
@@ -96,7 +106,7 @@ def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
 def _fix(training: Part, held_out: Part, fix: bool) -> Parts:
     if training.store.n_documents < 2 or not len(held_out):
         return Parts(training, held_out)
-    leaks = find_leaked_tokens(training, held_out)
+    leaks = find_leaks(training, held_out)
     if not fix or not len(leaks):
         return Parts(training, held_out, len(leaks))
     moved = move_leaks(training, held_out, leaks)

@@ -37,4 +37,4 @@ def run_prepare(
     tokenizer = read_place(resolve(config.model or default_model()[0])).tokenizer()
     reading = formats.describe(paths, config.data)
     key = name_data(paths, config.data, tokenizer)
-    return encode(paths, config.data, tokenizer, output, key, reading, warn).store
+    return encode(paths, config.data, tokenizer, output, key, reading, warn, config.work).store

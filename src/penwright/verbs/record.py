@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from penwright import weights
+from penwright.doctor import count_repeats
 from penwright.runs import Run
 from penwright.verbs.data import Data
 from penwright.verbs.parts import Parts
@@ -34,6 +35,7 @@ def describe_data(
         "documents": data.store.n_documents,
         "tokens": data.store.n_tokens,
         "learned": data.store.n_learned,
+        "repeated": count_repeats(data.store),
         **({"cleaning": dict(data.cleaning)} if data.cleaning else {}),
         **({"warnings": list(data.warnings)} if data.warnings else {}),
         "training": {"documents": len(training), "tokens": training.n_tokens},

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from penwright.config import KeywordsConfig
+from penwright.config import KeywordsConfig, WorkConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.keywords import Marks, encode, parse
 from penwright.formats.keywords.encode import write_in_order
@@ -54,15 +54,17 @@ def test_every_row_comes_back_as_often_as_asked(table):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_file_is_the_same_whatever_the_number_of_processes(table, monkeypatch, workers):
     monkeypatch.setattr(encode, "BATCH", 7)
-    alone = run(table, "a.txt", workers=0)[1].read_bytes()
-    assert run(table, "b.txt", workers=workers)[1].read_bytes() == alone
-    assert run(table, "c.txt", workers=0, seed=1)[1].read_bytes() != alone
+    alone = run(table, "a.txt", work=WorkConfig(workers=0))[1].read_bytes()
+    assert run(table, "b.txt", work=WorkConfig(workers=workers))[1].read_bytes() == alone
+    assert run(table, "c.txt", work=WorkConfig(workers=0), seed=1)[1].read_bytes() != alone
 
 
 def test_an_error_in_another_process_is_the_same_sentence(table, tmp_path):
     pytest.importorskip("spacy")
     with pytest.raises(DataError, match="cannot be loaded"):
-        run(table, workers=1, extractor="spacy", spacy_model=str(tmp_path / "none"))
+        run(
+            table, work=WorkConfig(workers=1), extractor="spacy", spacy_model=str(tmp_path / "none")
+        )
 
 
 def counts(out):

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from penwright.config import DataConfig
+from penwright.config import DataConfig, WorkConfig
 from penwright.errors import UsageError, suggest
-from penwright.formats.clean.choose import (
-    Verdict,
-    best_of_each,
-    category_of,
-    mask,
-    read_blocklist,
-    speaks,
-)
+from penwright.formats.clean.choose import best_of_each, category_of
+from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
+from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
 from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Span
+from penwright.workers import spread
 
 REPORT = "Cleaning: "
 """What the sentence about all steps begins with."""
+
+_BATCH = 1 << 16
+"""Characters that are cleaned together, about."""
+_FEW_BATCHES = 16
+"""Batches that are cleaned before other processes are started, which takes them a moment."""
 
 Read = Callable[[Warn], Iterator[Document]]
 
@@ -47,21 +48,23 @@ class Tally:
 def is_wanted(data: DataConfig) -> bool:
     """Whether the options ask for any cleaning."""
     chosen = (data.clean, data.language, data.blocklist, data.drop_category, data.per_category)
-    return data.drop_duplicates or any(chosen)
+    return data.drop_duplicates or data.drop_near is not None or any(chosen)
 
 
-def clean(read: Read, data: DataConfig, warn: Warn, tally: Tally) -> Iterator[Document]:
+def clean(
+    read: Read, data: DataConfig, warn: Warn, tally: Tally, work: WorkConfig
+) -> Iterator[Document]:
     """The documents of `read`, cleaned as the options ask; each step is counted in `tally`.
 
     `read` is called twice where the best of each category are chosen. Raises MissingExtraError
     where a step needs a package that is not there.
     """
     if data.per_category is None:
-        yield from _clean(read(warn), data, tally)
+        yield from _clean(read(warn), data, tally, work)
     else:
-        seen = _clean(read(lambda _: None), data, Tally())
+        seen = _clean(read(lambda _: None), data, Tally(), work)
         kept = best_of_each(seen, data, data.per_category)
-        yield from _keep(_clean(read(warn), data, tally), kept, tally)
+        yield from _keep(_clean(read(warn), data, tally, work), kept, tally)
     if str(tally):
         warn(f"{REPORT}{tally}.")
 
@@ -74,75 +77,99 @@ def check_steps(data: DataConfig) -> None:
                 f"There is no cleaning step '{name}'.",
                 fix=suggest(name, STEPS) or f"There is: {', '.join(STEPS)}.",
             )
+    if data.drop_near is not None and not 0 < data.drop_near <= 1:
+        raise UsageError(
+            f"--drop-near must be above 0 and at most 1, not {data.drop_near}.",
+            fix="0.8 leaves out what is nearly the same.",
+        )
     if data.order_by is not None and data.per_category is None:
         raise UsageError("--order-by needs --per-category, the number to keep of each.")
     if data.per_category is not None and data.per_category < 1:
         raise UsageError("--per-category must be 1 or more.")
 
 
-def _clean(documents: Iterator[Document], data: DataConfig, tally: Tally) -> Iterator[Document]:
-    verdicts = _verdicts(data)
-    blocked = read_blocklist(data.blocklist) if data.blocklist else None
-    begins, keeps = True, True
+def _clean(
+    documents: Iterator[Document], data: DataConfig, tally: Tally, work: WorkConfig
+) -> Iterator[Document]:
+    is_wanted, why_not = _chooser(data), _last_look(data)
+    keeps = True
     changed: set[str] = set()
-    seen: set[bytes] = set()
-    for document in documents:
+    for document, begins, (spans, steps, reason) in _work(documents, data, work):
+        cleaned = replace(document, spans=tuple(Span(*span) for span in spans))
         if begins:
-            reason = next((name for name, good in verdicts if not good(document)), None)
-            changed = set()
-        cleaned = _change(document, data, changed)
-        if blocked and blocked.search(cleaned.text):
-            if data.blocklist_masks:
-                cleaned = mask(cleaned, blocked)
-                changed.add("blocklist")
-            elif begins:
-                reason = reason or "blocklist"
-        if begins:
-            if not reason and not document.more:
-                reason = _last_look(cleaned, data, seen)
+            if not is_wanted(document):
+                reason = "drop-category"
+            elif not reason and not document.more:
+                reason = why_not(cleaned)
             keeps = reason is None
             tally.dropped.update([reason] if reason else [])
+            changed = set()
+        changed.update(steps)
         if keeps:
             yield cleaned
+            if not document.more:
+                tally.changed.update(sorted(changed))
+
+
+def _work(
+    documents: Iterator[Document], data: DataConfig, work: WorkConfig
+) -> Iterator[tuple[Document, bool, Cleaned]]:
+    """Each document or piece, whether a document begins there, and what cleaning makes of it."""
+    waiting: deque[list[tuple[Document, bool]]] = deque()
+
+    def jobs() -> Iterator[Job]:
+        for batch in _batches(documents):
+            waiting.append(batch)
+            yield [(tuple((s.text, s.learn) for s in d.spans), begins) for d, begins in batch]
+
+    for cleaned in spread(TARGET, describe_work(data), jobs(), work, few=_FEW_BATCHES):
+        for (document, begins), result in zip(waiting.popleft(), cleaned, strict=True):
+            yield document, begins, result
+
+
+def _batches(documents: Iterator[Document]) -> Iterator[list[tuple[Document, bool]]]:
+    """Documents and pieces, each with whether a document begins there, some at a time."""
+    batch: list[tuple[Document, bool]] = []
+    begins, size = True, 0
+    for document in documents:
+        batch.append((document, begins))
         begins = not document.more
-        if begins and keeps:
-            tally.changed.update(sorted(changed))
+        size += 1 + sum(len(span.text) for span in document.spans)
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _last_look(document: Document, data: DataConfig, seen: set[bytes]) -> str | None:
+def _last_look(data: DataConfig) -> Callable[[Document], str | None]:
     """Why a cleaned document, whole in one piece, is left out after all; None when it is not."""
-    if not document.learned.strip():
-        return "emptied by cleaning"
-    if data.drop_duplicates:
-        text = document.text.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(text, digest_size=12).digest()
-        if digest in seen:
-            return "drop-duplicates"
-        seen.add(digest)
-    return None
+    seen: set[bytes] = set()
+    near = NearIndex(data.drop_near) if data.drop_near is not None else None
+
+    def look(document: Document) -> str | None:
+        if not document.learned.strip():
+            return "emptied by cleaning"
+        if data.drop_duplicates:
+            text = document.text.encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(text, digest_size=12).digest()
+            if digest in seen:
+                return "drop-duplicates"
+            seen.add(digest)
+        if near is not None and near.add(document.text, alike=False) is not None:
+            return "drop-near"
+        return None
+
+    return look
 
 
-def _change(document: Document, data: DataConfig, changed: set[str]) -> Document:
-    spans = list(document.spans)
-    for name, step in STEPS.items():
-        if name in data.clean:
-            after = [Span(step(span.text), span.learn) for span in spans]
-            if after != spans:
-                changed.add(name)
-            spans = after
-    kept = tuple(span for span in spans if span.text)
-    return Document(kept, document.source, document.fields, document.more)
-
-
-def _verdicts(data: DataConfig) -> list[tuple[str, Verdict]]:
-    found: list[tuple[str, Verdict]] = []
-    if data.drop_category:
-        category = category_of(data)
-        unwanted = {name.lower() for name in data.drop_category}
-        found.append(("drop-category", lambda d: (category(d) or "").lower() not in unwanted))
-    if data.language:
-        found.append((f"language {data.language}", speaks(data.language)))
-    return found
+def _chooser(data: DataConfig) -> Callable[[Document], bool]:
+    """Whether a document is of a category that was not to be dropped."""
+    if not data.drop_category:
+        return lambda _: True
+    category = category_of(data)
+    unwanted = {name.lower() for name in data.drop_category}
+    return lambda document: (category(document) or "").lower() not in unwanted
 
 
 def _keep(documents: Iterator[Document], kept: set[int], tally: Tally) -> Iterator[Document]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError, UsageError
 from penwright.formats.decode import read_lines
-from penwright.formats.document import Document, Span
+from penwright.formats.document import Document
 
 CATEGORY_NAMES = ("category", "subreddit", "genre", "label", "class", "tag", "topic", "author")
 
@@ -18,11 +18,9 @@ LANGUAGE_SAMPLE = 2000
 SHORTEST = 20
 """A text of fewer letters is too short to tell, and stays."""
 
-Verdict = Callable[[Document], bool]
 
-
-def speaks(language: str) -> Verdict:
-    """Whether a document is in this language (py3langid; Lui and Baldwin 2012)."""
+def speaks(language: str) -> Callable[[str], bool]:
+    """Whether a text is in this language (py3langid; Lui and Baldwin 2012)."""
     try:
         import py3langid  # type: ignore[import-untyped]
     except ImportError:
@@ -34,32 +32,28 @@ def speaks(language: str) -> Verdict:
             fix=f"Languages are two letters: {', '.join(sorted(known))}.",
         )
 
-    def verdict(document: Document) -> bool:
-        text = document.text[:LANGUAGE_SAMPLE]
-        if sum(letter.isalpha() for letter in text) < SHORTEST:
+    def verdict(text: str) -> bool:
+        sample = text[:LANGUAGE_SAMPLE]
+        if sum(letter.isalpha() for letter in sample) < SHORTEST:
             return True
-        return bool(py3langid.classify(text)[0] == language)
+        return bool(py3langid.classify(sample)[0] == language)
 
     return verdict
 
 
-def read_blocklist(path: str) -> re.Pattern[str]:
+def read_blocklist(path: str) -> str:
     """A pattern of the words or phrases in a file, one a line; # begins a remark."""
     lines = (line.strip() for line in read_lines(path, None, lambda _: None))
     words = sorted({line for line in lines if line and not line.startswith("#")}, key=len)
     if not words:
         raise DataError(f"{path} has no words in it.", fix="Write one word or phrase a line.")
     inner = "|".join(r"\s+".join(map(re.escape, word.split())) for word in reversed(words))
-    return re.compile(rf"(?<!\w)(?:{inner})(?!\w)", re.IGNORECASE)
+    return rf"(?<!\w)(?:{inner})(?!\w)"
 
 
-def mask(document: Document, pattern: re.Pattern[str]) -> Document:
-    """The document with a `*` for each letter of the words that `pattern` finds."""
-    spans = tuple(
-        Span(pattern.sub(lambda found: re.sub(r"\S", "*", found.group()), span.text), span.learn)
-        for span in document.spans
-    )
-    return Document(spans, document.source, document.fields, document.more)
+def mask(text: str, pattern: re.Pattern[str]) -> str:
+    """The text with a `*` for each letter of the words that `pattern` finds."""
+    return pattern.sub(lambda found: re.sub(r"\S", "*", found.group()), text)
 
 
 def category_of(data: DataConfig) -> Callable[[Document], str | None]:

@@ -26,8 +26,8 @@ from penwright.formats.files import Input, find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
 from penwright.formats.keywords.reader import left_out
 from penwright.formats.keywords.sections import Marks, build_line, slug
-from penwright.formats.processes import Processes, load_work, usable_cores
 from penwright.formats.records import RecordReader
+from penwright.workers import spread
 
 BATCH = 256
 """Rows in a job."""
@@ -188,17 +188,7 @@ def _work(
         "end": config.end_token,
         "seed": config.seed,
     }
-    workers = usable_cores() if config.workers is None else config.workers
-    alone = 0 if config.workers else _FEW_JOBS
-    if workers == 0 or (workers == 1 and config.workers is None):
-        yield from map(load_work(_TARGET, setup), jobs)
-        return
-    if first := list(itertools.islice(jobs, alone)):
-        yield from map(load_work(_TARGET, setup), first)
-    following = next(jobs, None)
-    if following is not None:
-        with Processes(_TARGET, setup, workers) as processes:
-            yield from processes.map(itertools.chain([following], jobs))
+    return spread(_TARGET, setup, jobs, config.work, few=_FEW_JOBS)
 
 
 def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -50,7 +50,10 @@ class KeywordReader:
             sections = parse(text)
             if any(name in sections for name in _TEXT):
                 fields = {n: v for n, v in sections.items() if n not in _TEXT}
-                yield Document(_spans(text, choice.sections, choice.learn), source, fields)
+                spans = _spans(text, choice.sections, choice.learn)
+                # The lines of one row differ in their keywords only.
+                group = "\n".join(sections.get(name, "") for name in _TEXT)
+                yield Document(spans, source, fields, group=group)
             elif text.strip(" =\n"):
                 strange, first = strange + 1, first or (source.line or 0)
         if strange:

@@ -1,13 +1,12 @@
-"""Work in other processes, which are started as programs of their own.
+"""Processes of this machine, which are started as programs of their own.
 
 multiprocessing would run the caller's script again in each, unless that is written with it in
 mind. The processes speak over their standard input and output, in frames of marshalled values,
-and end when their input does.
+and end when their input does; a parent that is killed leaves none behind.
 """
 
 from __future__ import annotations
 
-import importlib
 import marshal
 import os
 import signal
@@ -15,46 +14,32 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any
 
 import penwright
-from penwright import errors
+from penwright.errors import OutOfRoomError
+from penwright.workers.work import AHEAD, answer, load_work, open_answer
 
-Work = Callable[[Any], Any]
-_AHEAD = 1
-"""Jobs that wait for each process."""
-
-
-def usable_cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def load_work(target: str, setup: Any) -> Work:
-    """The work that `module:function` makes of `setup`."""
-    module, _, name = target.partition(":")
-    made: Work = getattr(importlib.import_module(module), name)(setup)
-    return made
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 class Processes:
-    """So many processes that each do `target`'s work; use it as a context, so that they end.
-
-    `target` is a `module:function` that makes of `setup` a function of one job. Set-up, jobs and
-    results are what marshal can write: numbers, strings, bytes, lists, tuples, dicts, None.
-    """
+    """So many processes that each do `target`'s work; use it as a context, so that they end."""
 
     def __init__(self, target: str, setup: Any, workers: int) -> None:
         self._begin = (target, setup)
         self._here = threading.local()
         self._started: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(workers)
-        self._most = workers * (1 + _AHEAD)
+        self._most = workers * (1 + AHEAD)
 
     def __enter__(self) -> Processes:
         return self
@@ -68,10 +53,7 @@ class Processes:
             process.communicate()
 
     def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
-        """The results of the jobs, in order; only a few jobs are taken ahead of their turn.
-
-        Raises the PenwrightError that a job raised, and OutOfRoomError when a process dies.
-        """
+        """The results of the jobs, in order (see `Engine.map`)."""
         waiting: deque[Future[Any]] = deque()
         for job in jobs:
             waiting.append(self._threads.submit(self._ask, job))
@@ -90,28 +72,22 @@ class Processes:
                 _send(process.stdin, self._begin)
                 self._here.ready = True
             _send(process.stdin, job)
-            kind, *answer = _receive(process.stdout)
+            content = _receive(process.stdout)
         except (OSError, EOFError):
-            raise errors.OutOfRoomError(
+            raise OutOfRoomError(
                 f"A helping process ended (code {process.wait()}).",
                 fix="Memory may have run out: try again with fewer workers.",
             ) from None
-        if kind == "error":
-            name, message, fix = answer
-            kind_of_error = getattr(errors, name)
-            error: errors.PenwrightError = kind_of_error.__new__(kind_of_error)
-            errors.PenwrightError.__init__(error, message, fix=fix)
-            raise error
-        return answer[0]
+        return open_answer(content)
 
     def _start(self) -> subprocess.Popen[bytes]:
         package = str(Path(penwright.__file__).resolve().parent.parent)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         process = subprocess.Popen(
-            [sys.executable, "-c", "from penwright.formats.processes import main; main()"],
+            [sys.executable, "-c", "from penwright.workers.processes import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_ONE_THREAD},
         )
         self._started.append(process)
         return process
@@ -138,17 +114,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames
-    work: Work | None = None
     try:
-        begin = _receive(source)
+        load = cache(partial(load_work, *_receive(source)))
         while True:
-            job = _receive(source)
-            try:
-                work = work or load_work(*begin)
-                answer: tuple[Any, ...] = ("done", work(job))
-            except errors.PenwrightError as error:
-                answer = ("error", type(error).__name__, error.message, error.fix)
-            _send(target, answer)
+            _send(target, answer(load, _receive(source)))
     except (EOFError, BrokenPipeError):
         # The parent has what it wanted, or is gone; nothing is left to flush.
         os._exit(0)

@@ -1,0 +1,123 @@
+"""The machines of a Ray cluster (Moritz et al. 2018): a task a job, done wherever there is room.
+
+The cluster is the one that the process is connected to, else the one that RAY_ADDRESS names or
+that `ray start` started on this machine, else one that Ray starts here. The connection ends with
+the process, since several kinds of work may be under way at once. Each machine needs the same
+version of Penwright; a worker that dies is replaced by Ray, thrice a job.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import Any
+
+import penwright
+from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
+from penwright.workers.work import AHEAD, Answer, Work, answer, load_work, open_answer
+
+_KINDS_OF_WORK = 4
+"""Kinds of work that a process of the cluster keeps in mind."""
+
+
+class Cluster:
+    """Tasks of a Ray cluster, `workers` of them at once or as many as it has cores.
+
+    Raises MissingExtraError without Ray; as a context UsageError when there is no way to the
+    cluster.
+    """
+
+    def __init__(self, target: str, setup: Any, workers: int | None) -> None:
+        self._ray = _import_ray()
+        self._begin = marshal.dumps((penwright.__version__, target, setup))
+        self._workers = workers
+        self._waiting: deque[Any] = deque()
+
+    def __enter__(self) -> Cluster:
+        ray = self._ray
+        if not ray.is_initialized():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            try:
+                ray.init(log_to_driver=False, logging_level="error")
+            except (OSError, RuntimeError, ValueError) as error:
+                raise UsageError(
+                    f"There is no way to the Ray cluster: {_first_line(error)}",
+                    fix="Start one with `ray start --head`, or name it in RAY_ADDRESS.",
+                ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for result in self._waiting:
+            self._ray.cancel(result)
+
+    def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
+        """The results of the jobs, in order (see `Engine.map`)."""
+        ray = self._ray
+        workers = self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        begin = ray.put(self._begin)
+        task = ray.remote(num_cpus=1)(_answer)
+        waiting = self._waiting
+        for job in jobs:
+            waiting.append(task.remote(begin, job))
+            if len(waiting) >= workers * (1 + AHEAD):
+                yield self._wait(waiting.popleft())
+        while waiting:
+            yield self._wait(waiting.popleft())
+
+    def _wait(self, result: Any) -> Any:
+        failures = self._ray.exceptions
+        try:
+            content = self._ray.get(result)
+        except failures.RayTaskError as error:
+            if isinstance(error.cause, ImportError):
+                raise UsageError(
+                    f"A machine of the Ray cluster lacks something: {error.cause}.", fix=_SAME
+                ) from None
+            raise
+        except failures.RayError as error:
+            raise OutOfRoomError(
+                f"A worker of the Ray cluster ended: {_first_line(error)}",
+                fix="Memory may have run out: try again with fewer --workers.",
+            ) from None
+        return open_answer(content)
+
+
+_SAME = f"Install penwright {penwright.__version__} on all of its machines."
+
+
+def _answer(begin: bytes, job: Any) -> Answer:
+    """What a process of the cluster does."""
+    return answer(_loader(begin), job)
+
+
+@lru_cache(_KINDS_OF_WORK)
+def _loader(begin: bytes) -> Any:
+    version, target, setup = marshal.loads(begin)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has one core
+
+    def load() -> Work:
+        if version != penwright.__version__:
+            raise UsageError(
+                f"A machine of the Ray cluster has penwright {penwright.__version__}, not"
+                f" {version}.",
+                fix=f"Install penwright {version} on all of its machines.",
+            )
+        return load_work(target, setup)
+
+    return cache(load)
+
+
+def _import_ray() -> ModuleType:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("--engine ray", "ray") from None
+    return ray
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."

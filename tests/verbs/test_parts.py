@@ -1,0 +1,124 @@
+"""What is held out is nowhere in the training: not as another variant of its row, not in a mix."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pytest
+
+from penwright.config import DataConfig
+from penwright.errors import TokenizerError
+from penwright.tokens import Tokenizer
+from penwright.verbs.data import open_data
+from penwright.verbs.keywords import encode_keywords
+from penwright.verbs.parts import divide
+from penwright.verbs.prepare import prepare
+from penwright.weights.names import resolve
+from penwright.weights.opening import read_place
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return read_place(resolve("base")).tokenizer()
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Three lines for each of eighty titles, two of which stand in two rows."""
+    titles = [f"The goose number {n} wrote home" for n in range(78)]
+    with (tmp_path / "titles.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["kind", "title"], *(["a", t] for t in titles)])
+        csv.writer(file).writerows([["b", titles[0]], ["b", titles[1]]])
+    out = tmp_path / "titles.txt"
+    encode_keywords(
+        tmp_path / "titles.csv",
+        output=out,
+        title_field="title",
+        category_field="kind",
+        extractor="builtin",
+    )
+    return out
+
+
+def texts(part, tokenizer) -> set[str]:
+    return {tokenizer.decode(part.store.tokens(a, b).tolist()) for a, b in part.ranges.tolist()}
+
+
+def titles_of(part, tokenizer) -> set[str]:
+    return {re.search("~@(.*)<", text)[1] for text in texts(part, tokenizer)}
+
+
+def check_rows(parts, tokenizer):
+    kept, trained = (titles_of(side, tokenizer) for side in (parts.held_out, parts.training))
+    assert len(kept) + len(trained) == 78
+    assert not kept & trained
+    assert parts.leaked == 0
+
+
+def test_lines_of_one_row_are_on_one_side(lines, tokenizer):
+    data = open_data([lines], DataConfig(), tokenizer, print)
+    parts = divide(data.store, 0.2, 1)
+    check_rows(parts, tokenizer)
+    assert 48 <= len(parts.held_out) <= 54
+
+
+def test_highlights_of_one_story_are_on_one_side(tmp_path, tokenizer):
+    for n in range(20):
+        lines = [f"Story {n}.", *(f"@highlight\n\nHighlight {m}" for m in range(3))]
+        (tmp_path / f"{n}.story").write_text("\n\n".join(lines))
+    data = open_data([tmp_path], DataConfig(highlights="all"), tokenizer, print)
+    parts = divide(data.store, 0.2, 1)
+    kept, trained = (
+        {text.split(".")[0] for text in texts(side, tokenizer)}
+        for side in (parts.held_out, parts.training)
+    )
+    assert (len(kept), len(trained), kept & trained) == (4, 16, set())
+
+
+@pytest.fixture
+def other(tmp_path):
+    path = tmp_path / "other.txt"
+    path.write_text("<|endoftext|>".join(f"other {n} " * 9 for n in range(20)))
+    return path
+
+
+def test_a_mix_may_have_stores_among_its_data(lines, other, tmp_path, tokenizer):
+    store = tmp_path / "store"
+    prepare(lines, output=store, model="base")
+    for paths in ([lines, other], [store, other], [other, store]):
+        told: list[str] = []
+        data = open_data(paths, DataConfig(), tokenizer, told.append)
+        assert data.sources == ((20, 240) if paths[0] == other else (240, 20))
+        shares = (0.3, 0.7) if paths[0] == other else (0.7, 0.3)
+        parts = divide(data.store, 0.2, 1, shares=shares, counts=data.sources)
+        assert not texts(parts.held_out, tokenizer) & texts(parts.training, tokenizer)
+        assert len(parts.held_out) == 4 + 48
+        tokens = [source["tokens"] for source in parts.mix]
+        assert [round(n / sum(tokens), 2) for n in tokens] == [*shares]
+        assert data.fingerprint == open_data(paths, DataConfig(), tokenizer, print).fingerprint
+    assert data.reading.prompt_format is None
+
+
+def test_repeated_in_a_mix_rows_are_still_on_one_side(lines, other, tokenizer):
+    data = open_data([lines, other], DataConfig(), tokenizer, print)
+    parts = divide(data.store, 0.2, 1, shares=(0.95, 0.05), counts=data.sources)
+    assert parts.mix[0]["times"] > 2
+    kept, trained = (
+        {text for text in texts(side, tokenizer) if "~@" in text}
+        for side in (parts.held_out, parts.training)
+    )
+    titles = [{re.search("~@(.*?)<", text + "<")[1] for text in side} for side in (kept, trained)]
+    assert not titles[0] & titles[1]
+
+
+def test_stores_of_two_tokenizers_are_refused(other, tmp_path):
+    prepare(other, output=tmp_path / "store", model="base")
+    made = Tokenizer.gpt2()
+    with pytest.raises(TokenizerError, match="another tokenizer"):
+        open_data([tmp_path / "store", other], DataConfig(), made, print)
