@@ -84,6 +84,33 @@ def test_other_data_is_refused(penwright, tmp_path):
     assert "data is not what run began with" in said.err
 
 
+@pytest.mark.usefixtures("started")
+def test_another_model_is_refused(penwright):
+    said = resume(penwright, "--model", "124M", "--steps", "10")
+    assert said.code == 1
+    assert "--model cannot change while run is resumed: it began with base" in said.err
+    assert resume(penwright, "--model", "base", "--steps", "10").code == 0
+
+
+def test_a_model_that_was_replaced_is_refused_where_the_run_still_needs_it(penwright, tmp_path):
+    """An adapter's checkpoint goes on from the model that the run began with."""
+    (tmp_path / "story.txt").write_text(LINES)
+    for seed in (1, 2):
+        made = ("new", "--size", "tiny", "--seed", str(seed), "--output", f"model-{seed}")
+        assert penwright(*made).code == 0
+    words = ("finetune", "story.txt", "--model", "./model-1", *OPTIONS[2:], *SHORT)
+    said = penwright(*words, "--method", "lora", "--steps", "4")
+    assert said.code == 0, said.err
+    (tmp_path / "model-1").rename(tmp_path / "old")
+    (tmp_path / "model-2").rename(tmp_path / "model-1")
+    said = resume(penwright, "--steps", "6")
+    assert said.code == 1
+    assert "other weights than when run began with it" in said.err
+    (tmp_path / "model-1").rename(tmp_path / "model-2")
+    (tmp_path / "old").rename(tmp_path / "model-1")
+    assert resume(penwright, "--steps", "6").code == 0
+
+
 def test_a_named_checkpoint_is_gone_back_to(penwright, started):
     whole = sha256(started / "checkpoints" / "step-000008" / "model.safetensors")
     said = resume(penwright, "--checkpoint", "step-000006")

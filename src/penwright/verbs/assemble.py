@@ -85,6 +85,7 @@ def start(
             "n_parameters": opened.model.n_parameters,
             "config": opened.model.config.to_dict(),
             "tokenizer": opened.tokenizer.hash,
+            "digest": weights.digest(opened.model),
         },
         config=flat_values(config),
         data=record.describe_data(data, paths, parts, held_out_share),
@@ -115,7 +116,13 @@ def _continue(
     run: Run, paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer
 ) -> Trainer:
     info = run.info
+    began_with = info["model"]["name"]
     stored = build(FinetuneConfig, _with_tuples(info["config"]))
+    if config.model not in (None, stored.model, began_with):
+        raise RunError(
+            f"--model cannot change while {run.name} is resumed: it began with {began_with}.",
+            fix="Leave it out, or start a new run with another --name.",
+        )
     changes = _allowed_changes(config, stored, run)
     wanted = config.checkpoint
     config = build(FinetuneConfig, flat_values(stored) | changes)
@@ -123,7 +130,12 @@ def _continue(
     state = load_state(checkpoint) if checkpoint else TrainState()
     # The factors of LoRA stand beside the model that the run began with, not the merged one.
     kept = checkpoint if info["plan"].get("method") != "lora" else None
-    opened = _open(kept or info["model"]["name"], config.add_token)
+    opened = _open(kept or began_with, config.add_token)
+    if not kept and weights.digest(opened.model) != info["model"].get("digest"):
+        raise RunError(
+            f"{began_with} has other weights than when {run.name} began with it.",
+            fix="Put the old ones back, or start anew with --overwrite.",
+        )
     if opened.tokenizer.hash != info["model"]["tokenizer"]:
         raise RunError(f"{opened.path} has not the tokenizer that {run.name} began with.")
     paths = paths or info["data"]["paths"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from penwright import weights
 from penwright.config import FinetuneConfig, build
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run
@@ -115,8 +117,8 @@ def _is_stale(stage: _Stage, run: Run) -> bool:
         return True
     if stage.before is None:
         return False
-    begun = (datetime.fromisoformat(each.info["created"]) for each in (run, Run(stage.before)))
-    return run.info["model"]["name"] != _as_model(stage.before) or next(begun) < next(begun)
+    before = weights.open(_as_model(stage.before), dtype=torch.float32).model
+    return bool(run.info["model"].get("digest") != weights.digest(before))
 
 
 def _asked(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penwright.weights.checking import Checked as Checked
     from penwright.weights.describing import Description as Description
     from penwright.weights.describing import describe as describe
+    from penwright.weights.describing import digest as digest
     from penwright.weights.exporting import Exported as Exported
     from penwright.weights.exporting import export as export
     from penwright.weights.exporting import merge as merge
@@ -32,6 +33,7 @@ _HOMES = {
     "Opened": "opening",
     "default_model": "opening",
     "describe": "describing",
+    "digest": "describing",
     "download": "hub",
     "export": "exporting",
     "merge": "exporting",

@@ -5,12 +5,13 @@ Folders with safetensors need no torch for that.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penwright import runs
 from penwright.errors import ModelError
@@ -18,6 +19,10 @@ from penwright.weights import hub, names, safetensors_file
 from penwright.weights.names import Place
 from penwright.weights.settings import read_object
 
+if TYPE_CHECKING:
+    from penwright.model import GPT2
+
+_LOOKED_AT = 4096  # numbers of each weight
 _MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 _KINDS = {
     "huggingface": "Hugging Face folder",
@@ -164,3 +169,16 @@ def _description(
 def _number(config: Mapping[str, Any], key: str) -> int | None:
     value = config.get(key)
     return value if type(value) is int else None
+
+
+def digest(model: GPT2) -> str:
+    """A SHA-256 of a model's weights, from some thousand numbers of each, as hexadecimal.
+
+    Training changes nearly every number, so this tells models apart without reading gigabytes.
+    """
+    sums = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        flat = parameter.detach().reshape(-1)
+        some = flat[:: max(1, len(flat) // _LOOKED_AT)].float().cpu()
+        sums.update(f"{name} {tuple(parameter.shape)}".encode() + some.numpy().tobytes())
+    return sums.hexdigest()
