@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -113,10 +114,9 @@ def _loader(begin: bytes) -> Any:
 
 def _import_ray() -> ModuleType:
     try:
-        import ray
+        return import_module("ray")
     except ImportError:
         raise MissingExtraError("--engine ray", "ray") from None
-    return ray
 
 
 def _first_line(error: BaseException) -> str:
