@@ -69,7 +69,8 @@ class DataConfig:
     skip_empty: bool = False
     """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
     clean: tuple[str, ...] = ()
-    """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake."""
+    """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
+    control."""
     language: str | None = None
     """Leave out documents in another language than this (two letters, such as en)."""
     blocklist: str | None = None

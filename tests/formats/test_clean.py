@@ -15,10 +15,16 @@ from penwright.errors import DataError, UsageError
 from penwright.formats import Document, Source, Span, Tally
 from penwright.formats.clean import clean
 from penwright.formats.clean.steps import (
+    CONTROL,
+    NEWLINES,
+    TAGS,
+    break_lines,
     detokenize,
     join_spaces,
     squeeze,
+    strip_control,
     strip_news,
+    strip_tags,
     undo_entities,
 )
 
@@ -94,6 +100,30 @@ def test_detokenize_takes_and_gives_only_what_it_says(words: list[str]) -> None:
 )
 def test_news(before: str, after: str) -> None:
     assert strip_news(before) == after
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("<p>", "</p>", "<br/>", '<a href="x">', "</a>", "\\n", "<newline>", "\x00"),
+                *("\x1b", "one ", "a < b", "\t", "\n", "<q>", "x>y"),
+            ]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_what_the_doctor_finds_is_gone_and_all_else_stays(text: str) -> None:
+    for step, pattern in ((strip_tags, TAGS), (break_lines, NEWLINES), (strip_control, CONTROL)):
+        cleaned = step(text)
+        assert not pattern.search(step(cleaned))
+        kept = pattern.sub("", text).replace("\n", "")
+        assert cleaned.replace("\n", "") == kept
+
+
+def test_tags_end_lines_where_they_did() -> None:
+    assert strip_tags("<p>One</p><p>Two <b>bold</b><br>three</p>") == "One\nTwo bold\nthree\n"
+    assert break_lines("a\\nb<newline>c<br />d") == "a\nb\nc\nd"
 
 
 def test_entities_and_white_space() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from penwright.formats import Document
+from penwright.formats.clean.steps import CONTROL, NEWLINES, TAGS
 
 EXAMPLES = 5
 """Places kept of each fault."""
@@ -29,7 +30,7 @@ FAULTS = {
     "marker": Fault(
         re.compile(r"<\|(?:end|start)oftext\|>"),
         "hold an end-of-text marker as ordinary text",
-        "If it should end documents, keep each document in a row or file of its own.",
+        "If it should end documents, read it from a .txt file (or with --format text).",
         ("oftext|>",),
     ),
     "mojibake": Fault(
@@ -45,9 +46,9 @@ FAULTS = {
         ("&",),
     ),
     "tags": Fault(
-        re.compile(r"</?(?:p|div|span|br|b|i|em|strong|a|li|ul|td|tr|table|h[1-6])\b[^<>]{0,200}>"),
+        TAGS,
         "hold HTML tags",
-        "Take them out before learning, or the model will write them too.",
+        "Take them out with --clean tags, or the model will write them too.",
         ("</", "<br", "<p"),
     ),
     "tokenized": Fault(
@@ -60,19 +61,19 @@ FAULTS = {
     "replaced": Fault(
         re.compile("\ufffd"),
         "hold the sign for a character that was lost (U+FFFD)",
-        "Go back to the source of the text and read it with its own encoding.",
+        "Go back to the source of the text and read it with --encoding, such as cp1252.",
         ("\ufffd",),
     ),
     "control": Fault(
-        re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+        CONTROL,
         "hold control characters",
-        "Take them out, unless the model should write them.",
+        "Take them out with --clean control, unless the model should write them.",
         tuple(map(chr, (*range(9), 11, 12, *range(14, 32), 127))),
     ),
     "newline": Fault(
-        re.compile(r"\\n|<newline>|<br\s*/?>"),
+        NEWLINES,
         "spell line breaks out (as \\n or <newline>)",
-        "Replace them with line breaks, or the model will spell them out too.",
+        "Make them line breaks with --clean newlines, or the model will spell them out too.",
         ("\\n", "<newline>", "<br"),
     ),
     "news": Fault(

@@ -155,7 +155,8 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "torn words",
             f"{_documents(len(survey.torn))} begin in the middle of a line, right after a letter.",
-            "Put <|endoftext|> between documents, not inside a sentence.",
+            "Put <|endoftext|> between documents, not inside a sentence, or cut elsewhere with "
+            "--documents.",
             len(survey.torn),
             tuple(map(survey.place, survey.torn[:5])),
         )
@@ -182,7 +183,7 @@ def _texts(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "no prompt",
             f"{alone:,} of {total:,} documents have no prompt, though the others do.",
-            "Fill the prompts in, or take these rows out.",
+            "Fill the prompts in, or take these rows out; --learn all learns them as they are.",
             alone,
             tuple(faults.places["no prompt"]),
         )

@@ -91,6 +91,27 @@ def undo_entities(text: str) -> str:
     return html.unescape(once) if once != text else text
 
 
+TAGS = re.compile(r"</?(?:p|div|span|br|b|i|em|strong|a|li|ul|td|tr|table|h[1-6])\b[^<>]{0,200}>")
+NEWLINES = re.compile(r"\\n|<newline>|<br\s*/?>")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BREAKING = re.compile(r"<br\b|</(?:p|div|li|tr|h[1-6])\b")
+
+
+def strip_tags(text: str) -> str:
+    """Take HTML tags out; where one ends a line, a line ends."""
+    return TAGS.sub(lambda tag: "\n" if _BREAKING.match(tag[0]) else "", text)
+
+
+def break_lines(text: str) -> str:
+    """Line breaks that were spelled out (`\\n`, `<newline>`, `<br>`) are line breaks."""
+    return NEWLINES.sub("\n", text)
+
+
+def strip_control(text: str) -> str:
+    """Take out control characters, all but tabs and line breaks."""
+    return CONTROL.sub("", text)
+
+
 def mend_mojibake(text: str) -> str:
     """Mend text that was read in a wrong encoding once, `cafÃ©` (ftfy)."""
     try:
@@ -103,6 +124,9 @@ def mend_mojibake(text: str) -> str:
 STEPS: Mapping[str, Step] = {
     "mojibake": mend_mojibake,
     "entities": undo_entities,
+    "newlines": break_lines,
+    "tags": strip_tags,
+    "control": strip_control,
     "news": strip_news,
     "spaces": join_spaces,
     "detokenize": detokenize,
