@@ -42,11 +42,21 @@ def test_a_run_ends_in_a_whole_model(text, method):
     assert run.generate("The goose", max_new_tokens=4)[0].text
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers, of itself
 def test_a_lean_checkpoint_keeps_each_weight_as_it_is_trained(text):
     run = penwright.finetune(text, method="lean", name="geese", **OPTIONS)
     held = weights.describe(run.folder / "checkpoints" / "step-000004").dtypes
     assert set(held) == {"BF16", "F32"}, "narrowed norms would not resume exactly"
     assert held["F32"] < 0.1 * held["BF16"]
+    from transformers import AutoModelForCausalLM
+
+    folder = run.folder / "checkpoints" / "step-000004"
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ours = weights.open(folder, dtype=torch.float32).model
+    tokens_BT = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        expected = theirs(tokens_BT).logits
+        assert torch.allclose(ours.logits(ours(tokens_BT)), expected, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers and peft, of each other
