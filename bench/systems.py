@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from racing import Contender
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = Path(__file__).parent / "results" / "systems.json"
 PAGE = ROOT / "docs" / "systems.md"
@@ -188,51 +190,20 @@ def tell(seconds: float, loss: float, peak: int) -> None:
     print(json.dumps({"seconds": seconds, "loss": loss, "peak": peak}), flush=True)
 
 
-class Contender:
-    """A process that takes a step when told to."""
+def enter(who: str, job: Path, steps: int, folder: Path) -> Contender:
+    """A contender for a job, in a folder of its own."""
+    folder.mkdir()
+    script = [sys.executable, ROOT / "bench" / "systems.py"]
+    return Contender([*script, "--child", who, job, "--steps", str(steps)], folder=folder)
 
-    def __init__(self, who: str, job: Path, steps: int, folder: Path) -> None:
-        folder.mkdir()
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                ROOT / "bench" / "systems.py",
-                "--child",
-                who,
-                job,
-                "--steps",
-                str(steps),
-            ],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.steps: list[dict[str, float]] = []
-        assert self._line() == "ready"
 
-    def step(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.steps.append(json.loads(self._line()))
-
-    def close(self) -> dict[str, Any]:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
-        return {
-            "seconds_a_step": statistics.median(step["seconds"] for step in self.steps[1:]),
-            "peak_mb": self.steps[-1]["peak"] / 2**20,
-            "losses": [step["loss"] for step in self.steps],
-        }
-
-    def _line(self) -> str:
-        assert self.process.stdout
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit("a contender died")
-        return line
+def figures(contender: Contender) -> dict[str, Any]:
+    """What its steps took, the first not counted."""
+    return {
+        "seconds_a_step": statistics.median(step["seconds"] for step in contender.steps[1:]),
+        "peak_mb": contender.steps[-1]["peak"] / 2**20,
+        "losses": [step["loss"] for step in contender.steps],
+    }
 
 
 def race(name: str, steps: int, folder: Path) -> dict[str, Any]:
@@ -240,12 +211,14 @@ def race(name: str, steps: int, folder: Path) -> dict[str, Any]:
     job = job_of(name, folder)
     path = folder / f"{name}.json"
     path.write_text(json.dumps(job))
-    first, second = (Contender(who, path, steps, folder / f"{name}-{who}") for who in WHO)
+    first, second = (enter(who, path, steps, folder / f"{name}-{who}") for who in WHO)
     for _ in range(steps):
         first.step()
         second.step()
     pairs = list(zip(first.steps[1:], second.steps[1:], strict=True))
-    mine, theirs = first.close(), second.close()
+    first.close()
+    second.close()
+    mine, theirs = figures(first), figures(second)
     plan = job["plan"]
     return {
         "rows_a_step": plan["batch_size"],

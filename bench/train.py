@@ -17,13 +17,13 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from penwright.cli import ENVIRONMENT
+from racing import Contender
 
 CHILD = """
 import json, sys, time
@@ -45,46 +45,20 @@ for line in sys.stdin:
 """
 
 
-class Contender:
-    """A process that takes a step when told to."""
-
-    def __init__(self, who: str, options: argparse.Namespace) -> None:
-        here = str(Path(__file__).parent)
-        shape = [options.size, str(options.batch), str(options.length), str(options.threads)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, who, *shape, here],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=({} if who.startswith("peer") else ENVIRONMENT)
-            | os.environ
-            | {"OMP_NUM_THREADS": str(options.threads)},
-        )
-        self.steps: list[dict[str, float]] = []
-        assert self._line() == "ready"
-
-    def step(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.steps.append(json.loads(self._line()))
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _line(self) -> str:
-        assert self.process.stdout
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit("a contender died")
-        return line
+def enter(who: str, options: argparse.Namespace) -> Contender:
+    """A contender of the wanted shape; ours has the environment of the command line."""
+    here = str(Path(__file__).parent)
+    shape = [options.size, str(options.batch), str(options.length), str(options.threads)]
+    environment = ({} if who.startswith("peer") else ENVIRONMENT) | os.environ
+    return Contender(
+        [sys.executable, "-c", CHILD, who, *shape, here],
+        environment=environment | {"OMP_NUM_THREADS": str(options.threads)},
+    )
 
 
 def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     """Steps in turn, the first of each not counted; medians and the ratios of the rounds."""
-    first, second = (Contender(who, options) for who in pair)
+    first, second = (enter(who, options) for who in pair)
     for _ in range(options.rounds + 1):
         first.step()
         second.step()
