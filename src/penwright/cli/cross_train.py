@@ -28,17 +28,10 @@ def cross_train(
     falling
         The learning rate of a data set, as a share of the rate of the one before.
     """
-    from penwright.cli.live import make_view
-    from penwright.train import Interrupted
+    from penwright.cli.live import make_view, stopping
     from penwright.verbs.sequence import run_sequence
 
     command = "penwright " + shlex.join(sys.argv[1:])
-    with make_view() as view:
-        try:
-            runs = run_sequence([[path] for path in data], options, falling, view, command)
-        except Interrupted as stop:
-            view.close()
-            print(f"Stopped after step {stop.step:,}; everything is saved.", file=sys.stderr)
-            print("To continue: the same command with --resume", file=sys.stderr)
-            raise KeyboardInterrupt from None
+    with make_view() as view, stopping(view, "the same command with --resume"):
+        runs = run_sequence([[path] for path in data], options, falling, view, command)
     view.show_result(runs[-1])

@@ -31,8 +31,11 @@ def make_view() -> PlainView:
 
 
 @contextmanager
-def stopping(view: PlainView) -> Iterator[None]:
-    """Say how a run that is stopped in this block goes on; raises KeyboardInterrupt then."""
+def stopping(view: PlainView, how: str = "") -> Iterator[None]:
+    """Say how a run that is stopped in this block goes on; raises KeyboardInterrupt then.
+
+    `how` is said instead of the run's own command.
+    """
     from penwright.train import Interrupted
 
     try:
@@ -40,7 +43,7 @@ def stopping(view: PlainView) -> Iterator[None]:
     except Interrupted as stop:
         view.close()
         print(f"Stopped after step {stop.step:,}; everything is saved.", file=sys.stderr)
-        print(f"To continue: {stop.how_to_resume}", file=sys.stderr)
+        print(f"To continue: {how or stop.how_to_resume}", file=sys.stderr)
         raise KeyboardInterrupt from None
 
 
