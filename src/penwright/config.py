@@ -63,7 +63,7 @@ class DataConfig:
     max_tokens: int | None = None
     """Leave out documents, and turns of a dialogue, beyond so many tokens."""
     highlights: Literal["random", "all", "joined"] = "random"
-    """Of a .story file's highlights: one by chance, each in a document of its own, or joined."""
+    """Of a .story file's highlights: another one in each pass, all in each pass, or joined."""
     urls: str | None = None
     """Read only the .story files of the addresses in this list, one a line."""
     skip_empty: bool = False

@@ -54,11 +54,15 @@ def small() -> Tokenizer:
 
 
 def document(
-    *spans: tuple[str, bool] | str, line: int = 1, more: bool = False, group: str = ""
+    *spans: tuple[str, bool] | str,
+    line: int = 1,
+    more: bool = False,
+    group: str = "",
+    alternative: bool = False,
 ) -> Document:
     """A document of spans; a bare string is learned."""
     made = tuple(Span(s) if isinstance(s, str) else Span(*s) for s in spans)
-    return Document(made, Source("made.txt", line), more=more, group=group)
+    return Document(made, Source("made.txt", line), more=more, group=group, alternative=alternative)
 
 
 @pytest.fixture

@@ -87,6 +87,49 @@ def test_an_epoch_has_every_learned_token(make_plan, drawn):
 
 
 @settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(SPANS, min_size=1, max_size=4), min_size=1, max_size=6),
+    st.sampled_from(SHAPES),
+    st.integers(1, 24),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
+def test_each_epoch_takes_one_of_the_alternatives(
+    small, tmp_path_factory, units, shape, length, batch_size, seed
+):
+    documents = [
+        document(*spans, group=f"story {number}" if len(unit) > 1 else "", alternative=True)
+        for number, unit in enumerate(units)
+        for spans in unit
+    ]
+    folder = tmp_path_factory.mktemp("s") / "s"
+    part = Part.whole(prepare(documents, small, folder, shard_tokens=23))
+    assert part.choices.tolist() == [len(unit) for unit in units]
+    plan = Plan(part, shape, batch_size, length, seed)
+    store = part.store
+    follow(store)
+    ends = np.cumsum(part.choices)
+    owner = np.repeat(np.arange(len(units)), part.choices)
+    chosen = []
+    for number in range(12):
+        batches = epoch(plan, number)
+        assert sum(len(b.tokens_BT) for b in batches) == plan.n_rows
+        seen = Counter(t for b in batches for t in b.targets_BT.flatten().tolist() if t != -100)
+        documents_seen = {int(np.searchsorted(store.offsets, t, side="right")) - 1 for t in seen}
+        assert sorted(owner[d] for d in documents_seen) == list(range(len(units)))
+        taken = Part(store, np.array([store.offsets[d : d + 2] for d in sorted(documents_seen)]))
+        if shape == "windows":
+            assert seen.keys() == targets(taken).keys()
+        else:
+            assert seen == targets(taken)
+        chosen.append(documents_seen)
+    for unit, (first, end) in enumerate(zip(ends - part.choices, ends, strict=True)):
+        turns = [next(d for d in passed if owner[d] == unit) for passed in chosen]
+        assert all(turns.count(d) == 12 // (end - first) for d in range(first, end))
+        assert turns[: end - first] * (12 // (end - first)) == turns
+
+
+@settings(max_examples=150, deadline=None)
 @given(plans())
 def test_documents_are_kept_apart(make_plan, drawn):
     part, plan = make_plan(drawn)

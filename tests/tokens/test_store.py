@@ -110,7 +110,7 @@ def test_the_exact_tokens_and_mask_of_a_pair(gpt2, make_store):
     header = {key: store.header[key] for key in ("format", "version", "documents", "tokens")}
     assert header == {
         "format": "penwright token store",
-        "version": 2,
+        "version": 3,
         "documents": 1,
         "tokens": 11,
     }

@@ -9,7 +9,7 @@ import pytest
 
 from penwright.config import DataConfig
 from penwright.errors import TokenizerError
-from penwright.tokens import Tokenizer
+from penwright.tokens import Plan, Tokenizer
 from penwright.verbs.data import open_data
 from penwright.verbs.keywords import encode_keywords
 from penwright.verbs.parts import divide
@@ -79,6 +79,22 @@ def test_highlights_of_one_story_are_on_one_side(tmp_path, tokenizer):
         for side in (parts.held_out, parts.training)
     )
     assert (len(kept), len(trained), kept & trained) == (4, 16, set())
+
+
+def test_highlights_that_take_turns_are_one_document_to_a_run(tmp_path, tokenizer):
+    for n in range(20):
+        lines = [f"Story {n}.", *(f"@highlight\n\nHighlight {n} {m}" for m in range(3))]
+        (tmp_path / f"{n}.story").write_text("\n\n".join(lines))
+    data = open_data([tmp_path], DataConfig(), tokenizer, print)
+    parts = divide(data.store, 0.2, 1)
+    assert (len(parts.held_out), len(parts.training)) == (4, 16)
+    plan = Plan(parts.training, "rows", 16, 64, 1)
+    passes = [
+        {tokenizer.decode(row[row >= 0].tolist()) for row in plan.batch(number).targets_BT}
+        for number in range(3)
+    ]
+    assert [len(learned) for learned in passes] == [16] * 3
+    assert len(set.union(*passes)) == 48
 
 
 @pytest.fixture

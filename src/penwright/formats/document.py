@@ -33,6 +33,8 @@ class Document:
     true when the next Document continues this one. Pieces are cut where GPT-2's tokens end.
 
     Documents of one `group`, such as the variants of a row, are trained on or held out together.
+    Those that follow one another as each other's `alternative` are one document to training,
+    which takes another of them in each pass.
     """
 
     spans: tuple[Span, ...]
@@ -40,6 +42,7 @@ class Document:
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     more: bool = False
     group: str = ""
+    alternative: bool = False
 
     @property
     def text(self) -> str:

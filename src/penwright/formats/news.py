@@ -34,7 +34,7 @@ class StoryReader:
     data: DataConfig
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a story, or a highlight; stories without one are counted and left out."""
+        """A document a highlight; stories without one are counted and left out."""
         without, first = 0, ""
         for path in self.members:
             article, highlights = read_story(path, self.data.encoding, warn)
@@ -44,10 +44,11 @@ class StoryReader:
                 continue
             values = [
                 Record(1, {"article": article, "highlight": text})
-                for text in _pick(path, highlights, self.data.highlights)
+                for text in _arrange(path, highlights, self.data.highlights)
             ]
+            by_turns = self.data.highlights == "random"
             for document in make_documents(path, self.layout, iter(values), False, warn):
-                yield replace(document, group=article)
+                yield replace(document, group=article, alternative=by_turns)
         if without:
             stories = "1 story has" if without == 1 else f"{without:,} stories have"
             left = "was" if without == 1 else "were"
@@ -70,7 +71,7 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
             f"A .story file has no '{unknown.pop()}'.", fix="It has: article, highlight."
         )
     says = {
-        "random": "one of its highlights, by chance,",
+        "random": "one of its highlights, another in each pass,",
         "all": "each of its highlights, in documents of their own,",
         "joined": "its highlights, one after another,",
     }[data.highlights]
@@ -93,13 +94,14 @@ def read_story(path: str, encoding: str | None, warn: Warn) -> tuple[str, list[s
     return article.strip(), [text.strip() for text in highlights if text.strip()]
 
 
-def _pick(path: str, highlights: list[str], how: str) -> list[str]:
-    if how == "all":
-        return highlights
+def _arrange(path: str, highlights: list[str], how: str) -> list[str]:
     if how == "joined":
         return ["\n".join(highlights)]
-    # By the file's name, so that it is the same one wherever the folder lies.
-    return [random.Random(Path(path).name).choice(highlights)]
+    if how == "random":
+        # The first stands for the story where it is measured. Which one that is follows from the
+        # file's name, so that it is the same wherever the folder lies.
+        random.Random(Path(path).name).shuffle(highlights)
+    return highlights
 
 
 def _wanted(urls: str) -> set[str]:

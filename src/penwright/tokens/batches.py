@@ -16,10 +16,14 @@ Long documents are cut from their end, so that the learned end of one has as muc
 pieces without a learned token are left out. Every learned token is a target exactly once an epoch
 in packed and rows, and at least once in windows. Batches of windows can be without any learned
 token where long stretches are context.
+
+Of alternatives each epoch takes one. They share a place in a row that has room for the longest of
+them, so that all epochs have as many rows.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,7 +135,7 @@ def split_micro(batch: Batch, micro_batch: int) -> list[Batch]:
 
 def fit_length(part: Part, length: int, shape: Shape = "packed") -> int:
     """`length`, or the longest row that the part can fill where that is shorter."""
-    inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
+    inputs = np.diff(part.alternatives[0].ranges)[:, 0] - 1
     if shape == "rows":
         fill = int(inputs.max(initial=1))
     elif shape == "packed":
@@ -145,33 +149,37 @@ class _Pieces:
     """Packed or rows: documents cut to at most `length` inputs, and the rows they stand in."""
 
     def __init__(self, part: Part, length: int, seed: int, *, packed: bool) -> None:
+        self._part = part
         self._store = part.store
+        self._seed = seed
         self._length = length
         self._packed = packed
-        starts, counts = _cut(part, length)
+        self._starts, self._counts, pieces, owners = _share_places(part, length)
+        room = np.maximum.reduceat(self._counts, pieces)
         if packed:
-            row_of = pack(counts, length, seed)
+            row_of = pack(room, length, seed)
             order = np.argsort(row_of, kind="stable")
-            starts, counts, row_of = starts[order], counts[order], row_of[order]
+            pieces, owners, row_of = pieces[order], owners[order], row_of[order]
         else:
-            row_of = np.arange(len(starts), dtype=np.int64)
-        self._starts, self._counts = starts, counts
+            row_of = np.arange(len(room), dtype=np.int64)
+        self._pieces, self._owners = pieces, owners
         self.n_rows = int(row_of[-1]) + 1
         self._first = np.searchsorted(row_of, np.arange(self.n_rows + 1))
+        self._chosen: tuple[int, Int64] | None = None
 
     def batch(self, rows: Int64, epoch: int) -> Batch:
-        """The batch of these rows; the same in each epoch."""
-        del epoch
+        """The batch of these rows: the same in each epoch, but for alternatives."""
         numbers = self._first[rows + 1] - self._first[rows]
         row_P = np.repeat(np.arange(len(rows)), numbers)
         document_P = _count_up(numbers)
-        piece_P = np.repeat(self._first[rows], numbers) + document_P
+        place_P = np.repeat(self._first[rows], numbers) + document_P
+        piece_P = self._pieces[place_P] + self._choice(epoch)[self._owners[place_P]]
         count_P = self._counts[piece_P]
         column_P = np.cumsum(count_P) - count_P
         column_P -= np.repeat(column_P[np.cumsum(numbers) - numbers], numbers)
         width = self._length
         if not self._packed:
-            width = min(width, -(-int(count_P.max()) // _ROUND) * _ROUND)
+            width = min(width, max(1, -(-int(count_P.max()) // _ROUND)) * _ROUND)
         position = _count_up(count_P)
         source = np.repeat(self._starts[piece_P], count_P) + position
         place = np.repeat(row_P * width + column_P, count_P) + position
@@ -186,28 +194,37 @@ class _Pieces:
             _spread(shape, place, np.repeat(document_P, count_P), -1),
         )
 
+    def _choice(self, epoch: int) -> Int64:
+        if self._chosen is None or self._chosen[0] != epoch:
+            self._chosen = epoch, self._part.choose(self._seed, epoch)
+        return self._chosen[1]
+
 
 class _Windows:
     """Crops of the line of all ranges, taken as a ring; each epoch begins elsewhere on it."""
 
     def __init__(self, part: Part, length: int, seed: int) -> None:
+        self._part = part
         self._store = part.store
         self._length = length
         self._seed = seed
-        self._size = part.n_tokens
-        self._starts = part.ranges[:, 0]
-        lengths = part.ranges[:, 1] - part.ranges[:, 0]
-        self._line = np.cumsum(lengths) - lengths
-        self.n_rows = -(-self._size // length)
+        every, self._owner = part.alternatives
+        self._ranges = every.ranges
+        self._first = np.cumsum(part.choices) - part.choices
+        most = np.maximum.reduceat(np.diff(every.ranges)[:, 0], self._first)
+        self.n_rows = -(-int(most.sum()) // length)
+        self._ring: tuple[int, Int64, Int64] | None = None
 
     def batch(self, rows: Int64, epoch: int) -> Batch:
         """The batch of these windows of an epoch."""
-        phase = int(random_words(1, self._seed, "phase", epoch)[0] % np.uint64(self._size))
+        starts, line = self._ring_of(epoch)
+        size = int(line[-1])
+        phase = int(random_words(1, self._seed, "phase", epoch)[0] % np.uint64(size))
         column_T = np.arange(self._length + 1)
-        line_BT = (phase + rows[:, None] * self._length + column_T) % self._size
-        range_BT = np.searchsorted(self._line, line_BT, side="right") - 1
-        inside_BT = line_BT - self._line[range_BT]
-        source_BT = self._starts[range_BT] + inside_BT
+        line_BT = (phase + rows[:, None] * self._length + column_T) % size
+        range_BT = np.searchsorted(line, line_BT, side="right") - 1
+        inside_BT = line_BT - line[range_BT]
+        source_BT = starts[range_BT] + inside_BT
         tokens_BT = self._store.take(source_BT)
         learn_BT = self._store.take_learn(source_BT) & (inside_BT > 0)
         targets_BT = np.where(learn_BT, tokens_BT, IGNORED)[:, 1:]
@@ -221,9 +238,44 @@ class _Windows:
             np.cumsum(begins_BT, axis=1) - 1,
         )
 
+    def _ring_of(self, epoch: int) -> tuple[Int64, Int64]:
+        """Where the ranges of an epoch begin in the store, and where on the ring; and its size."""
+        if self._ring is None or self._ring[0] != epoch:
+            ranges = self._ranges[self._first + self._part.choose(self._seed, epoch)]
+            line = np.append(0, np.cumsum(np.diff(ranges)[:, 0]))
+            self._ring = epoch, ranges[:, 0], line
+        return self._ring[1:]
 
-def _cut(part: Part, length: int) -> tuple[Int64, Int64]:
-    """Where the pieces of all ranges begin, and how many inputs each has."""
+
+def _share_places(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+    """Pieces in places: alternatives share those of what stands for them, counted from the end.
+
+    Where each piece begins, how many inputs it has (0 where an alternative is too short for a
+    piece there), the first piece of each place, and the range that the place is of.
+    """
+    every, range_A = part.alternatives
+    starts, counts, owner, number = _cut(every, length)
+    first_A = np.cumsum(part.choices) - part.choices
+    range_P = range_A[owner]
+    most = int(number.max(initial=0)) + 1
+    key_P = range_P * most + (most - 1 - number)
+    order = np.argsort(key_P, kind="stable")
+    new = np.diff(key_P[order], prepend=-1) != 0
+    owners = range_P[order][new]
+    ends = np.cumsum(part.choices[owners])
+    pieces = ends - part.choices[owners]
+    place_P = pieces[np.cumsum(new) - 1] + (owner - first_A[range_P])[order]
+    sizes = (int(ends[-1]),)
+    return (
+        _spread(sizes, place_P, starts[order], 0),
+        _spread(sizes, place_P, counts[order], 0),
+        pieces,
+        owners,
+    )
+
+
+def _cut(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+    """Pieces of all ranges: where each begins, its inputs, its range, and which from the end."""
     inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
     numbers = -(-inputs // length)
     first = inputs - (numbers - 1) * length
@@ -237,7 +289,7 @@ def _cut(part: Part, length: int) -> tuple[Int64, Int64]:
     keep = np.ones(len(starts), np.bool_)
     for i in np.flatnonzero(in_doubt[owner]).tolist():
         keep[i] = part.store.learn(int(starts[i]) + 1, int(starts[i] + counts[i]) + 1).any()
-    return starts[keep], counts[keep]
+    return starts[keep], counts[keep], owner[keep], (numbers[owner] - 1 - index)[keep]
 
 
 def _count_up(numbers: Int64) -> Int64:
@@ -247,9 +299,9 @@ def _count_up(numbers: Int64) -> Int64:
     return np.arange(total, dtype=np.int64) - np.repeat(ends - numbers, numbers)
 
 
-def _spread(shape: tuple[int, int], place: Int64, values: Int64, rest: int) -> Int64:
+def _spread(shape: tuple[int, ...], place: Int64, values: Int64, rest: int) -> Int64:
     """An array of `rest` with `values` at flat places."""
-    out = np.full(shape[0] * shape[1], rest, np.int64)
+    out = np.full(math.prod(shape), rest, np.int64)
     out[place] = values
     return out.reshape(shape)
 

@@ -41,11 +41,11 @@ class Batch(NamedTuple):
 
     @property
     def groups_D(self) -> Int64:
-        """Of each document that ends here its group, as a hash; 0 where it has none."""
+        """Of each document that ends here its group, as `Store.groups` has it."""
         ending = [
             owner for owner, (_, _, ends) in zip(self.owners, self.texts, strict=True) if ends
         ]
-        return np.array([_hash(document.group) for document in ending], dtype=np.int64)
+        return np.array([_number(document) for document in ending], dtype=np.int64)
 
 
 class Block(NamedTuple):
@@ -144,11 +144,13 @@ def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[
     return Block(tokens_N, learn_N, ends_D, _sums(learn_N, ends_D), _sums(bytes_N, ends_D), digests)
 
 
-def _hash(group: str) -> int:
-    if not group:
+def _number(document: Document) -> int:
+    if not document.group:
         return 0
-    digest = hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) or 1
+    text = document.group.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    number = int.from_bytes(digest, "little") >> 1 or 1
+    return -number if document.alternative else number
 
 
 def _sums(values_N: Array, ends_D: Int64) -> Int64:

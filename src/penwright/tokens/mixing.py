@@ -52,8 +52,9 @@ def divide_sources(
     divided: list[tuple[Part, Part]] = []
     ends = np.cumsum(counts)
     for number, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
-        ranges = np.stack([store.offsets[start:end], store.offsets[start + 1 : end + 1]], axis=1)
-        chosen = choose(store.groups[start:end], held_out, seed, "held out", number)
+        leads = store.leads[(store.leads >= start) & (store.leads < end)]
+        ranges = store.offsets[np.stack([leads, leads + 1], axis=1)]
+        chosen = choose(store.groups[leads], held_out, seed, "held out", number)
         divided.append((Part(store, ranges[~chosen]), Part(store, ranges[chosen])))
     return divided
 

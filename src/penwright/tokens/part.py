@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from penwright.errors import UsageError
-from penwright.tokens.shuffle import permutation
+from penwright.tokens.shuffle import permutation, random_words
 from penwright.tokens.store import Bool, Int64, Store
 
 _CHUNK = 1 << 22
@@ -17,7 +17,8 @@ class Part:
     """Stretches of a store's line of tokens, each a document or a piece of one.
 
     `ranges` is int64 [n, 2], global positions. The first token of a range is context: nothing
-    predicts it, so it counts neither as learned nor in bytes.
+    predicts it, so it counts neither as learned nor in bytes. A document that has alternatives
+    stands for them too; it alone is measured and counted, and each pass of training takes one.
     """
 
     def __init__(self, store: Store, ranges: Int64) -> None:
@@ -26,11 +27,37 @@ class Part:
 
     @classmethod
     def whole(cls, store: Store) -> Part:
-        """All documents of a store."""
-        return cls(store, np.stack([store.offsets[:-1], store.offsets[1:]], axis=1))
+        """All documents of a store, alternatives as one."""
+        return cls(store, store.offsets[np.stack([store.leads, store.leads + 1], axis=1)])
 
     def __len__(self) -> int:
         return len(self.ranges)
+
+    @cached_property
+    def choices(self) -> Int64:
+        """Of each range, between how many documents a pass chooses."""
+        store = self.store
+        document = np.searchsorted(store.offsets, self.ranges[:, 0])
+        whole = store.offsets[np.minimum(document + 1, store.n_documents)] == self.ranges[:, 1]
+        after = np.append(store.leads, store.n_documents)
+        after = after[np.searchsorted(store.leads, document, side="right")]
+        return np.where(whole, after - document, 1)
+
+    @cached_property
+    def alternatives(self) -> tuple[Part, Int64]:
+        """All that passes choose from, and of each of it the range that stands for it."""
+        owner = np.repeat(np.arange(len(self)), self.choices)
+        ranges = self.ranges[owner]
+        number = np.arange(len(owner)) - np.searchsorted(owner, owner)
+        others = number > 0
+        document = np.searchsorted(self.store.offsets, ranges[others, 0]) + number[others]
+        ranges[others] = self.store.offsets[np.stack([document, document + 1], axis=1)]
+        return Part(self.store, ranges), owner
+
+    def choose(self, seed: int, epoch: int) -> Int64:
+        """Of each range which alternative this pass takes: each in turn, the first by chance."""
+        words = random_words(len(self), seed, "alternative") >> np.uint64(1)
+        return (words.astype(np.int64) + epoch) % self.choices
 
     @cached_property
     def n_tokens(self) -> int:
@@ -110,7 +137,7 @@ def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
             Part(store, np.array([[0, border]])),
             Part(store, np.array([[border, store.n_tokens]])),
         )
-    chosen = choose(store.groups, held_out, seed, "held out")
+    chosen = choose(store.groups[store.leads], held_out, seed, "held out")
     return Part(store, everything.ranges[~chosen]), Part(store, everything.ranges[chosen])
 
 

@@ -8,7 +8,8 @@
         ends      I64             where documents end, on the whole line
         learned   I64             of each of them, the tokens that are learned
         bytes     I64             of each of them, the UTF-8 bytes of learned text
-        groups    I64             of each of them, a hash of its group; 0 is none
+        groups    I64             of each of them, a hash of its group; 0 is none, and below 0
+                                  it is an alternative to its neighbours of that group
         digests   I64             of each of them, a number that tells its tokens from others
       sizes.safetensors           `sizes` I64: the bytes of text in each token of the vocabulary
 
@@ -30,7 +31,7 @@ from penwright.errors import DataError, TokenizerError
 from penwright.tokens.shards import REDO, Array, map_tensors, sum_file
 
 FORMAT = "penwright token store"
-VERSION = 2
+VERSION = 3
 HEADER = "header.json"
 SIZES = "sizes.safetensors"
 
@@ -149,8 +150,17 @@ class Store:
 
     @cached_property
     def groups(self) -> Int64:
-        """Of each document the group that is never divided, as a hash; 0 where it has none."""
+        """Of each document the group that is never divided, as a hash; 0 where it has none.
+
+        Neighbours of one group below 0 are alternatives: a pass takes one of them.
+        """
         return self._of_each("groups")
+
+    @cached_property
+    def leads(self) -> Int64:
+        """Documents, but of alternatives only the first: what a pass has to go through."""
+        same = (self.groups[1:] == self.groups[:-1]) & (self.groups[1:] < 0)
+        return np.flatnonzero(np.append(True, ~same)[: self.n_documents])
 
     @cached_property
     def digests(self) -> Int64:

@@ -91,6 +91,7 @@ def divide_at(store: Store, border: int, fix: bool = False) -> Parts:
             fix="Name other files for --held-out-data than those to learn from.",
         )
     ranges = Part.whole(store).ranges
+    border = int(np.searchsorted(store.leads, border))
     return _fix(Part(store, ranges[:border]), Part(store, ranges[border:]), fix)
 
 
