@@ -87,11 +87,9 @@ def encode(
         border = int(config.held_out * (1 << 64))
         rows = enumerate(_read(readers, columns, warn))
         mine = (row for row in rows if (_key(config.seed, row[0], -1) < border) == held_out)
-        for result in _work(_jobs(mine), config, extractor):
-            for number, row_lines in result:
-                count += 1
-                for variant, line in enumerate(row_lines):
-                    yield _key(config.seed, number, variant), line
+        for rows_done, result in _work(_jobs(mine), config, extractor):
+            count += rows_done
+            yield from result
 
     written = write_in_order(lines(config, warn, False), output)
     second = output.with_suffix(f".held-out{output.suffix}") if config.held_out else None
@@ -154,12 +152,10 @@ def _read(
     """The sections of each row, and under `source` what keywords are found in."""
     empty = 0
     for reader, names in zip(readers, columns, strict=True):
+        given = [(name, column) for name, column in names._asdict().items() if column is not None]
         for record in reader.records(warn):
-            row = {
-                name: record.values[column]
-                for name, column in names._asdict().items()
-                if column is not None and column in record.values
-            }
+            values = record.values
+            row = {name: values[column] for name, column in given if column in values}
             if any(row.get(name, "").strip() for name in ("title", "body")):
                 yield row
             else:
@@ -175,8 +171,8 @@ def _jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
 
 def _work(
     jobs: Iterator[list[tuple[int, Row]]], config: KeywordsConfig, extractor: Extractor
-) -> Iterator[list[tuple[int, list[str]]]]:
-    """The lines of each job's rows, in order; in this process alone while there are few."""
+) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """Of each job its rows and their lines with keys; in this process alone while there are few."""
     setup = {
         "extractor": tuple(extractor),
         "separator": config.keyword_separator,
@@ -192,19 +188,20 @@ def _work(
 
 
 def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """What one process does: numbered rows to numbered lists of lines."""
+    """What one process does: from numbered rows, how many they were, and their lines with keys."""
     extractor = Extractor(*setup["extractor"])
     extract = None if extractor.name == "none" else load_extractor(extractor, setup["longest"])
     marks = Marks(setup["start"], setup["end"])
 
-    def work(job: list[tuple[int, Row]]) -> list[tuple[int, list[str]]]:
+    def work(job: list[tuple[int, Row]]) -> tuple[int, list[tuple[int, str]]]:
         if extract is None:
             found = [tidy(row.get("keywords", "").split(setup["separator"])) for _, row in job]
         else:
             found = extract([row.get("source", "") for _, row in job])
-        return [
-            (number, make_lines(row, keywords, number, setup, marks))
+        return len(job), [
+            (_key(setup["seed"], number, variant), line)
             for (number, row), keywords in zip(job, found, strict=True)
+            for variant, line in enumerate(make_lines(row, keywords, number, setup, marks))
         ]
 
     return work
@@ -219,8 +216,9 @@ def make_lines(
     if "category" in row:
         sections["category"] = slug(row["category"], lower=True)
     lines = []
+    dropout = setup["dropout"]
     for _ in range(setup["repeat"]):
-        kept = [word for word in keywords if chance.random() >= setup["dropout"]]
+        kept = [word for word in keywords if not dropout or chance.random() >= dropout]
         chance.shuffle(kept)
         chosen = kept[: chance.randint(0, setup["most"])]
         lines.append(build_line({**sections, "keywords": " ".join(chosen)}, marks))

@@ -48,6 +48,10 @@ class Marks:
         return re.compile(inner)
 
     @cached_property
+    def _firsts(self) -> set[str]:
+        return {SECTION[0], self.start[0], self.end[0]}
+
+    @cached_property
     def _escaped(self) -> re.Pattern[str]:
         words = [SECTION + mark for mark in MARKS.values()] + [self.start, self.end]
         inner = "|".join(rf"{re.escape(w[0])}(?=\\+{re.escape(w[1:])})" for w in words)
@@ -60,6 +64,8 @@ class Marks:
 
     def escape(self, text: str) -> str:
         """`text` without anything in it that could be taken for a mark."""
+        if not any(first in text for first in self._firsts):
+            return text
         return self._special.sub(lambda found: found.group() + "\\", text)
 
     def unescape(self, text: str) -> str:
