@@ -1,9 +1,10 @@
 """Held-out loss of `lean` beside float32 AdamW: the same data, seeds and steps.
 
-    python bench/quality.py DATA [DATA ...] [--model base] [--seeds 3] [--steps 0] [--keep]
+    python bench/quality.py DATA [DATA ...] [--model base] [--seeds 3] [--keep]
+    python bench/quality.py DATA --model 124M --seeds 1 --steps 200 --tokens 512 [--keep]
 
-Each data set is learned to the end (or for --steps) by both methods with each seed; what is
-compared is the full held-out loss of the weights that the run exports.
+Each data set is learned to the end (or for --steps, each of --tokens in one row) by both methods
+with each seed; what is compared is the full held-out loss of the weights that the run exports.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--tokens", type=int, default=0)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     import torch
@@ -37,13 +39,14 @@ def main() -> None:
     import penwright
 
     result: dict[str, Any] = {
-        "what": f"{options.model}, held-out loss in nats a token",
+        "what": "held-out loss in nats a token",
         "when": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "torch": torch.__version__,
         "runs": [],
     }
     given = {"steps": options.steps} if options.steps else {}
+    given |= {"batch_size": 1, "max_length": options.tokens} if options.tokens else {}
     for data in options.data:
         for seed in range(options.seeds):
             losses = {}
@@ -71,7 +74,9 @@ def main() -> None:
     if options.keep:
         out = Path(__file__).parent / "results" / "quality.json"
         out.parent.mkdir(exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        kept = json.loads(out.read_text()) if out.exists() else {}
+        name = Path(options.model).name
+        out.write_text(json.dumps(kept | {name: result}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

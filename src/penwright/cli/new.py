@@ -22,6 +22,7 @@ def new(
         The new folder.
     """
     from penwright.verbs.new import run_new
+    from penwright.weights.names import spell
 
     print(f"{run_new(output, options):,} parameters in {output}")
-    print(f"To teach it: penwright finetune DATA --model ./{output}")
+    print(f"To teach it: penwright finetune DATA --model {spell(output)}")

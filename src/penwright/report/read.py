@@ -17,6 +17,7 @@ from typing import Any
 
 from penwright.report.charts import Series
 from penwright.runs import RUNS, Run, now
+from penwright.weights.names import spell
 
 # The figures of a step that have a curve or are spoken of.
 COLUMNS = (
@@ -129,8 +130,7 @@ def _handle(run_dir: Path, folder: Path) -> str:
     """What names the run on the command line: its name under runs/, else its path."""
     if folder.parent.name == RUNS.name:
         return folder.name
-    path = run_dir.as_posix()
-    return path if "/" in path else f"./{path}"
+    return spell(run_dir)
 
 
 def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluation, ...], int]:

@@ -17,6 +17,7 @@ from penwright.runs import RUNS, Run
 from penwright.train import Observer, Silent
 from penwright.verbs.finetune import FinishedRun, finished, run_finetune
 from penwright.verbs.record import name_for
+from penwright.weights.names import spell
 
 Paths = Sequence[str | Path]
 
@@ -117,7 +118,7 @@ def _is_stale(stage: _Stage, run: Run) -> bool:
         return True
     if stage.before is None:
         return False
-    before = weights.open(_as_model(stage.before), dtype=torch.float32).model
+    before = weights.open(spell(stage.before), dtype=torch.float32).model
     return bool(run.info["model"].get("digest") != weights.digest(before))
 
 
@@ -135,9 +136,4 @@ def _asked(
         return asked
     first = Run(stages[0].folder).info["plan"]["learning_rate"]
     rate = float(f"{first * falling ** (stage.number - 1):.6g}")
-    return replace(asked, model=_as_model(stage.before), learning_rate=rate)
-
-
-def _as_model(folder: Path) -> str:
-    """A run's folder as a model is named: with a separator, so that it is a path."""
-    return str(folder) if len(folder.parts) > 1 else f"./{folder}"
+    return replace(asked, model=spell(stage.before), learning_rate=rate)

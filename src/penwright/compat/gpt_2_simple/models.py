@@ -112,11 +112,6 @@ def tensorflow_checkpoint(folder: Path) -> Path:
     return prefix.with_name(prefix.name + ".index")
 
 
-def as_model_name(path: Path) -> str:
-    """The path as Penwright takes it: with a separator, so that it is no name of a run."""
-    return str(path) if len(path.parts) > 1 or path.is_absolute() else f"./{path}"
-
-
 def _folder(model_dir: str | Path, model_name: str) -> Path:
     folder = Path(model_dir) / model_name
     today = Path(model_dir) / OLD_NAMES.get(model_name, model_name)

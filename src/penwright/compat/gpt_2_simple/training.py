@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from penwright.compat.gpt_2_simple import folder as folders
 from penwright.compat.gpt_2_simple.data import readable
 from penwright.compat.gpt_2_simple.models import (
-    as_model_name,
     find_model,
     has_checkpoint,
     has_tensorflow,
@@ -21,6 +20,7 @@ from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
 from penwright.config import DataConfig, FinetuneConfig, build, flat_values
 from penwright.errors import UsageError
 from penwright.runs import Run, jsonable
+from penwright.weights.names import spell
 
 if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer
@@ -166,7 +166,7 @@ class _Call:
             if aside is not None and from_itself:
                 source = aside / source.relative_to(self.folder)
             wanted = {
-                "model": as_model_name(source),
+                "model": spell(source),
                 "output_dir": self.folder,
                 "steps": self.steps,
                 "overwrite": (self.folder / "run.json").exists(),
@@ -226,7 +226,7 @@ def _read_tokenizer(source: Path) -> Tokenizer:
     for folder in (place, place.parent):
         if any((folder / name).is_file() for name in ("tokenizer.json", "encoder.json")):
             return Tokenizer.from_folder(folder)
-    return weights.open(as_model_name(source)).tokenizer
+    return weights.open(spell(source)).tokenizer
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
