@@ -30,7 +30,8 @@ from penwright.errors import OutOfRoomError, RunError, suggest
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
 CONTENTS = (
-    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", "tensorboard", "wandb",
+    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", "recipe.json",
+    "tensorboard", "wandb",
 )  # fmt: skip
 """What a run folder holds of ours, besides its lock; anything else in it is the user's."""
 _STEP = "step-{:06d}"
