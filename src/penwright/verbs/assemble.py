@@ -255,16 +255,15 @@ class _Assembly:
 def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
     """A few beginnings to write from: what is not learned of documents, or their first words.
 
-    Of one long document, lines from several places in it.
+    Of one long document without a prompt, lines from several places in it.
     """
     prompts: list[str] = []
     places = part.ranges[: 10 * _SAMPLES].tolist()
-    if len(part) == 1:
+    if len(part) == 1 and not _context(part, *places[0]):
         (start_, end), size = places[0], part.n_tokens
         places += [[start_ + size * third // 3, end] for third in (1, 2)]
     for start_, end in places:
-        learn = part.store.learn(start_, end)
-        context = int(learn[1:].argmax())
+        context = _context(part, start_, end)
         ids = part.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
         text = tokenizer.decode(token for token in ids.tolist() if token != tokenizer.eot_id)
         whole = context or int(part.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
@@ -274,6 +273,12 @@ def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
         if len(prompts) == _SAMPLES:
             break
     return prompts or [""]
+
+
+def _context(part: Part, start: int, end: int) -> int:
+    """How many tokens after its first a document has before the first that is learned."""
+    learn = part.store.learn(start + 1, end)
+    return int(learn.argmax()) if len(learn) else 0
 
 
 def _first_words(text: str, *, begins: bool) -> str:
