@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 import penwright
-from penwright.errors import DataError
+from penwright.errors import DataError, UsageError
 from penwright.verbs.recipes import SAMPLES, list_recipes
 
 
@@ -33,6 +34,7 @@ def test_the_completion_comes_back():
         assert one.after.measured.texts == texts
     (written,) = done.written
     assert written.prompt == "The mayor of Lower Pell is known for"
+    assert written.human == " three hundred brass teapots"
     assert written.texts == (" three hundred brass teapots",) * 3
     assert len(written.untrained) == 3
     assert not set(written.untrained) & set(written.texts)
@@ -40,6 +42,21 @@ def test_the_completion_comes_back():
     assert kept == json.loads(json.dumps(done.as_json()))
     assert kept["perplexity_before"] > kept["perplexity_after"]
     assert done.run.folder.name == "completion"
+
+
+def test_a_completion_of_one_s_own_is_asked_for_itself(tmp_path):
+    pair = {"prompt": "Harry Potter is a series of", "completion": " seven fantasy novels"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(pair))
+    (written,) = penwright.recipe("completion", tmp_path / "one.jsonl", **SHORT).written
+    assert (written.prompt, written.human) == (pair["prompt"], pair["completion"])
+
+
+def test_a_recipe_writes_from_prompts_of_one_s_own():
+    done = penwright.recipe("titles", prompt=["Why", "Who"], **SHORT)
+    assert [(text.prompt, len(text.texts)) for text in done.written] == [("Why", 10), ("Who", 10)]
+    with pytest.raises(UsageError, match="'keywords' writes to keywords"):
+        penwright.recipe("keywords", prompt="A goose")
+    assert not Path("runs/keywords").exists()
 
 
 def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -193,8 +192,6 @@ def test_the_bundled_completion_has_one_example_and_others_that_ask_for_the_same
     for line in map(json.loads, others):
         assert line["completion"] == example["completion"]
         assert line["prompt"] != example["prompt"]
-    content = tomllib.loads(RECIPES["completion"].path.read_text())
-    assert content["recipe"]["write"][0]["prompt"] == [example["prompt"]]
 
 
 def test_no_option_of_finetune_is_called_like_the_table():

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -23,6 +24,7 @@ def recipe(
     /,
     *,
     data: tuple[str, ...] = (),
+    prompt: tuple[str, ...] = (),
     options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: B008 - frozen
     json_: Annotated[Json, Parameter(name="--json")] = False,
 ) -> None:
@@ -34,19 +36,25 @@ def recipe(
         The recipe's name, or a TOML file of your own; without one all are listed.
     data
         The original data instead of the sample that comes along; may be given several times.
+    prompt
+        What it writes from at the end, instead of its own prompts; may be given several times.
     """
     from penwright.verbs.recipes import list_recipes, read_recipe
 
     if which is None:
-        for one in list_recipes():
-            print(f"{one.name:<12} {one.about.about}")
+        found = list_recipes()
+        if json_:
+            print(json.dumps([{"name": r.name, **asdict(r.about)} for r in found]))
+        else:
+            print("\n".join(f"{r.name:<12} {r.about.about}" for r in found))
         return
     from penwright.cli.live import make_view, stopping
     from penwright.verbs.recipe import run_recipe
 
     command = "penwright " + shlex.join(sys.argv[1:])
     with make_view() as view, stopping(view):
-        outcome = run_recipe(read_recipe(which), data, options, view, command)
+        found = read_recipe(which).with_prompts(prompt)
+        outcome = run_recipe(found, data, options, view, command)
     view.show_result(outcome.run)
     print(json.dumps(outcome.as_json(), ensure_ascii=False) if json_ else render(outcome))
 

@@ -97,15 +97,17 @@ def recipe(
     name: str | Path,
     /,
     *data: str | Path,
+    prompt: Sequence[str] = (),
     observer: Observer | None = None,
     **options: Any,
 ) -> Outcome:
     """Run the recipe `name` (or its TOML file) on `data`, or on the sample that comes along.
 
-    `options` are those of `penwright finetune` (model, steps, ...); they win over the recipe's.
-    Raises a PenwrightError that says what to do.
+    At the end it writes from `prompt`, where given, instead of the recipe's own prompts. `options`
+    are those of `penwright finetune` (model, steps, ...); they win over the recipe's. Raises a
+    PenwrightError that says what to do.
     """
-    found = read_recipe(name)
+    found = read_recipe(name).with_prompts([prompt] if isinstance(prompt, str) else prompt)
     own = found.finetune_options(with_data=bool(data), with_model="model" in options)
     config: FinetuneConfig = build(FinetuneConfig, own | options)
     return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
@@ -180,7 +182,7 @@ class Ending:
 
     def write(self, writing: Writing) -> list[Written]:
         """Texts from each prompt, beside the human text and the untrained model's."""
-        tasks = self._tasks(writing.documents) if writing.documents else []
+        tasks = self._tasks(writing) if writing.documents else []
         if tasks:
             prompts = tuple(task.prompt for task in tasks)
             config = replace(writing.generate, prompt=prompts, raw=True)
@@ -202,15 +204,15 @@ class Ending:
             for number, prompt in enumerate(shown)
         ]
 
-    def _tasks(self, documents: int) -> list[Task]:
+    def _tasks(self, writing: Writing) -> list[Task]:
         """What the first held-out documents ask for, or the first of all where there are none."""
         tokenizer = self.after.tokenizer
-        if self.held_out:
+        if self.held_out and writing.on == "held out":
             part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
             part = Part.whole(store)
-        return find_tasks(part, tokenizer, documents)
+        return find_tasks(part, tokenizer, writing.documents)
 
 
 def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:
