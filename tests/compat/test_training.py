@@ -146,6 +146,23 @@ def test_interrupting_saves_and_the_next_call_goes_on(train, monkeypatch):
     assert counted(train(steps=2)) == [3, 4]
 
 
+def test_other_samples_and_checkpoints_are_no_other_run(train):
+    train(steps=2)
+    printed = train(
+        steps=2, sample_every=1, sample_length=3, sample_num=2, save_every=1, max_checkpoints=5
+    )
+    assert "earlier run" not in printed
+    assert counted(printed) == [3, 4]
+    assert printed.count("SAMPLE 2") == 2
+    written = sorted(path.name for path in Path("samples/run1").iterdir())
+    assert written == ["samples-4", "samples-5"]
+    train(steps=4, run_name="straight")
+    ours, straight = weights.open(RUN).model, weights.open("checkpoint/straight").model
+    assert all(
+        (a == b).all() for a, b in zip(ours.parameters(), straight.parameters(), strict=True)
+    )
+
+
 def test_other_settings_go_on_from_the_weights_and_keep_the_old_run(train):
     train(steps=2)
     before = weights.open(RUN).model.embed_tokens.weight.clone()

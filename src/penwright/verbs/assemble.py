@@ -39,7 +39,10 @@ from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
-MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log")
+MAY_CHANGE = (
+    "steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log",
+    "sample_every", "sample_prompts", "sample_tokens",
+)  # fmt: skip
 """Options that a resumed run may be given anew."""
 _ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 _SAMPLES = 3
@@ -346,7 +349,7 @@ def _changed_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
     """The stored plan with what a resumed run may change."""
     direct = {
         name: changes[name]
-        for name in ("steps", "micro_batch", "keep", "patience")
+        for name in ("steps", "micro_batch", "keep", "patience", "sample_every", "sample_tokens")
         if name in changes
     }
     if "epochs" in changes:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 ENDLESS = 10**9
 """Steps of a run that goes on until it is stopped."""
 _ALL = 10**6
-_CHANGE_FREELY = ("steps", "micro_batch", "save_every", "keep")
+_CHANGE_FREELY = (
+    "steps", "micro_batch", "save_every", "keep", "sample_every", "sample_prompts", "sample_tokens",
+)  # fmt: skip
 _ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite", "log")
 
 
