@@ -72,6 +72,7 @@ def test_together_they_turn_the_knobs_of_the_five_systems():
     assert schedules >= {"linear", "step", "constant"}
     sampling = [w.generate.sampling for recipe in RECIPES.values() for w in recipe.write]
     assert {s.repetition_penalty for s in sampling} >= {1.0, 5.0}
+    assert {(s.greedy, s.num_beams) for s in sampling} >= {(False, 1), (True, 1), (False, 4)}
     assert {(s.top_k, s.top_p) for s in sampling} >= {(0, 0.9), (10, 0.75), (40, 1.0), (2, 1.0)}
 
 
