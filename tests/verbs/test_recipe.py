@@ -42,6 +42,7 @@ def test_the_completion_comes_back():
     assert kept == json.loads(json.dumps(done.as_json()))
     assert kept["perplexity_before"] > kept["perplexity_after"]
     assert done.run.folder.name == "completion"
+    assert "How the recipe ended" in done.run.report.read_text(encoding="utf-8")
 
 
 def test_a_completion_of_one_s_own_is_asked_for_itself(tmp_path):
@@ -66,6 +67,8 @@ def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
     assert parts.run.steps == 8
     assert parts.run.perplexity_after == whole.run.perplexity_after
     assert parts.written == whole.written
+    penwright.finetune(resume=True, name="parts", steps=9)
+    assert not (parts.run.folder / "recipe.json").exists(), "its figures are of other weights"
 
 
 def test_a_dialogue_ends_in_turns(tmp_path):

@@ -42,11 +42,11 @@ def recipe(
     from penwright.verbs.recipes import list_recipes, read_recipe
 
     if which is None:
-        found = list_recipes()
+        listed = list_recipes()
         if json_:
-            print(json.dumps([{"name": r.name, **asdict(r.about)} for r in found]))
+            print(json.dumps([{"name": r.name, **asdict(r.about)} for r in listed]))
         else:
-            print("\n".join(f"{r.name:<12} {r.about.about}" for r in found))
+            print("\n".join(f"{r.name:<12} {r.about.about}" for r in listed))
         return
     from penwright.cli.live import make_view, stopping
     from penwright.verbs.recipe import run_recipe
@@ -62,12 +62,13 @@ def recipe(
 def render(outcome: Outcome) -> str:
     """What was measured and written, for people."""
     parts = [_figures(one) for one in outcome.measured]
-    title = None
+    title, prompt = None, ""
     for text in outcome.written:
         if text.title != title:
-            title = text.title
+            title, prompt = text.title, ""
             parts.append(f"== {title} ==")
-        parts.append(_text(text))
+        parts.append(_text(text, prompt))
+        prompt = text.prompt
     return "\n\n".join(parts)
 
 
@@ -97,8 +98,10 @@ def _with_interval(value: float, low: float | None, high: float | None) -> str:
     )
 
 
-def _text(text: Written) -> str:
-    lines = [text.prompt] if text.prompt else []
+def _text(text: Written, before: str) -> str:
+    """The texts to a prompt; of one that goes on from the prompt before, only what is new."""
+    new = text.prompt.removeprefix(before) if before else text.prompt
+    lines = [new if new == text.prompt else f"... {new.strip()}"] if text.prompt else []
     if text.human is not None:
         lines.append(f"-- human: {text.human.strip()}")
     lines += _numbered("", text.texts) + _numbered("untrained ", text.untrained)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penwright import report
 from penwright.config import (
     DataConfig,
     FinetuneConfig,
@@ -20,7 +21,7 @@ from penwright.config import (
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.files import find_inputs
 from penwright.metrics import measure
-from penwright.runs import RUNS, jsonable, new_name, write_json
+from penwright.runs import RECIPE, RUNS, jsonable, new_name, write_json
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
 from penwright.verbs.data import cache_folder, open_data
@@ -151,7 +152,8 @@ def run_recipe(
         tuple(text for writing in recipe.write for text in ending.write(writing)),
         time.perf_counter() - start,
     )
-    write_json(run.folder / "recipe.json", outcome.as_json())
+    write_json(run.folder / RECIPE, outcome.as_json())
+    report.write(run.folder)
     return outcome
 
 
