@@ -71,6 +71,18 @@ def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
     assert not (parts.run.folder / "recipe.json").exists(), "its figures are of other weights"
 
 
+@pytest.mark.parametrize("again", [(), ("mine.csv",)])
+def test_a_recipe_on_data_of_one_s_own_goes_on_by_its_name(tmp_path, again):
+    rows = "".join(f"birds,The goose number {n} wrote home\n" for n in range(30))
+    (tmp_path / "mine.csv").write_text("subreddit,title\n" + rows)
+    for name in ("titles", "keywords"):
+        penwright.recipe(name, "mine.csv", name=name, **SHORT)
+        done = penwright.recipe(name, *again, name=name, resume=True, steps=3)
+        assert done.run.steps == 3
+        assert (done.run.folder.name, done.model) == (name, "base")
+        assert done.written
+
+
 def test_a_dialogue_ends_in_turns(tmp_path):
     passages = json.loads((SAMPLES / "dialogues.json").read_text())
     path = tmp_path / "mine.json"

@@ -69,7 +69,9 @@ def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     recipe = read_recipe(name)
     flags = {word.partition("=")[0] for word in words}
-    options = recipe.finetune_options(with_data="--data" in flags, with_model="--model" in flags)
+    options = recipe.finetune_options(
+        with_data="--data" in flags, with_model="--model" in flags, resume="--resume" in flags
+    )
     return str(recipe.path), options
 
 

@@ -115,6 +115,16 @@ def resume(paths: Sequence[str | Path], config: FinetuneConfig, observer: Observ
         raise
 
 
+def as_it_began(config: FinetuneConfig) -> tuple[list[str], FinetuneConfig]:
+    """The data of the run that `config` resumes, and its options with what `config` changes."""
+    run = Run.open(_folder_to_resume(config))
+    stored = build(FinetuneConfig, _with_tuples(run.info["config"]))
+    options = flat_values(stored) | _allowed_changes(config, stored, run)
+    options |= {name: getattr(config, name) for name in _ABOUT_THE_CALL}
+    options |= {"output_dir": run.folder, "model": config.model or run.info["model"]["name"]}
+    return run.info["data"]["paths"], build(FinetuneConfig, options)
+
+
 def _continue(
     run: Run, paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer
 ) -> Trainer:

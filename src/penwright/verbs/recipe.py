@@ -24,6 +24,7 @@ from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, jsonable, new_name, write_json
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
+from penwright.verbs.assemble import as_it_began
 from penwright.verbs.data import cache_folder, open_data
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
@@ -109,7 +110,9 @@ def recipe(
     PenwrightError that says what to do.
     """
     found = read_recipe(name).with_prompts([prompt] if isinstance(prompt, str) else prompt)
-    own = found.finetune_options(with_data=bool(data), with_model="model" in options)
+    own = found.finetune_options(
+        with_data=bool(data), with_model="model" in options, resume=bool(options.get("resume"))
+    )
     config: FinetuneConfig = build(FinetuneConfig, own | options)
     return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
 
@@ -123,15 +126,15 @@ def run_recipe(
 ) -> Outcome:
     """Run a recipe with the options that it has come to have."""
     start = time.perf_counter()
-    paths: Sequence[str | Path] = data or recipe.sample_data()
-    recipe.check([*paths, *config.held_out_data], config)
     wanted = [_installed(one, observer.on_message) for one in recipe.measure]
-    learned = paths
-    if config.name is None and config.output_dir is None and not config.resume:
-        config = replace(config, name=new_name(RUNS, recipe.name))
     try:
-        if recipe.keywords is not None:
-            learned, config = encode_table(recipe, paths, config, observer.on_message)
+        if config.resume:
+            began_with, config = as_it_began(config)
+            learned = data if data and recipe.keywords is None else began_with
+            paths = data or began_with
+        else:
+            paths = data or recipe.sample_data()
+            learned, config = _begin(recipe, paths, config, observer.on_message)
         run = run_finetune(learned, config, observer, command)
     except DataError as error:
         raise recipe.refusal(error) from None
@@ -155,6 +158,18 @@ def run_recipe(
     write_json(run.folder / RECIPE, outcome.as_json())
     report.write(run.folder)
     return outcome
+
+
+def _begin(
+    recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
+) -> tuple[Sequence[str | Path], FinetuneConfig]:
+    """What a new run learns from, and its options, once the data has been found to do."""
+    recipe.check([*paths, *config.held_out_data], config)
+    if config.name is None and config.output_dir is None:
+        config = replace(config, name=new_name(RUNS, recipe.name))
+    if recipe.keywords is None:
+        return paths, config
+    return encode_table(recipe, paths, config, warn)
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,15 @@ class Recipe:
     measure: tuple[Measure, ...]
     write: tuple[Writing, ...]
 
-    def finetune_options(self, *, with_data: bool, with_model: bool) -> dict[str, Any]:
-        """What `finetune` is given, by whether data and a model of one's own are named."""
+    def finetune_options(
+        self, *, with_data: bool, with_model: bool, resume: bool = False
+    ) -> dict[str, Any]:
+        """What `finetune` is given, by whether data and a model of one's own are named.
+
+        A run that is resumed has its options.
+        """
+        if resume:
+            return {}
         options = dict(self.options)
         if not with_model:
             options |= {"model": "base", **self.base}
