@@ -53,12 +53,14 @@ def test_an_older_run_is_kept_unless_overwrite_is_asked_for(tmp_path, make_run):
     first.close()
     first.write_samples(1, [{"prompt": "a", "text": "b"}])
     (first.folder / "my notes.txt").write_text("mine")
+    (first.folder / "recipe.json").write_text("{}")
     with pytest.raises(RunError, match="--resume"):
         Run.create(tmp_path / "one")
     assert first.info["note"] == "precious"
     second = make_run(tmp_path / "one", overwrite=True)
     assert "note" not in second.info
     assert not list((second.folder / "samples").iterdir())
+    assert not (second.folder / "recipe.json").exists()
     assert (second.folder / "my notes.txt").read_text() == "mine"
 
 

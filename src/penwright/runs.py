@@ -29,8 +29,11 @@ from penwright.errors import OutOfRoomError, RunError, suggest
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
+RECIPE = "recipe.json"
+"""What a run that was a recipe's ended with."""
 CONTENTS = (
-    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", "tensorboard", "wandb",
+    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, "tensorboard",
+    "wandb",
 )  # fmt: skip
 """What a run folder holds of ours, besides its lock; anything else in it is the user's."""
 _STEP = "step-{:06d}"

@@ -26,6 +26,12 @@ def test_without_a_name_the_recipes_are_listed(penwright):
     ]  # fmt: skip
 
 
+def test_the_list_is_json_for_a_program(penwright):
+    listed = json.loads(penwright("recipe", "--json").out)
+    assert {one["system"] for one in listed} == {1, 2, 3, 4, 5}
+    assert listed[0]["name"] == "stories"
+
+
 def test_a_recipe_ends_in_figures_and_writing(penwright):
     said = penwright("recipe", "completion")
     assert said.code == 0
@@ -77,6 +83,8 @@ def test_a_recipe_is_a_file_for_finetune(penwright, tmp_path):
         (("answers", "--data", "bad.json"), 1, ("answers", "bad.json", "story 1")),
         (("keywords", "--held-out-data", "t.csv"), 2, ("keywords", "--held-out")),
         (("titles", "--stepz", "3"), 2, ("--stepz",)),
+        (("--steps", "3", "titles"), 2, ("name comes first",)),
+        (("keywords", "--prompt", "A goose"), 2, ("keywords", "generate RUN --keywords")),
     ],
 )
 def test_bad_input_is_one_sentence_that_names_the_recipe(penwright, tmp_path, words, code, says):

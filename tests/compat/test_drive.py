@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -25,6 +27,17 @@ def drive(place, monkeypatch):
 @pytest.mark.parity("gpt-2-simple: get_tarfile_name")
 def test_get_tarfile_name():
     assert gpt2.get_tarfile_name(f"checkpoint{os.sep}run1") == "checkpoint_run1.tar"
+
+
+@pytest.mark.parity("gpt-2-simple: mount_gdrive")
+def test_mount_gdrive_inside_colab(monkeypatch):
+    mounted = []
+    colab = ModuleType("google.colab")
+    colab.drive = SimpleNamespace(mount=mounted.append)
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+    gpt2.mount_gdrive()
+    assert mounted == ["/content/drive"]
 
 
 @pytest.mark.parity("gpt-2-simple: mount_gdrive", "gpt-2-simple: is_mounted")

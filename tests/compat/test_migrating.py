@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -28,6 +29,8 @@ SMALLER = {
     "--n 3": "--n 3 --max-new-tokens 5",
     "--nsamples 2": "--nsamples 2 --length 9",
     "nsamples=10": "nsamples=10, length=20",
+    "--steps-per-epoch 2000": "--steps-per-epoch 1",
+    "--max-new-tokens 200": "--max-new-tokens 5",
 }
 
 
@@ -73,6 +76,14 @@ def test_scripts_on_transformers(home):
     assert (home / "runs" / "story" / "report.html").exists()
 
 
+def test_gpt_tf2(home):
+    (snippet,) = snippets("bash", "gpt-tf2")
+    for line in snippet.splitlines():
+        run_line(line)
+    plan = json.loads((home / "runs" / "style" / "run.json").read_text())["plan"]
+    assert (plan["shape"], plan["steps"], plan["decay_steps"]) == ("windows", 5, [4, 5])
+
+
 def test_gpt_2_keyword_generation(home, capsys):
     rows = [f"aww,The dog number {n} saw the moon" for n in range(12)]
     (home / "titles.csv").write_text("\n".join(["subreddit,title", *rows]))
@@ -90,7 +101,7 @@ def test_every_flag_that_is_named_exists():
         name.replace("_", "-")
         for config in (FinetuneConfig, GenerateConfig, EvaluateConfig, KeywordsConfig)
         for name in flat_fields(config)
-    } | {"json", "output", "folder", "section", "size", "falling"}
+    } | {"json", "output", "folder", "section", "size", "falling", "data"}
     ours = [line.rsplit("|", 2)[1] for line in PAGE.splitlines() if line.startswith("| ")]
     named = {flag for cell in ours for flag in re.findall(r"--([a-z][a-z-]*)", cell)}
     assert len(named) > 30

@@ -112,8 +112,10 @@ def test_start_tf_sess_and_reset_session_give_sessions(home):
 
 
 @pytest.mark.parity("gpt-2-simple: get_available_gpus")
-def test_get_available_gpus_is_a_list_of_names():
-    assert all(name.startswith("/device:GPU:") for name in gpt2.get_available_gpus())
+def test_get_available_gpus_is_a_list_of_names(monkeypatch):
+    for cards, names in ((0, []), (2, ["/device:GPU:0", "/device:GPU:1"])):
+        monkeypatch.setattr("torch.cuda.device_count", lambda cards=cards: cards)
+        assert gpt2.get_available_gpus() == names
 
 
 @pytest.mark.parity("gpt-2-simple: start_tf_sess(threads)")

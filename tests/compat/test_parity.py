@@ -25,7 +25,7 @@ GPT_2_SIMPLE = """
     finetune sample_every, finetune sample_length, finetune sample_num, finetune save_every,
     finetune print_every, finetune max_checkpoints, finetune only_train_transformer_layers,
     finetune use_memory_saving_gradients, finetune optimizer, finetune overwrite,
-    finetune multi_gpu, finetune Ctrl-C saves,
+    finetune multi_gpu, finetune TensorBoard, finetune Ctrl-C saves,
     generate, generate_to_file, generate prefix, generate truncate, generate include_prefix,
     generate sample_delim, generate nsamples, generate batch_size, generate length,
     generate temperature, generate top_k, generate top_p, generate seed, generate return_as_list,

@@ -5,17 +5,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import penwright.compat.gpt_2_simple as gpt2
 from penwright import weights
 from penwright.compat.gpt_2_simple.printing import Printer
 from penwright.errors import DataError, ModelError, RunError, UsageError
 from penwright.runs import Run
+from penwright.verbs import observers
 
 from .conftest import openai_layout, tensorflow_run
 
@@ -140,6 +146,23 @@ def test_interrupting_saves_and_the_next_call_goes_on(train, monkeypatch):
     assert counted(train(steps=2)) == [3, 4]
 
 
+def test_other_samples_and_checkpoints_are_no_other_run(train):
+    train(steps=2)
+    printed = train(
+        steps=2, sample_every=1, sample_length=3, sample_num=2, save_every=1, max_checkpoints=5
+    )
+    assert "earlier run" not in printed
+    assert counted(printed) == [3, 4]
+    assert printed.count("SAMPLE 2") == 2
+    written = sorted(path.name for path in Path("samples/run1").iterdir())
+    assert written == ["samples-4", "samples-5"]
+    train(steps=4, run_name="straight")
+    ours, straight = weights.open(RUN).model, weights.open("checkpoint/straight").model
+    assert all(
+        (a == b).all() for a, b in zip(ours.parameters(), straight.parameters(), strict=True)
+    )
+
+
 def test_other_settings_go_on_from_the_weights_and_keep_the_old_run(train):
     train(steps=2)
     before = weights.open(RUN).model.embed_tokens.weight.clone()
@@ -248,9 +271,59 @@ def test_only_train_transformer_layers_leaves_the_rest(train):
     assert "transformer.h.0.mlp.c_fc.weight" not in same
 
 
-@pytest.mark.parity(
-    "gpt-2-simple: finetune use_memory_saving_gradients", "gpt-2-simple: finetune multi_gpu"
-)
-def test_memory_saving_multi_gpu_combine_and_reuse_are_accepted(train):
-    train(steps=1, use_memory_saving_gradients=True, multi_gpu=True, combine=1, reuse=True)
+@pytest.mark.parity("gpt-2-simple: finetune use_memory_saving_gradients")
+def test_memory_saving_gradients_compute_layers_twice(train):
+    train(steps=2, use_memory_saving_gradients=True, combine=1, reuse=True)
+    assert info()["plan"]["recompute"]
+    train(steps=2, run_name="plain")
+    assert not info(Path("checkpoint/plain"))["plan"]["recompute"]
+    saving, plain = weights.open(RUN).model, weights.open("checkpoint/plain").model
+    assert all(
+        torch.allclose(a, b, atol=1e-6)
+        for a, b in zip(saving.parameters(), plain.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parity("gpt-2-simple: finetune multi_gpu")
+@pytest.mark.parametrize(("cards", "told"), [(0, False), (1, False), (2, True)])
+def test_multi_gpu_is_accepted_and_said_to_be_one_card(train, monkeypatch, cards, told):
+    names = [f"/device:GPU:{number}" for number in range(cards)]
+    monkeypatch.setattr("penwright.compat.gpt_2_simple.training.get_available_gpus", lambda: names)
+    printed = train(steps=1, multi_gpu=True)
+    assert ("multi_gpu is accepted, but this run uses one graphics card.\n" in printed) == told
     assert info()["status"] == "finished"
+    assert "multi_gpu" not in train(steps=1, run_name="run2")
+
+
+@pytest.mark.parity("gpt-2-simple: finetune TensorBoard")
+def test_tensorboard_is_told_without_tensorflow(home):
+    """In a process of its own, where TensorFlow would be found, and ends whoever imports it."""
+    (home / "other").mkdir()
+    (home / "other" / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    code = (
+        "import penwright.compat.gpt_2_simple as gpt2;"
+        "gpt2.finetune(None, 'titles.csv', steps=3, sample_every=0);"
+        "gpt2.finetune(None, 'titles.csv', steps=1, sample_every=0)"
+    )
+    paths = os.pathsep.join([str(home / "other"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": paths}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert counted(done.stdout) == [1, 2, 3, 4]
+    events = EventAccumulator(str(RUN / "tensorboard"))
+    events.Reload()
+    told = {event.step: event.value for event in events.Scalars("training/loss")}
+    steps = [record for record in Run(RUN).metrics() if record["kind"] == "step"]
+    assert told == pytest.approx({record["step"]: record["loss"] for record in steps})
+
+
+def test_without_tensorboard_nothing_is_told_and_the_run_still_goes_on(train, monkeypatch):
+    there = observers.is_installed
+    monkeypatch.setattr(observers, "is_installed", lambda _: False)
+    assert counted(train(steps=2)) == [1, 2]
+    assert not (RUN / "tensorboard").exists()
+    monkeypatch.setattr(observers, "is_installed", there)
+    assert counted(train(steps=1)) == [3]
+    assert Run(RUN).steps() == [3]

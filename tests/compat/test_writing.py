@@ -117,6 +117,7 @@ def test_top_p_goes_before_top_k_and_zero_temperature_is_the_likeliest(sess):
     assert texts(sess, top_p=0.9, top_k=1) == texts(sess, top_p=0.9)
     assert texts(sess, top_k=1) == texts(sess, temperature=0, seed=9)
     assert texts(sess, top_p=0.9) != texts(sess, top_k=1)
+    assert texts(sess, temperature=0.01) != texts(sess, temperature=5.0)
 
 
 def test_an_empty_prefix_is_none(sess):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 import penwright
-from penwright.errors import DataError
+from penwright.errors import DataError, UsageError
 from penwright.verbs.recipes import SAMPLES, list_recipes
 
 
@@ -33,6 +34,7 @@ def test_the_completion_comes_back():
         assert one.after.measured.texts == texts
     (written,) = done.written
     assert written.prompt == "The mayor of Lower Pell is known for"
+    assert written.human == " three hundred brass teapots"
     assert written.texts == (" three hundred brass teapots",) * 3
     assert len(written.untrained) == 3
     assert not set(written.untrained) & set(written.texts)
@@ -40,6 +42,22 @@ def test_the_completion_comes_back():
     assert kept == json.loads(json.dumps(done.as_json()))
     assert kept["perplexity_before"] > kept["perplexity_after"]
     assert done.run.folder.name == "completion"
+    assert "How the recipe ended" in done.run.report.read_text(encoding="utf-8")
+
+
+def test_a_completion_of_one_s_own_is_asked_for_itself(tmp_path):
+    pair = {"prompt": "Harry Potter is a series of", "completion": " seven fantasy novels"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(pair))
+    (written,) = penwright.recipe("completion", tmp_path / "one.jsonl", **SHORT).written
+    assert (written.prompt, written.human) == (pair["prompt"], pair["completion"])
+
+
+def test_a_recipe_writes_from_prompts_of_one_s_own():
+    done = penwright.recipe("titles", prompt=["Why", "Who"], **SHORT)
+    assert [(text.prompt, len(text.texts)) for text in done.written] == [("Why", 10), ("Who", 10)]
+    with pytest.raises(UsageError, match="'keywords' writes to keywords"):
+        penwright.recipe("keywords", prompt="A goose")
+    assert not Path("runs/keywords").exists()
 
 
 def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
@@ -49,6 +67,20 @@ def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
     assert parts.run.steps == 8
     assert parts.run.perplexity_after == whole.run.perplexity_after
     assert parts.written == whole.written
+    penwright.finetune(resume=True, name="parts", steps=9)
+    assert not (parts.run.folder / "recipe.json").exists(), "its figures are of other weights"
+
+
+@pytest.mark.parametrize("again", [(), ("mine.csv",)])
+def test_a_recipe_on_data_of_one_s_own_goes_on_by_its_name(tmp_path, again):
+    rows = "".join(f"birds,The goose number {n} wrote home\n" for n in range(30))
+    (tmp_path / "mine.csv").write_text("subreddit,title\n" + rows)
+    for name in ("titles", "keywords"):
+        penwright.recipe(name, "mine.csv", name=name, **SHORT)
+        done = penwright.recipe(name, *again, name=name, resume=True, steps=3)
+        assert done.run.steps == 3
+        assert (done.run.folder.name, done.model) == (name, "base")
+        assert done.written
 
 
 def test_a_dialogue_ends_in_turns(tmp_path):

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.config import Dict
 
 from penwright import config
+from penwright.errors import UsageError
 
 # A group of options such as `sampling` is no flag of its own: its fields are flags of the verb.
 for _group in (config.DataConfig, config.ComputeConfig, config.SamplingConfig, config.WorkConfig):
@@ -42,8 +43,11 @@ def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
 
     Raises UsageError for a file that cannot be read or holds an unknown key.
     """
-    if len(argv) > 1 and argv[0] == "recipe" and not argv[1].startswith("-"):
-        return [_as_source(*_recipe(argv[1], argv[2:]))]
+    if len(argv) > 1 and argv[0] == "recipe":
+        if not argv[1].startswith("-"):
+            return [_as_source(*_recipe(argv[1], argv[2:]))]
+        if len(argv) > 2 and not {"-h", "--help"} & set(argv):
+            raise UsageError("A recipe's name comes first.", fix="penwright recipe NAME [options]")
     if not argv or argv[0] not in _CONFIGS:
         return []
     path = next(
@@ -65,7 +69,9 @@ def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     recipe = read_recipe(name)
     flags = {word.partition("=")[0] for word in words}
-    options = recipe.finetune_options(with_data="--data" in flags, with_model="--model" in flags)
+    options = recipe.finetune_options(
+        with_data="--data" in flags, with_model="--model" in flags, resume="--resume" in flags
+    )
     return str(recipe.path), options
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -23,6 +24,7 @@ def recipe(
     /,
     *,
     data: tuple[str, ...] = (),
+    prompt: tuple[str, ...] = (),
     options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: B008 - frozen
     json_: Annotated[Json, Parameter(name="--json")] = False,
 ) -> None:
@@ -34,19 +36,25 @@ def recipe(
         The recipe's name, or a TOML file of your own; without one all are listed.
     data
         The original data instead of the sample that comes along; may be given several times.
+    prompt
+        What it writes from at the end, instead of its own prompts; may be given several times.
     """
     from penwright.verbs.recipes import list_recipes, read_recipe
 
     if which is None:
-        for one in list_recipes():
-            print(f"{one.name:<12} {one.about.about}")
+        listed = list_recipes()
+        if json_:
+            print(json.dumps([{"name": r.name, **asdict(r.about)} for r in listed]))
+        else:
+            print("\n".join(f"{r.name:<12} {r.about.about}" for r in listed))
         return
     from penwright.cli.live import make_view, stopping
     from penwright.verbs.recipe import run_recipe
 
     command = "penwright " + shlex.join(sys.argv[1:])
     with make_view() as view, stopping(view):
-        outcome = run_recipe(read_recipe(which), data, options, view, command)
+        found = read_recipe(which).with_prompts(prompt)
+        outcome = run_recipe(found, data, options, view, command)
     view.show_result(outcome.run)
     print(json.dumps(outcome.as_json(), ensure_ascii=False) if json_ else render(outcome))
 
@@ -54,12 +62,13 @@ def recipe(
 def render(outcome: Outcome) -> str:
     """What was measured and written, for people."""
     parts = [_figures(one) for one in outcome.measured]
-    title = None
+    title, prompt = None, ""
     for text in outcome.written:
         if text.title != title:
-            title = text.title
+            title, prompt = text.title, ""
             parts.append(f"== {title} ==")
-        parts.append(_text(text))
+        parts.append(_text(text, prompt))
+        prompt = text.prompt
     return "\n\n".join(parts)
 
 
@@ -89,8 +98,10 @@ def _with_interval(value: float, low: float | None, high: float | None) -> str:
     )
 
 
-def _text(text: Written) -> str:
-    lines = [text.prompt] if text.prompt else []
+def _text(text: Written, before: str) -> str:
+    """The texts to a prompt; of one that goes on from the prompt before, only what is new."""
+    new = text.prompt.removeprefix(before) if before else text.prompt
+    lines = [new if new == text.prompt else f"... {new.strip()}"] if text.prompt else []
     if text.human is not None:
         lines.append(f"-- human: {text.human.strip()}")
     lines += _numbered("", text.texts) + _numbered("untrained ", text.untrained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penwright.report.curves import curves, has_curves
+from penwright.report.ending import ending
 from penwright.report.page import Section, page
 from penwright.report.read import RunData, read
 from penwright.report.sections import (
@@ -48,6 +49,8 @@ def render(data: RunData) -> str:
     if data.snapshots:
         samples = Section("writing", "Writing", "What it wrote", writing(data, facts))
         chapters.insert(1, samples)
+    if data.ending:
+        chapters.insert(1, Section("recipe", "Recipe", "How the recipe ended", ending(data.ending)))
     empty = {"curves"} if not has_curves(data) else set()
     return page(
         title=f"{data.name} · Penwright",

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from penwright.report.charts import Series
-from penwright.runs import RUNS, Run, now
+from penwright.report.ending import Ending, read_ending
+from penwright.runs import RECIPE, RUNS, Run, now
 from penwright.weights.names import spell
 
 # The figures of a step that have a curve or are spoken of.
@@ -82,6 +83,7 @@ class RunData:
     curves: Mapping[str, Series] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    ending: Ending | None = None
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
@@ -112,6 +114,11 @@ def read(run_dir: Path) -> RunData:
     unreadable = list(damaged_files)
     if damaged:
         unreadable.insert(0, f"{damaged:,} line{'s' * (damaged != 1)} of metrics.jsonl")
+    ending = None
+    try:
+        ending = read_ending(run_dir / RECIPE)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        unreadable.append(RECIPE)
     folder = run_dir.resolve()
     return RunData(
         name=folder.name,
@@ -122,6 +129,7 @@ def read(run_dir: Path) -> RunData:
         curves=curves,
         evaluations=evaluations,
         snapshots=snapshots,
+        ending=ending,
         unreadable=tuple(unreadable),
     )
 

@@ -305,8 +305,9 @@ def plan_evaluations(
 
 
 def choose_sample_every(wanted: int | None, steps: int, evaluate_every: int) -> int:
-    """Five times in a run unless asked otherwise, together with a measurement."""
+    """Five times in a run unless asked otherwise, with a measurement; at its end at the latest."""
     if wanted is not None:
         return wanted
     fifth = max(1, steps // 5)
-    return max(1, round(fifth / evaluate_every)) * evaluate_every if evaluate_every else fifth
+    every = max(1, round(fifth / evaluate_every)) * evaluate_every if evaluate_every else fifth
+    return min(every, max(1, steps))

@@ -39,7 +39,10 @@ from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
-MAY_CHANGE = ("steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log")
+MAY_CHANGE = (
+    "steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log",
+    "sample_every", "sample_prompts", "sample_tokens",
+)  # fmt: skip
 """Options that a resumed run may be given anew."""
 _ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 _SAMPLES = 3
@@ -110,6 +113,16 @@ def resume(paths: Sequence[str | Path], config: FinetuneConfig, observer: Observ
     except BaseException:
         run.close()
         raise
+
+
+def as_it_began(config: FinetuneConfig) -> tuple[list[str], FinetuneConfig]:
+    """The data of the run that `config` resumes, and its options with what `config` changes."""
+    run = Run.open(_folder_to_resume(config))
+    stored = build(FinetuneConfig, _with_tuples(run.info["config"]))
+    options = flat_values(stored) | _allowed_changes(config, stored, run)
+    options |= {name: getattr(config, name) for name in _ABOUT_THE_CALL}
+    options |= {"output_dir": run.folder, "model": config.model or run.info["model"]["name"]}
+    return run.info["data"]["paths"], build(FinetuneConfig, options)
 
 
 def _continue(
@@ -255,16 +268,15 @@ class _Assembly:
 def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
     """A few beginnings to write from: what is not learned of documents, or their first words.
 
-    Of one long document, lines from several places in it.
+    Of one long document without a prompt, lines from several places in it.
     """
     prompts: list[str] = []
     places = part.ranges[: 10 * _SAMPLES].tolist()
-    if len(part) == 1:
+    if len(part) == 1 and not _context(part, *places[0]):
         (start_, end), size = places[0], part.n_tokens
         places += [[start_ + size * third // 3, end] for third in (1, 2)]
     for start_, end in places:
-        learn = part.store.learn(start_, end)
-        context = int(learn[1:].argmax())
+        context = _context(part, start_, end)
         ids = part.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
         text = tokenizer.decode(token for token in ids.tolist() if token != tokenizer.eot_id)
         whole = context or int(part.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
@@ -274,6 +286,12 @@ def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
         if len(prompts) == _SAMPLES:
             break
     return prompts or [""]
+
+
+def _context(part: Part, start: int, end: int) -> int:
+    """How many tokens after its first a document has before the first that is learned."""
+    learn = part.store.learn(start + 1, end)
+    return int(learn.argmax()) if len(learn) else 0
 
 
 def _first_words(text: str, *, begins: bool) -> str:
@@ -341,7 +359,7 @@ def _changed_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
     """The stored plan with what a resumed run may change."""
     direct = {
         name: changes[name]
-        for name in ("steps", "micro_batch", "keep", "patience")
+        for name in ("steps", "micro_batch", "keep", "patience", "sample_every", "sample_tokens")
         if name in changes
     }
     if "epochs" in changes:

@@ -13,7 +13,7 @@ from typing import Any
 from penwright import report
 from penwright.config import FinetuneConfig, build
 from penwright.errors import PenwrightError
-from penwright.runs import Run
+from penwright.runs import RECIPE, Run
 from penwright.sample import Sample
 from penwright.score import Score
 from penwright.train import Interrupted, Observer, Silent, Trainer
@@ -83,6 +83,7 @@ def run_finetune(
         else assemble.start(data, config, observer, command)
     )
     run = trainer.run
+    (run.folder / RECIPE).unlink(missing_ok=True)  # figures of the weights that it had before
     loggers = observers.Loggers()
     try:
         loggers = observers.open_loggers(run, trainer.state.step, observer.on_message)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Protocol
 
 from penwright.config import LoggerName
@@ -75,6 +77,8 @@ class TensorBoard(Silent):
     """Writes to the folder `tensorboard` of the run; what came after `step` no longer counts."""
 
     def __init__(self, run: Run, step: int) -> None:
+        # TensorBoard imports TensorFlow, where that is installed, unless it finds this module.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from torch.utils.tensorboard import SummaryWriter
 
         folder = str(run.folder / "tensorboard")
@@ -145,11 +149,16 @@ class WeightsAndBiases(Silent):
         self._run.finish()
 
 
+def is_installed(name: LoggerName) -> bool:
+    """Whether a logger's package is there; a mere folder of that name is none."""
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None
+
+
 def check(names: Sequence[LoggerName]) -> None:
     """Raise MissingExtraError for a logger whose package is not installed."""
     for name in names:
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:  # a folder of that name is no package
+        if not is_installed(name):
             raise MissingExtraError(f"Logging to {_NAMES[name]}", name)
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penwright import report
 from penwright.config import (
     DataConfig,
     FinetuneConfig,
@@ -20,9 +21,10 @@ from penwright.config import (
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.files import find_inputs
 from penwright.metrics import measure
-from penwright.runs import RUNS, jsonable, new_name, write_json
+from penwright.runs import RECIPE, RUNS, jsonable, new_name, write_json
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
+from penwright.verbs.assemble import as_it_began
 from penwright.verbs.data import cache_folder, open_data
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
@@ -97,16 +99,20 @@ def recipe(
     name: str | Path,
     /,
     *data: str | Path,
+    prompt: Sequence[str] = (),
     observer: Observer | None = None,
     **options: Any,
 ) -> Outcome:
     """Run the recipe `name` (or its TOML file) on `data`, or on the sample that comes along.
 
-    `options` are those of `penwright finetune` (model, steps, ...); they win over the recipe's.
-    Raises a PenwrightError that says what to do.
+    At the end it writes from `prompt`, where given, instead of the recipe's own prompts. `options`
+    are those of `penwright finetune` (model, steps, ...); they win over the recipe's. Raises a
+    PenwrightError that says what to do.
     """
-    found = read_recipe(name)
-    own = found.finetune_options(with_data=bool(data), with_model="model" in options)
+    found = read_recipe(name).with_prompts([prompt] if isinstance(prompt, str) else prompt)
+    own = found.finetune_options(
+        with_data=bool(data), with_model="model" in options, resume=bool(options.get("resume"))
+    )
     config: FinetuneConfig = build(FinetuneConfig, own | options)
     return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
 
@@ -120,15 +126,15 @@ def run_recipe(
 ) -> Outcome:
     """Run a recipe with the options that it has come to have."""
     start = time.perf_counter()
-    paths: Sequence[str | Path] = data or recipe.sample_data()
-    recipe.check([*paths, *config.held_out_data], config)
     wanted = [_installed(one, observer.on_message) for one in recipe.measure]
-    learned = paths
-    if config.name is None and config.output_dir is None and not config.resume:
-        config = replace(config, name=new_name(RUNS, recipe.name))
     try:
-        if recipe.keywords is not None:
-            learned, config = encode_table(recipe, paths, config, observer.on_message)
+        if config.resume:
+            began_with, config = as_it_began(config)
+            learned = data if data and recipe.keywords is None else began_with
+            paths = data or began_with
+        else:
+            paths = data or recipe.sample_data()
+            learned, config = _begin(recipe, paths, config, observer.on_message)
         run = run_finetune(learned, config, observer, command)
     except DataError as error:
         raise recipe.refusal(error) from None
@@ -149,8 +155,21 @@ def run_recipe(
         tuple(text for writing in recipe.write for text in ending.write(writing)),
         time.perf_counter() - start,
     )
-    write_json(run.folder / "recipe.json", outcome.as_json())
+    write_json(run.folder / RECIPE, outcome.as_json())
+    report.write(run.folder)
     return outcome
+
+
+def _begin(
+    recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
+) -> tuple[Sequence[str | Path], FinetuneConfig]:
+    """What a new run learns from, and its options, once the data has been found to do."""
+    recipe.check([*paths, *config.held_out_data], config)
+    if config.name is None and config.output_dir is None:
+        config = replace(config, name=new_name(RUNS, recipe.name))
+    if recipe.keywords is None:
+        return paths, config
+    return encode_table(recipe, paths, config, warn)
 
 
 @dataclass(frozen=True)
@@ -180,7 +199,7 @@ class Ending:
 
     def write(self, writing: Writing) -> list[Written]:
         """Texts from each prompt, beside the human text and the untrained model's."""
-        tasks = self._tasks(writing.documents) if writing.documents else []
+        tasks = self._tasks(writing) if writing.documents else []
         if tasks:
             prompts = tuple(task.prompt for task in tasks)
             config = replace(writing.generate, prompt=prompts, raw=True)
@@ -202,15 +221,15 @@ class Ending:
             for number, prompt in enumerate(shown)
         ]
 
-    def _tasks(self, documents: int) -> list[Task]:
+    def _tasks(self, writing: Writing) -> list[Task]:
         """What the first held-out documents ask for, or the first of all where there are none."""
         tokenizer = self.after.tokenizer
-        if self.held_out:
+        if self.held_out and writing.on == "held out":
             part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
             part = Part.whole(store)
-        return find_tasks(part, tokenizer, documents)
+        return find_tasks(part, tokenizer, writing.documents)
 
 
 def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:

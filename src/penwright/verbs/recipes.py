@@ -16,7 +16,7 @@ A recipe is a TOML file that `finetune --config` takes, with a table [recipe] th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,17 +44,20 @@ _OPTIONS = {
 """By which option a column is named that is called otherwise."""
 _TABLES = ("sample", "base", "keywords", "measure", "write")
 
+On = Literal["held out", "data"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
     """One piece of a recipe's writing, shown under `title`.
 
-    From the prompts that are given, or from those of the first `documents` held-out documents,
-    whose own text is shown as well; with `untrained` beside what the model wrote before.
+    From the prompts that are given, or from those of the first `documents` that were held out or
+    learned, whose own text is shown as well; with `untrained` beside what the model wrote before.
     """
 
     title: str = ""
     documents: int = 0
+    on: On = "held out"
     untrained: bool = False
     generate: GenerateConfig = field(default_factory=GenerateConfig)
 
@@ -63,7 +66,7 @@ class Writing:
 class Measure:
     """What is measured before and after, on what was held out or on the data learned from."""
 
-    on: Literal["held out", "data"] = "held out"
+    on: On = "held out"
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
@@ -95,8 +98,15 @@ class Recipe:
     measure: tuple[Measure, ...]
     write: tuple[Writing, ...]
 
-    def finetune_options(self, *, with_data: bool, with_model: bool) -> dict[str, Any]:
-        """What `finetune` is given, by whether data and a model of one's own are named."""
+    def finetune_options(
+        self, *, with_data: bool, with_model: bool, resume: bool = False
+    ) -> dict[str, Any]:
+        """What `finetune` is given, by whether data and a model of one's own are named.
+
+        A run that is resumed has its options.
+        """
+        if resume:
+            return {}
         options = dict(self.options)
         if not with_model:
             options |= {"model": "base", **self.base}
@@ -105,6 +115,24 @@ class Recipe:
             if self.about.held_out_data:
                 options["held_out_data"] = tuple(_samples(self.about.held_out_data))
         return options
+
+    def with_prompts(self, prompts: Sequence[str]) -> Recipe:
+        """This recipe, writing from `prompts` where there are any.
+
+        Raises UsageError for a recipe that writes to keywords.
+        """
+        if not prompts:
+            return self
+        if self.keywords is not None:
+            raise UsageError(
+                f"The recipe '{self.name}' writes to keywords, not from prompts.",
+                fix="Ask its run afterwards: penwright generate RUN --keywords 'goose, library'.",
+            )
+        write = (
+            replace(one, documents=0, generate=replace(one.generate, prompt=tuple(prompts)))
+            for one in self.write
+        )
+        return replace(self, write=tuple(write))
 
     def sample_data(self) -> list[str]:
         """The bundled data."""

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(f"--{name}", type=kind, default=default, help=group + words)
     for name, default, words in _SWITCHES:
         parser.add_argument(
-            f"--{name}", nargs="?", const=default, default=default, type=_truth, help=words
+            f"--{name}", nargs="?", const=True, default=default, type=_truth, help=words
         )
     return parser
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 ENDLESS = 10**9
 """Steps of a run that goes on until it is stopped."""
 _ALL = 10**6
-_CHANGE_FREELY = ("steps", "micro_batch", "save_every", "keep")
-_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
+_CHANGE_FREELY = (
+    "steps", "micro_batch", "save_every", "keep", "sample_every", "sample_prompts", "sample_tokens",
+)  # fmt: skip
+_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite", "log")
 
 
 def finetune(
@@ -52,7 +54,7 @@ def finetune(
     save_every: int = 1000,
     print_every: int = 1,
     max_checkpoints: int = 1,
-    use_memory_saving_gradients: bool = False,  # noqa: ARG001 - memory is looked after unasked
+    use_memory_saving_gradients: bool = False,
     only_train_transformer_layers: bool = False,
     optimizer: str = "adam",
     overwrite: bool = False,
@@ -67,10 +69,12 @@ def finetune(
     kept beside the new one, or replaced with `overwrite`. Every `print_every` steps a line is
     printed, every `sample_every` steps `sample_num` texts of `sample_length` tokens are written to
     samples/`run_name`, every `save_every` steps a checkpoint is saved, of which `max_checkpoints`
-    are kept. Raises a PenwrightError that says what to do.
+    are kept. `use_memory_saving_gradients` computes layers a second time instead of keeping what
+    they computed. TensorBoard is told where it is installed. Raises a PenwrightError that says
+    what to do.
     """
     if multi_gpu and len(get_available_gpus()) > 1:
-        print("multi_gpu: this run uses one graphics card.")
+        print("multi_gpu is accepted, but this run uses one graphics card.")
     options = {
         "batch_size": batch_size * max(1, accumulate_gradients),
         "micro_batch": batch_size,
@@ -78,6 +82,7 @@ def finetune(
         "schedule": "constant",
         "warmup": 0.0,
         "weight_decay": 0.0,
+        "recompute": use_memory_saving_gradients,
         "held_out": 0.0,
         "evaluate_every": 0,
         "patience": 0,
@@ -180,10 +185,12 @@ class _Call:
     def _train(self, files: list[str], options: dict[str, Any], before: int) -> None:
         """Run to the end, or until Ctrl-C, which saves."""
         from penwright.train import Interrupted
+        from penwright.verbs import observers
         from penwright.verbs.finetune import run_finetune
 
         self.printer.before = before
-        config = build(FinetuneConfig, options)
+        log = ("tensorboard",) if observers.is_installed("tensorboard") else ()
+        config = build(FinetuneConfig, options | {"log": log})
         command = f"penwright.compat.gpt_2_simple.finetune({str(self.dataset)!r})"
         try:
             run_finetune(files, config, self.printer, command)
