@@ -85,6 +85,9 @@ class DataConfig:
     """The column that holds a row's category; looked for by name when not given."""
     drop_category: tuple[str, ...] = ()
     """Leave out these categories."""
+    where: tuple[str, ...] = ()
+    """Keep the rows of which this holds, such as "score>=5" or "lang=en"; may be given several
+    times."""
     per_category: int | None = None
     """Keep so many documents of each category: the first, or the best by --order-by."""
     order_by: str | None = None

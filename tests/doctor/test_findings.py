@@ -125,6 +125,22 @@ def test_few_documents(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert {finding.name for finding in found.findings} == {"few documents", "too little data"}
 
 
+def test_one_and_many_are_told_in_grammar(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    found = look(tmp_path, tokenizer, plant(tmp_path), DataConfig(separator="", skip_empty=True))
+    says = {finding.name: finding.says for finding in found.findings}
+    assert says["tags"].startswith("1 of 105 documents holds HTML tags")
+    assert says["no prompt"].startswith("11 of 105 documents have no prompt")
+    assert says["torn words"].startswith("1 document begins")
+
+
+def test_titles_side_by_side_are_not_torn(tmp_path: Path) -> None:
+    path = tmp_path / "titles.txt"
+    path.write_text(
+        "Two geese<|endoftext|>An owl<|endoftext|>42 cats<|endoftext|>Half a wo<|endoftext|>rd"
+    )
+    assert survey(formats.read([path], DataConfig(), print)).torn == [4]
+
+
 def documents(*texts: str) -> list[Document]:
     return [Document((Span(text),), Source("x", i)) for i, text in enumerate(texts, 1)]
 

@@ -14,6 +14,7 @@ from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats import Document, Source, Span, Tally
 from penwright.formats.clean import clean
+from penwright.formats.clean.choose import parse_condition
 from penwright.formats.clean.steps import (
     CONTROL,
     NEWLINES,
@@ -180,6 +181,62 @@ def test_categories(titles: Path, read: Read, warnings: list[str]) -> None:
         read(titles, per_category=1, category_column="kind")
     with pytest.raises(UsageError, match="--order-by needs --per-category"):
         read(titles, order_by="score")
+
+
+def test_categories_that_are_not_there(titles: Path, read: Read, warnings: list[str]) -> None:
+    assert len(read(titles, drop_category=("Cats", "catz"))) == 2
+    assert warnings == [
+        "No document is of the category 'catz', which was to be dropped.",
+        "Cleaning: drop-category left out 3 documents.",
+    ]
+    with pytest.raises(DataError, match="no column 'kind' of categories"):
+        read(titles, drop_category=("cats",), category_column="kind")
+    plain = titles.with_name("plain.txt")
+    plain.write_text("cats")
+    with pytest.raises(DataError, match=r"No document has a category to drop\. Name the col"):
+        read(plain, drop_category=("cats",))
+    assert len(read(titles, plain, drop_category=("cats",))) == 3
+
+
+def test_a_category_that_is_learned_too(titles: Path, read: Read) -> None:
+    template = {"template": "{subreddit}: {title}", "learn": ("all",)}
+    kept = read(titles, drop_category=("cats",), where=("score<=9", "title!=x"), **template)
+    assert [d.text for d in kept] == ["dogs: a dog"]
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("score>=7", ["a dog", "Cat 2", "cat 3"]),
+        ("score > 7.0", ["a dog"]),
+        ("score<7", ["a cat"]),
+        ("score=7", ["Cat 2", "cat 3"]),
+        ("score!=7", ["a cat", "a dog", "x"]),
+        ("score = ", ["x"]),
+        ("subreddit==cats", ["a cat", "Cat 2", "cat 3"]),
+        ("subreddit>=dogs", ["a dog", "x"]),
+    ],
+)
+def test_where(titles: Path, read: Read, warnings: list[str], where: str, kept: list[str]) -> None:
+    assert [d.text for d in read(titles, where=(where,))] == kept
+    assert warnings[0].startswith("Cleaning: where left out ")
+
+
+def test_conditions_that_cannot_be(titles: Path, read: Read) -> None:
+    with pytest.raises(UsageError, match=r"--where 'score' compares nothing\. Write it as"):
+        read(titles, where=("score",))
+    with pytest.raises(DataError, match=r"no column 'points' to choose by\. `penwright inspect`"):
+        read(titles, where=("points>1",))
+
+
+NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
+
+
+@given(given=NUMBERS, wanted=NUMBERS)
+def test_numbers_are_compared_as_numbers(given: float, wanted: float) -> None:
+    for sign, holds in (("<", given < wanted), (">=", given >= wanted), ("=", given == wanted)):
+        column, compare = parse_condition(f"n{sign}{wanted!r}")
+        assert (column, compare(repr(given))) == ("n", holds)
 
 
 def test_duplicates_after_cleaning(tmp_path: Path, read: Read, warnings: list[str]) -> None:

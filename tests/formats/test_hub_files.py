@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -95,3 +96,13 @@ def test_a_file_of_a_data_set(hub: str) -> None:
     done = read("hf://datasets/me/titles/none.csv", hub)
     assert "hf://datasets/me/titles/none.csv cannot be opened" in done.stderr.decode()
     assert done.returncode == 1
+
+
+def test_a_hub_that_does_not_answer() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        hub = f"http://127.0.0.1:{free.getsockname()[1]}"
+    done = read("hf://datasets/me/titles/titles.csv", hub)
+    assert done.returncode == 1
+    assert "hf://datasets/me/titles/titles.csv cannot be opened: " in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()

@@ -57,7 +57,7 @@ def test_the_completion_lesson(tmp_path: Path, read: Read) -> None:
         Document(
             (Span("Harry Potter is a series of", False), Span(" seven novels", True)),
             Source(str(path), 1),
-            {"prompt": "Harry Potter is a series of"},
+            {"prompt": "Harry Potter is a series of", "completion": "seven novels"},
         )
     ]
 

@@ -5,7 +5,15 @@ from html.parser import HTMLParser
 from penwright.report.examination import render
 
 FOUND = {
-    "files": [{"path": "a/rows.csv", "format": "csv", "encoding": "utf-8", "says": "rows <b>"}],
+    "files": [
+        {
+            "path": "a/rows.csv",
+            "format": "csv",
+            "encoding": "utf-8",
+            "line_ends": "CRLF",
+            "says": "rows <b>",
+        }
+    ],
     "documents": 2,
     "words": 9,
     "tokens": 12,
@@ -43,7 +51,15 @@ class Scripts(HTMLParser):
 
 def test_everything_is_there_and_nothing_of_the_data_becomes_markup():
     page = render(FOUND)
-    for text in ("rows.csv:3, and 6 more", "--drop-duplicates", "12.5%", "4 to 7", "क", "* * *"):
+    for text in (
+        "rows.csv:3, and 6 more",
+        "--drop-duplicates",
+        "12.5%",
+        "4 to 7",
+        "क",
+        "* * *",
+        "csv, utf-8, CRLF line ends; rows &lt;b&gt;.",
+    ):
         assert text in page
     assert '<span class="given">read </span>learned' in page
     parser = Scripts()

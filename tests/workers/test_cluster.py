@@ -79,6 +79,8 @@ def test_errors_are_sentences(monkeypatch):
 
 
 def test_no_way_to_a_cluster_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(clusters, "_find_address", lambda _: None)
+
     def nobody(**_):
         raise ConnectionError("Nobody answers\nhere")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from penwright.config import WorkConfig
-from penwright.errors import DataError, MissingExtraError, OutOfRoomError
+from penwright.errors import DataError, MissingExtraError, OutOfRoomError, UsageError
 from penwright.workers import spread
 from penwright.workers.processes import Processes
 
@@ -72,6 +75,24 @@ def test_ray_that_is_not_installed_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"penwright\[ray\]"):
         list(spread(f"{JOBS}:make_upper", None, ["a"], WorkConfig(engine="ray")))
+
+
+@pytest.mark.parametrize("form", ["{}", "ray://{}"])
+def test_a_cluster_that_is_gone_is_told_at_once(monkeypatch, form):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    services = SimpleNamespace(canonicalize_bootstrap_address=lambda _: address)
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **_: pytest.fail("Ray tries for a quarter of an hour"),
+        _private=SimpleNamespace(services=services),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", {**os.environ, "RAY_ADDRESS": form.format(address)})
+    with pytest.raises(UsageError, match=f"nobody answers at .*{address}") as caught:
+        list(spread(f"{JOBS}:make_upper", None, ["a"], WorkConfig(engine="ray")))
+    assert "ray start --head" in caught.value.fix
 
 
 def test_workers_need_no_torch():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BAR = 32
 _PLACES = 3
+_SHOWN = 160
+"""Characters at each end of a text in a window that are shown."""
 
 
 def inspect(
@@ -165,7 +167,10 @@ def show_histogram(found: Examination, console: Console) -> None:
 
 
 def colour(window: Window) -> Text:
-    """A window as text: learned green, context grey, a rule between documents."""
+    """A window as text: learned green, context grey, a rule between documents.
+
+    Of long texts their beginning and end; all of it is in the JSON and on the page.
+    """
     from rich.text import Text
 
     text = Text()
@@ -173,7 +178,14 @@ def colour(window: Window) -> Text:
         if number:
             text.append("\n" + "-" * _BAR + "\n", style="dim")
         for piece in document:
-            text.append(piece.text, style="green" if piece.learned else "bright_black")
+            style = "green" if piece.learned else "bright_black"
+            left_out = len(piece.text) - 2 * _SHOWN
+            if left_out <= _SHOWN:
+                text.append(piece.text, style=style)
+                continue
+            text.append(piece.text[:_SHOWN], style=style)
+            text.append(f" [{left_out:,} characters] ", style="dim")
+            text.append(piece.text[-_SHOWN:], style=style)
     if window.padding:
         text.append(f" ({window.padding:,} empty places)", style="dim")
     return text

@@ -21,9 +21,11 @@ def prepare(
     data
         Files, folders or globs.
     output
-        The folder of the new store.
+        The folder of the new store; NAME.zip is one compressed file, to keep or to send.
     """
+    from penwright.report.words import count
     from penwright.verbs.prepare import run_prepare
 
     store = run_prepare(data, output, options, warn)
-    print(f"{store.n_documents:,} documents, {store.n_tokens:,} tokens in {output}")
+    documents, tokens = count(store.n_documents, "document"), count(store.n_tokens, "token")
+    print(f"{documents}, {tokens} in {output}")

@@ -73,8 +73,8 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
     if facts.leaks:
         yield Finding(
             "leakage",
-            f"{_documents(len(facts.leaks), 'held-out')} stand in the training part too, "
-            "so the held-out perplexity will look better than it is.",
+            _say(len(facts.leaks), "stand in the training part too, so", kind="held-out")
+            + " the held-out perplexity will look better than it is.",
             "Move them to the training part with --fix, or leave all repeated documents out with "
             "--drop-duplicates.",
             len(facts.leaks),
@@ -83,7 +83,7 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
     if facts.duplicates:
         yield Finding(
             "duplicates",
-            f"{len(facts.duplicates):,} of {total:,} documents repeat an earlier one exactly.",
+            _say(len(facts.duplicates), "repeat an earlier one exactly.", total),
             "Leave them out with --drop-duplicates.",
             len(facts.duplicates),
             tuple(f"{place(b)} repeats {place(a)}" for a, b in facts.duplicates[:5]),
@@ -91,7 +91,7 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
     if facts.near:
         yield Finding(
             "near duplicates",
-            f"{len(facts.near):,} of {total:,} documents are nearly the same as an earlier one.",
+            _say(len(facts.near), "are nearly the same as an earlier one.", total),
             "Keep one of each with --drop-near 0.8, or the model will learn them by heart.",
             len(facts.near),
             tuple(f"{place(b)} is like {place(a)}" for a, b in facts.near[:5]),
@@ -117,7 +117,7 @@ def _size(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "few documents",
             f"{count} documents are too few to hold some out and measure well.",
-            "Cut them into more, for example with --documents paragraph.",
+            "Add more, or cut a plain text into more with --documents paragraph.",
         )
 
 
@@ -127,7 +127,7 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
     if huge:
         yield Finding(
             "huge documents",
-            f"{_documents(len(huge))} of a million characters or more may be many in one file.",
+            _say(len(huge), "have a million characters or more: perhaps many in one file."),
             "Say where documents end: --documents paragraph, or --split-at '(?m)^(?=CHAPTER )'.",
             len(huge),
             tuple(map(survey.place, huge[:5])),
@@ -136,8 +136,8 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
     if total > 1 and len(long) > LONG_SHARE * total and facts.packed:
         yield Finding(
             "long documents",
-            f"{len(long):,} of {total:,} documents are longer than the {facts.length:,} tokens "
-            "that are seen at once, and go on in further rows.",
+            _say(len(long), f"are longer than the {facts.length:,} tokens that are seen", total)
+            + " at once; the rest is in further rows.",
             "Cut them shorter with --documents or --max-words, or allow more with --max-length.",
             len(long),
             tuple(map(survey.place, long[:5])),
@@ -146,7 +146,7 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
     if total >= FEW_DOCUMENTS and len(short) > SHORT_SHARE * total:
         yield Finding(
             "short documents",
-            f"{len(short):,} of {total:,} documents have fewer than {SHORT_WORDS} words.",
+            _say(len(short), f"have fewer than {SHORT_WORDS} words.", total),
             "See whether documents are cut where they should be (--documents).",
             len(short),
             tuple(map(survey.place, short[:5])),
@@ -154,7 +154,7 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
     if survey.torn:
         yield Finding(
             "torn words",
-            f"{_documents(len(survey.torn))} begin in the middle of a line, right after a letter.",
+            _say(len(survey.torn), "begin in the middle of a line, right after a letter."),
             "Put <|endoftext|> between documents, not inside a sentence, or cut elsewhere with "
             "--documents.",
             len(survey.torn),
@@ -168,13 +168,13 @@ def _texts(facts: Facts) -> Iterator[Finding]:
     for name, fault in FAULTS.items():
         count = faults.documents[name]
         if count and faults.hits[name] > fault.share * words:
-            says = f"{count:,} of {total:,} documents {fault.says}."
+            says = _say(count, f"{fault.says}.", total)
             yield Finding(name, says, fault.fix, count, tuple(faults.places[name]))
     glued, alone = faults.documents["glued"], faults.documents["no prompt"]
     if glued:
         yield Finding(
             "glued",
-            f"{glued:,} of {total:,} documents have no space between prompt and completion.",
+            _say(glued, "have no space between prompt and completion.", total),
             "Leave out --separator '', or put a space or line break into it.",
             glued,
             tuple(faults.places["glued"]),
@@ -182,7 +182,7 @@ def _texts(facts: Facts) -> Iterator[Finding]:
     if alone and faults.documents["prompt"]:
         yield Finding(
             "no prompt",
-            f"{alone:,} of {total:,} documents have no prompt, though the others do.",
+            _say(alone, "have no prompt, though the others do.", total),
             "Fill the prompts in, or take these rows out; --learn all learns them as they are.",
             alone,
             tuple(faults.places["no prompt"]),
@@ -208,6 +208,11 @@ def _tokens(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _documents(count: int, kind: str = "") -> str:
-    noun = f"{kind} document".strip()
-    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+def _say(count: int, says: str, total: int | None = None, kind: str = "") -> str:
+    """`3 of 9 documents hold tags`, `1 document holds tags`: the verb comes first, and agrees."""
+    verb, _, rest = says.partition(" ")
+    if count == 1:
+        verb = {"have": "has", "are": "is"}.get(verb, f"{verb}s")
+    some = f"{count:,}" if total is None else f"{count:,} of {total:,}"
+    noun = "document" if (total or count) == 1 else "documents"
+    return " ".join(filter(None, (some, kind, noun, verb, rest)))

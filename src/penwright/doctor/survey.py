@@ -108,10 +108,13 @@ class _End(NamedTuple):
     character: str
 
     def goes_on_in(self, document: Document) -> bool:
-        """Whether a document begins in the same line with the rest of a word."""
+        """Whether a document begins in the same line with what looks like the rest of a word.
+
+        A capital begins a text of its own, such as a title that ends without a full stop.
+        """
         source = document.source
         same = source.line is not None and (source.path, source.line) == self[:2]
-        return same and self.character.isalnum() and document.text[:1].isalnum()
+        return same and self.character.isalnum() and document.text[:1].islower()
 
 
 def count_duplicates(digests: Int64) -> tuple[int, list[tuple[int, int]]]:

@@ -119,13 +119,14 @@ def _unpack(path: str, kind: str, stream: BinaryIO) -> BinaryIO:
 
 
 def read_block(stream: BinaryIO, size: int, path: str) -> bytes:
-    """The next bytes; raises DataError when a compressed file is damaged."""
+    """The next bytes; raises DataError when a file is damaged, or its place no longer answers."""
     try:
         return stream.read(size)
     except Exception as error:
         # zstandard's own error is known only where the package is there.
         damage = (OSError, EOFError, zlib.error, lzma.LZMAError)
-        if not isinstance(error, damage) and type(error).__name__ != "ZstdError":
+        known = isinstance(error, damage) or type(error).__name__ == "ZstdError"
+        if not known and not is_remote(path):
             raise
         raise DataError(f"{path} is damaged or cannot be read: {error}.") from None
 
@@ -150,8 +151,8 @@ def _open_remote(path: str) -> BinaryIO:
         return cast("BinaryIO", fsspec.open(path, "rb").open())
     except ImportError:
         raise MissingExtraError(f"Reading {path}", "remote") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be opened: {error}.") from None
+    except Exception as error:  # each kind of place has errors of its own
+        raise _unreachable(path, error) from None
 
 
 def identify(address: str) -> str:
@@ -168,10 +169,18 @@ def identify(address: str) -> str:
         about = system.info(path)
     except ImportError:
         raise MissingExtraError(f"Reading {address}", "remote") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{address} cannot be opened: {error}.") from None
+    except Exception as error:
+        raise _unreachable(address, error) from None
     known = sorted((key.lower(), str(value)) for key, value in about.items() if key in _TELLING)
     return f"{address} {known}"
+
+
+def _unreachable(address: str, error: Exception) -> DataError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return DataError(
+        f"{address} cannot be opened: {reason}.",
+        fix="See whether the address is right and this machine reaches it.",
+    )
 
 
 def read_head(path: str, size: int = 1 << 16) -> bytes:

@@ -52,8 +52,11 @@ def _chunks(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
                 if chunk.ndim != 1 or not np.issubdtype(chunk.dtype, np.integer):
                     raise DataError(f"{path}: array {name} is not a row of token ids.")
                 yield name, chunk
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not an .npz of token ids, or a damaged one: {error}.") from None
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
+        raise DataError(
+            f"{path} is not an .npz of token ids, or a damaged one.",
+            fix="Encode its text again, or give the text itself.",
+        ) from None
 
 
 @cache

@@ -16,7 +16,7 @@ SAMPLE = 100
 """Records that are looked at before deciding."""
 
 LONGEST_FIELD = 200
-"""Characters of a column beside what is learned that are kept as a document's field."""
+"""Characters up to which a column is kept as a document's field, to choose by."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_documents(
     to learn, unless `skip_empty`.
     """
     skipped, first = 0, 0
-    used, learned = set(layout.columns), set(layout.learned)
+    used = set(layout.columns)
     for record in records:
         missing = next((name for name in layout.columns if name not in record.values), None)
         if missing is not None:
@@ -98,9 +98,7 @@ def make_documents(
             skipped, first = skipped + 1, first or record.line
             continue
         fields = {
-            name: value
-            for name, value in record.values.items()
-            if name not in learned and len(value) <= LONGEST_FIELD
+            name: value for name, value in record.values.items() if len(value) <= LONGEST_FIELD
         }
         yield Document(layout.spans(record.values), Source(path, record.line), fields)
     if skipped == 1:

@@ -11,6 +11,8 @@ from penwright.report.words import count
 from penwright.runs import write_atomic
 
 _PLACES = 5
+_FILES = 50
+"""Files that are named."""
 _SHOWN = 4000
 """Characters of a window that are shown."""
 
@@ -130,17 +132,23 @@ def _lengths(found: Mapping[str, Any]) -> Html:
 
 
 def _files(choices: Sequence[Mapping[str, Any]]) -> Html:
-    rows = [
-        (choice["path"], choice["format"], choice["encoding"] or "", choice["says"])
-        for choice in choices[:50]
+    shown = [
+        html(
+            "<p><b>{path}</b><br>{kind}; {says}.</p>\n",
+            path=choice["path"],
+            kind=", ".join(filter(None, (choice["format"], choice["encoding"], _ends(choice)))),
+            says=choice["says"],
+        )
+        for choice in choices[:_FILES]
     ]
-    more = len(choices) - len(rows)
+    more = len(choices) - len(shown)
     note = html('<p class="note">And {more} more.</p>', more=f"{more:,}") if more else Html("")
-    return html(
-        "{table}{note}",
-        table=table("Files", ("File", "Format", "Encoding", "Read as"), rows),
-        note=note,
-    )
+    return html("{shown}{note}", shown=shown, note=note)
+
+
+def _ends(choice: Mapping[str, Any]) -> str:
+    ends = choice["line_ends"]
+    return f"{ends} line ends" if ends not in ("", "LF") else ""
 
 
 def _costly(costly: Sequence[Mapping[str, Any]]) -> Html:

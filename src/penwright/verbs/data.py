@@ -13,12 +13,13 @@ from typing import Any
 
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
-from penwright.errors import DataError
+from penwright.errors import DataError, TokenizerError
 from penwright.formats import Document
 from penwright.formats.files import find_inputs, identify, is_remote
 from penwright.runs import told_when_full
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
+from penwright.verbs.packed import is_packed, unpack
 
 Warn = Callable[[str], None]
 
@@ -45,12 +46,30 @@ def cache_folder() -> Path:
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether `penwright prepare` made what is at `path`."""
-    return (Path(path) / HEADER).is_file()
+    """Whether `penwright prepare` made what is at `path`: a folder, or one packed into a file."""
+    return (Path(path) / HEADER).is_file() or is_packed(Path(path))
+
+
+def open_store(path: str | Path, tokenizer_hash: str | None = None) -> Store:
+    """The store at `path`, unpacked into the cache where it is packed; raises what `open` does."""
+    if not is_packed(Path(path)):
+        return Store.open(path, tokenizer_hash)
+    cache = cache_folder()
+    name = hash_files([path], cache / "hashes.json")[0].rpartition(" ")[2]
+    folder = unpack(Path(path), cache / "stores" / f"packed-{name}")
+    try:
+        return Store.open(folder, tokenizer_hash)
+    except TokenizerError as error:
+        message = error.message.replace(str(folder), str(path))
+        raise TokenizerError(message, fix=error.fix) from None
 
 
 def open_data(
-    paths: Sequence[str | Path], config: DataConfig, tokenizer: Tokenizer, warn: Warn
+    paths: Sequence[str | Path],
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    warn: Warn,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Data:
     """The token store of these files, from the cache when it is there and whole.
 
@@ -61,7 +80,7 @@ def open_data(
     if len(paths) > 1 and any(map(is_store, paths)):
         return _join([open_data([path], config, tokenizer, warn) for path in paths])
     if paths and is_store(paths[0]):
-        return _told(_data(Store.open(Path(paths[0]), tokenizer.hash)), warn)
+        return _told(_data(open_store(paths[0], tokenizer.hash)), warn)
     cache = cache_folder()
     reading = formats.describe(paths, config)
     key = name_data(paths, config, tokenizer, cache / "hashes.json")
@@ -76,7 +95,7 @@ def open_data(
             shutil.rmtree(folder)
     with told_when_full(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    return encode(paths, config, tokenizer, folder, key, reading, warn)
+    return encode(paths, config, tokenizer, folder, key, reading, warn, work)
 
 
 def _join(sets: Sequence[Data]) -> Data:

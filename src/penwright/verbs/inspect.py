@@ -18,7 +18,7 @@ from penwright.formats import Document, Source, Span
 from penwright.formats.clean import REPORT
 from penwright.tokens import Plan, Store, Tokenizer
 from penwright.train.plan import choose_held_out, choose_window
-from penwright.verbs.data import Data, is_store, open_data
+from penwright.verbs.data import Data, is_store, open_data, open_store
 from penwright.verbs.parts import divide
 from penwright.verbs.which import describe
 from penwright.weights.names import Place, resolve
@@ -63,7 +63,7 @@ def run_inspect(
 
     def read_one(path: str | Path) -> Iterator[Document]:
         if is_store(path):
-            return read_store(Store.open(path), tokenizer)
+            return read_store(open_store(path), tokenizer, str(path))
         return formats.read([path], config.data, lambda _: None, size=tokenizer.count)
 
     return examine(
@@ -94,12 +94,12 @@ def _find_near(
     return list(find_near(documents(), threshold)) if threshold > 0 else []
 
 
-def read_store(store: Store, tokenizer: Tokenizer) -> Iterator[Document]:
+def read_store(store: Store, tokenizer: Tokenizer, name: str) -> Iterator[Document]:
     """The documents of a store as text, long ones in pieces; their places are numbers."""
     for number, (start, end) in enumerate(
         zip(store.offsets[:-1].tolist(), store.offsets[1:].tolist(), strict=True), 1
     ):
-        source = Source(str(store.folder), number)
+        source = Source(name, number)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for first in range(start + 1, end - 1, _PIECE):
             last = min(first + _PIECE, end - 1)

@@ -10,7 +10,8 @@ from penwright import formats
 from penwright.config import PrepareConfig, build
 from penwright.errors import UsageError
 from penwright.tokens import Store
-from penwright.verbs.data import encode, name_data
+from penwright.verbs.data import encode, is_store, name_data, open_data, open_store
+from penwright.verbs.packed import SUFFIX, check_target, pack
 from penwright.weights.names import resolve
 from penwright.weights.opening import default_model, read_place
 
@@ -23,6 +24,8 @@ def prepare(
 ) -> Store:
     """Encode `data` into a new store in the folder `output`, or continue one that was stopped.
 
+    An `output` that ends in .zip is one compressed file, made from the store in the cache.
+
     `options` are those of `penwright prepare`. Raises DataError and OutOfRoomError.
     """
     return run_prepare(data, Path(output), build(PrepareConfig, options), warn)
@@ -34,7 +37,23 @@ def run_prepare(
     """Encode, as `config` asks."""
     if not paths:
         raise UsageError("There is no data to prepare.", fix="Name a file or a folder.")
+    stores, packs = [path for path in paths if is_store(path)], output.suffix.lower() == SUFFIX
+    if stores and (len(paths) > 1 or not packs):
+        raise UsageError(
+            f"'{stores[0]}' is a token store already.",
+            fix="finetune takes it as it is; --output NAME.zip packs one into a file.",
+        )
+    if packs:
+        check_target(output)
+    if stores:
+        store = open_store(stores[0])
+        pack(store, output)
+        return store
     tokenizer = read_place(resolve(config.model or default_model()[0])).tokenizer()
+    if packs:
+        store = open_data(paths, config.data, tokenizer, warn, config.work).store
+        pack(store, output)
+        return store
     reading = formats.describe(paths, config.data)
     key = name_data(paths, config.data, tokenizer)
     return encode(paths, config.data, tokenizer, output, key, reading, warn, config.work).store

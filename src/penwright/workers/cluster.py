@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import marshal
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import penwright
 from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
@@ -23,6 +25,8 @@ from penwright.workers.work import AHEAD, Answer, Work, answer, load_work, open_
 
 _KINDS_OF_WORK = 4
 """Kinds of work that a process of the cluster keeps in mind."""
+_PATIENCE = 5
+"""Seconds in which a cluster must answer; Ray itself would try for a quarter of an hour."""
 
 
 class Cluster:
@@ -43,11 +47,13 @@ class Cluster:
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             try:
+                _knock(_find_address(ray))
                 ray.init(log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise UsageError(
                     f"There is no way to the Ray cluster: {_first_line(error)}",
-                    fix="Start one with `ray start --head`, or name it in RAY_ADDRESS.",
+                    fix="Start one with `ray start --head`, name one that runs in RAY_ADDRESS, or "
+                    "forget one that is gone with `ray stop`.",
                 ) from None
         return self
 
@@ -112,7 +118,33 @@ def _loader(begin: bytes) -> Any:
     return cache(load)
 
 
+def _find_address(ray: ModuleType) -> str | None:
+    """Where `ray.init` will look for the cluster; None where it will start one."""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if "://" in named:
+        return named
+    found: str | None = ray._private.services.canonicalize_bootstrap_address(None)
+    return found
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError unless somebody listens at this address."""
+    if address is None:
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname is None or parts.port is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port), _PATIENCE).close()
+    except OSError as error:
+        raise OSError(f"nobody answers at {address} ({error.strerror or error})") from None
+
+
 def _import_ray() -> ModuleType:
+    if os.environ.get("RAY_ADDRESS"):
+        # How long and how often Ray asks whoever listens there before it says that it is no Ray.
+        os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(_PATIENCE))
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
     try:
         return import_module("ray")
     except ImportError:

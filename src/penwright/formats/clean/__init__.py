@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from penwright.config import DataConfig, WorkConfig
 from penwright.errors import UsageError, suggest
-from penwright.formats.clean.choose import best_of_each, category_of
+from penwright.formats.clean.choose import Chooser, best_of_each, parse_condition
 from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
 from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
@@ -47,8 +47,9 @@ class Tally:
 
 def is_wanted(data: DataConfig) -> bool:
     """Whether the options ask for any cleaning."""
-    chosen = (data.clean, data.language, data.blocklist, data.drop_category, data.per_category)
-    return data.drop_duplicates or data.drop_near is not None or any(chosen)
+    chosen = (data.clean, data.language, data.blocklist, data.drop_category, data.where)
+    counted = data.per_category is not None or data.drop_near is not None
+    return data.drop_duplicates or counted or any(chosen)
 
 
 def clean(
@@ -60,17 +61,19 @@ def clean(
     where a step needs a package that is not there.
     """
     if data.per_category is None:
-        yield from _clean(read(warn), data, tally, work)
+        yield from _clean(read(warn), data, warn, tally, work)
     else:
-        seen = _clean(read(lambda _: None), data, Tally(), work)
+        seen = _clean(read(_quiet), data, _quiet, Tally(), work)
         kept = best_of_each(seen, data, data.per_category)
-        yield from _keep(_clean(read(warn), data, tally, work), kept, tally)
+        yield from _keep(_clean(read(warn), data, warn, tally, work), kept, tally)
     if str(tally):
         warn(f"{REPORT}{tally}.")
 
 
 def check_steps(data: DataConfig) -> None:
     """Raises UsageError for a step or a combination that cannot be."""
+    for condition in data.where:
+        parse_condition(condition)
     for name in data.clean:
         if name not in STEPS:
             raise UsageError(
@@ -89,17 +92,16 @@ def check_steps(data: DataConfig) -> None:
 
 
 def _clean(
-    documents: Iterator[Document], data: DataConfig, tally: Tally, work: WorkConfig
+    documents: Iterator[Document], data: DataConfig, warn: Warn, tally: Tally, work: WorkConfig
 ) -> Iterator[Document]:
-    is_wanted, why_not = _chooser(data), _last_look(data)
+    chooser, why_not = Chooser(data), _last_look(data)
     keeps = True
     changed: set[str] = set()
     for document, begins, (spans, steps, reason) in _work(documents, data, work):
         cleaned = replace(document, spans=tuple(Span(*span) for span in spans))
         if begins:
-            if not is_wanted(document):
-                reason = "drop-category"
-            elif not reason and not document.more:
+            reason = chooser.why_not(document) or reason
+            if not reason and not document.more:
                 reason = why_not(cleaned)
             keeps = reason is None
             tally.dropped.update([reason] if reason else [])
@@ -109,6 +111,11 @@ def _clean(
             yield cleaned
             if not document.more:
                 tally.changed.update(sorted(changed))
+    chooser.check(warn)
+
+
+def _quiet(_: str) -> None:
+    """The first of two passes tells of nothing: the second does."""
 
 
 def _work(
@@ -161,15 +168,6 @@ def _last_look(data: DataConfig) -> Callable[[Document], str | None]:
         return None
 
     return look
-
-
-def _chooser(data: DataConfig) -> Callable[[Document], bool]:
-    """Whether a document is of a category that was not to be dropped."""
-    if not data.drop_category:
-        return lambda _: True
-    category = category_of(data)
-    unwanted = {name.lower() for name in data.drop_category}
-    return lambda document: (category(document) or "").lower() not in unwanted
 
 
 def _keep(documents: Iterator[Document], kept: set[int], tally: Tally) -> Iterator[Document]:

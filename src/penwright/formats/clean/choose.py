@@ -1,14 +1,17 @@
-"""Cleaning steps that leave documents out: by language, by words, by category."""
+"""Cleaning steps that leave documents out: by language, by words, by their columns."""
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError, UsageError
-from penwright.formats.decode import read_lines
+from penwright.formats.decode import Warn, read_lines
 from penwright.formats.document import Document
 
 CATEGORY_NAMES = ("category", "subreddit", "genre", "label", "class", "tag", "topic", "author")
@@ -69,6 +72,86 @@ def category_of(data: DataConfig) -> Callable[[Document], str | None]:
     return known
 
 
+class Chooser:
+    """Which documents stay by their columns (`where`) and categories (`drop_category`).
+
+    Raises UsageError for a condition that compares nothing.
+    """
+
+    def __init__(self, data: DataConfig) -> None:
+        self._conditions = [parse_condition(text) for text in data.where]
+        self._category = category_of(data)
+        self._column = data.category_column
+        self._unwanted = {name.lower(): name for name in data.drop_category}
+        self._unmet = dict(self._unwanted)
+        self._unseen = {column for column, _ in self._conditions}
+        self._without_category = bool(self._unwanted)
+
+    def why_not(self, document: Document) -> str | None:
+        """Which option leaves a document out; None when it stays."""
+        fields = document.fields
+        if self._unseen:
+            self._unseen -= fields.keys()
+        if self._unwanted:
+            name = self._category(document)
+            self._without_category &= name is None
+            self._unmet.pop((name or "").lower(), None)
+            if name is not None and name.lower() in self._unwanted:
+                return "drop-category"
+        if not all(name in fields and holds(fields[name]) for name, holds in self._conditions):
+            return "where"
+        return None
+
+    def check(self, warn: Warn) -> None:
+        """After the last document: tell what none was of; raises DataError where none had it."""
+        if self._unseen:
+            raise _no_column(sorted(self._unseen)[0], "to choose by")
+        if self._without_category:
+            if self._column is not None:
+                raise _no_column(self._column, "of categories")
+            raise DataError("No document has a category to drop.", fix=_NAME_IT)
+        for name in self._unmet.values():
+            warn(f"No document is of the category '{name}', which was to be dropped.")
+
+
+_NAME_IT = "Name the column that holds it with --category-column."
+_CONDITION = re.compile(r"\s*(.+?)\s*(>=|<=|!=|==?|>|<)\s*(.*?)\s*", re.DOTALL)
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+
+
+def parse_condition(text: str) -> tuple[str, Callable[[str], bool]]:
+    """`score>=5` as a column and what must hold of its value.
+
+    Numbers are compared as numbers; what is no number is not above, below or equal to one. All
+    else is compared as text, which suits dates such as 2019-01-31. Raises UsageError.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"--where '{text}' compares nothing.", fix='Write it as "score>=5" or "lang=en".'
+        )
+    column, sign, wanted = found.groups()
+    compare, number = _COMPARE[sign], _number(wanted)
+
+    def holds(value: str) -> bool:
+        if number is None:
+            return compare(value.strip(), wanted)
+        given = _number(value)
+        return sign == "!=" if given is None else compare(given, number)
+
+    return column, holds
+
+
+def _no_column(name: str, purpose: str) -> DataError:
+    return DataError(
+        f"There is no column '{name}' {purpose}.",
+        fix="`penwright inspect` lists the columns; texts of more than 200 characters are none.",
+    )
+
+
 def best_of_each(documents: Iterable[Document], data: DataConfig, count: int) -> set[int]:
     """The numbers of the first `count` documents of each category, by `order_by` where given.
 
@@ -81,15 +164,13 @@ def best_of_each(documents: Iterable[Document], data: DataConfig, count: int) ->
     for number, document in enumerate(first_pieces(documents)):
         group = category(document)
         if group is None:
-            raise DataError(
-                f"{document.source}: this document has no category.",
-                fix="Name the column that holds it with --category-column.",
-            )
+            raise DataError(f"{document.source}: this document has no category.", fix=_NAME_IT)
         value = document.fields.get(data.order_by or "")
         ordered = ordered or value is not None
-        groups[group].append((-_number(value), number))
+        rank = _number(value)
+        groups[group].append((math.inf if rank is None else -rank, number))
     if not ordered:
-        raise DataError(f"There is no column '{data.order_by}' to order by.")
+        raise _no_column(str(data.order_by), "to order by")
     return {number for group in groups.values() for _, number in sorted(group)[:count]}
 
 
@@ -102,8 +183,10 @@ def first_pieces(documents: Iterable[Document]) -> Iterator[Document]:
         begins = not document.more
 
 
-def _number(value: str | None) -> float:
+def _number(value: str | None) -> float | None:
+    """A text as a number; None where it is none."""
     try:
-        return float(value) if value else float("-inf")
+        number = float(value or "")
     except ValueError:
-        return float("-inf")
+        return None
+    return None if math.isnan(number) else number
