@@ -45,8 +45,10 @@ _SHORT = {"-n": "--n", "-o": "--output"}
 
 ENVIRONMENT = {
     # Threads that wait for each other by spinning are ten times slower on a machine that does
-    # something else as well.
+    # something else as well; threads that sleep at once take longer to wake than many an operation
+    # takes. With libgomp they spin for some microseconds, then sleep.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "20000",
     # Large tensors in pages of 2 MiB: being handed fresh memory costs a third.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
