@@ -81,7 +81,7 @@ def _ours(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
         batch * length,
     )
 
-    norm = 1.0 if method.waits_for_norm else 0.0
+    norm = torch.ones(()) if method.waits_for_norm else None
 
     def step() -> float:
         nonlocal norm

@@ -84,7 +84,7 @@ class AdamW8bit(torch.optim.Optimizer):
                 self.update(parameter, parameter.grad)
 
     @torch.no_grad()
-    def update(self, parameter: Tensor, grad: Tensor, share: float = 1.0) -> None:
+    def update(self, parameter: Tensor, grad: Tensor, share: Tensor | float = 1.0) -> None:
         """Move one parameter by `share` times its gradient, a chunk at a time."""
         number, group = self._group_of[parameter]
         if self._dither is None:

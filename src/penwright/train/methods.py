@@ -10,7 +10,6 @@ lora   Only small factors beside frozen matrices, which may be at one byte a wei
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,28 +64,31 @@ class Full:
     waits_for_norm = False
     """Whether a step clips by the norm of the step before, so that the first must be measured."""
 
-    def begin(self, *, last: bool, norm: float = 0.0) -> None:
+    def begin(self, *, last: bool, norm: Tensor | None = None) -> None:
         """Called before each micro-batch; `last` is the last one of its step.
 
-        `norm` is the gradient's norm in the step before, 0 where there was none.
+        `norm` is the gradient's norm in the step before, None where there was none.
         """
         del norm
         self._only, self._begun = last and not self._begun, True
 
-    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
-        """Clip, then step unless the gradient is no number; returns its norm before clipping."""
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
+        """Clip, then step; returns the gradient's norm before clipping, which is not waited for.
+
+        A gradient that is no number makes weights that are none: whoever reads the norm goes back.
+        With loss scaling an overflow is expected now and then, and the scaler skips the step.
+        """
         scaler.unscale_(self.optimizer)
         wide = [p.grad for p in self.trained.values() if p.grad is not None]
         narrow = [p.grad for p in self.narrow.values() if p.grad is not None]
-        norm = float(torch.stack(torch._foreach_norm(wide + narrow, 2, torch.float32)).norm())
-        # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
-        if math.isfinite(norm) or scaler.is_enabled():
-            share = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
-            torch._foreach_mul_(wide, share)
-            scaler.step(self.optimizer)
-            scaler.update()
-            self.optimizer.zero_grad(set_to_none=True)
-            self._refresh(share)
+        norms = torch._foreach_norm(wide + narrow, 2, torch.float32)
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        share = share_within(clip, norm)
+        torch._foreach_mul_(wide, share)
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._refresh(share)
         self.forget_gradients()
         return norm
 
@@ -151,7 +153,7 @@ class Full:
             self.hooks.append(_on_gradient(weight, hand_over))
 
     @torch.no_grad()
-    def _refresh(self, share: float = 1.0) -> None:
+    def _refresh(self, share: Tensor | float = 1.0) -> None:
         """Bring all narrow matrices up to their masters, after a step by what they hold."""
         for name, narrow in self.narrow.items():
             master = self.masters[name]
@@ -185,27 +187,28 @@ class Lean(Full):
             groups, betas=betas, eps=plan.eps, seed=plan.seed
         )
         self.waits_for_norm = plan.clip > 0
-        self._last = False
-        self._share = 0.0
+        self._last = self._moves = False
+        self._share: Tensor | float = 1.0
         self._squares: list[Tensor] = []
         for parameter in self.trained.values():
             self.hooks.append(_on_gradient(parameter, self._consume))
 
-    def begin(self, *, last: bool, norm: float = 0.0) -> None:
+    def begin(self, *, last: bool, norm: Tensor | None = None) -> None:
         self._last = last
-        clip = self.plan.clip
-        self._share = min(1.0, clip / (norm + 1e-6)) if clip and norm else float(not clip)
+        self._moves = norm is not None or not self.waits_for_norm
+        if norm is not None:
+            self._share = share_within(self.plan.clip, norm)
 
-    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
         """Nothing is left to update: returns the norm of the gradients that were."""
         del scaler, clip
-        norm = math.sqrt(float(torch.stack(self._squares).sum()))
+        norm = torch.stack(self._squares).sum().sqrt()
         self._squares.clear()
         return norm
 
     @property
     def is_halfway(self) -> bool:
-        return bool(self._squares) and self._share > 0
+        return bool(self._squares) and self._moves
 
     def forget_gradients(self) -> None:
         super().forget_gradients()
@@ -223,7 +226,7 @@ class Lean(Full):
     def _consume(self, parameter: Tensor) -> None:
         if self._last and parameter.grad is not None:
             self._squares.append(torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) ** 2)
-            if self._share:
+            if self._moves:
                 self._eight_bit.update(parameter, parameter.grad, self._share)
             parameter.grad = None
 
@@ -306,6 +309,11 @@ class LoRA(Full):
             )
             for name, factors in self.factors.items()
         }
+
+
+def share_within(clip: float, norm: Tensor) -> Tensor:
+    """What a gradient of this norm is multiplied by to be of norm `clip` at most; 0 never clips."""
+    return (clip / (norm + 1e-6)).clamp(max=1.0) if clip else torch.ones_like(norm)
 
 
 def make_method(model: GPT2, plan: TrainPlan) -> Full:
