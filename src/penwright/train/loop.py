@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +32,7 @@ from penwright.train.checkpoint import (
     load_state,
     newest_sound,
 )
+from penwright.train.compiled import compile_failure
 from penwright.train.interrupt import Interrupt
 from penwright.train.machine import settle
 from penwright.train.meter import Meter
@@ -40,24 +41,7 @@ from penwright.train.observer import Observer
 from penwright.train.plan import TrainPlan
 from penwright.train.precision import autocast
 from penwright.train.shrink import is_out_of_memory, smaller
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A step, counted from 0, that the device has been given and may be computing still."""
-
-    step: int
-    begun: float
-    rate: float
-    loss: torch.Tensor | None
-    norm: torch.Tensor | None
-    batch: Batch
-
-    def read(self) -> tuple[float | None, float | None]:
-        """The loss a learned token and the gradient's norm, None of a batch that was left out."""
-        if self.loss is None or self.norm is None:
-            return None, None
-        return float(self.loss) / max(1, self.batch.n_learned), float(self.norm)
+from penwright.train.taken import Taken
 
 
 class Interrupted(Exception):
@@ -167,25 +151,35 @@ class Trainer:
                 self._taken.append(self._step(batch))
                 return
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
+                failure = compile_failure(error) if not is_out_of_memory(error) else None
+                if failure == "" or (failure and self.method.is_halfway):
                     raise
-            self._shrink()  # only here are the tensors gone that the traceback held
+            # Only here are the tensors gone that the traceback held.
+            self._change(*(self._shrink() if failure is None else self._without_compiling(failure)))
 
-    def _shrink(self) -> None:
-        """Take less memory from now on, and say and record it; raises OutOfRoomError."""
+    def _shrink(self) -> tuple[TrainPlan, str]:
+        """The plan that takes less memory from now on, and what to say; raises OutOfRoomError."""
         changed = None if self.method.is_halfway else smaller(self.plan)
         if changed is None:
             raise OutOfRoomError(
                 f"Memory ran out at step {self.state.step + 1}, and nothing smaller is left.",
                 fix="Try --method lora, a smaller model, or a smaller --max-length.",
             )
-        self.plan, how = changed
+        plan, how = changed
+        return plan, f"Memory ran out at step {self.state.step + 1}: {how}."
+
+    def _without_compiling(self, failure: str) -> tuple[TrainPlan, str]:
+        told = f"Layers could not be compiled ({failure}), so they run as they are."
+        return replace(self.plan, compile=False), told
+
+    def _change(self, plan: TrainPlan, told: str) -> None:
+        """Go on by another plan, and say and record it."""
+        self.plan = plan
         self.method.forget_gradients()
-        told = f"Memory ran out at step {self.state.step + 1}: {how}."
         events = [*self.run.info.get("events", []), told]
-        self.run.update(plan=asdict(self.plan), events=events)
+        self.run.update(plan=asdict(plan), events=events)
         self.observer.on_message(told)
-        self.method = change_method(self.method, self.plan)
+        self.method = change_method(self.method, plan)
 
     def _step(self, batch: Batch) -> Taken:
         """One optimizer step over one batch, queued: nothing waits for the device here."""

@@ -25,6 +25,7 @@ from penwright.model.gpt2 import Conv1D
 from penwright.model.lora import add_low_rank
 from penwright.model.quantize import Int8Conv1D, quantize
 from penwright.train.adamw8bit import AdamW8bit
+from penwright.train.compiled import compile_blocks
 from penwright.train.optimizer import make_optimizer, parameter_groups
 from penwright.train.plan import TrainPlan
 from penwright.weights.peft import Adapter, Pair, lora_settings, read_adapter
@@ -48,7 +49,6 @@ class Full:
         if plan.precision == "bf16":
             for name, module in _matrices(model).items():
                 self._hold_narrow(f"{name}.weight", module.weight)
-            fuse(model)
         self.held = dict(model.named_parameters()) | self.masters
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
         self.optimizer = make_optimizer(
@@ -82,7 +82,7 @@ class Full:
         wide = [p.grad for p in self.trained.values() if p.grad is not None]
         narrow = [p.grad for p in self.narrow.values() if p.grad is not None]
         norms = torch._foreach_norm(wide + narrow, 2, torch.float32)
-        norm = torch.linalg.vector_norm(torch.stack(norms))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         share = share_within(clip, norm)
         torch._foreach_mul_(wide, share)
         scaler.step(self.optimizer)
@@ -319,16 +319,14 @@ def share_within(clip: float, norm: Tensor) -> Tensor:
 def make_method(model: GPT2, plan: TrainPlan) -> Full:
     """The method of a plan, with the model made ready for it."""
     method = {"full": Full, "lean": Lean, "lora": LoRA}[plan.method](model, plan)
-    if plan.recompute:
-        recompute(model)
+    choose_forward(model, plan)
     return method
 
 
 def change_method(old: Full, plan: TrainPlan) -> Full:
     """The method of another plan over the same weights, with the optimizer's averages so far."""
     if plan.method == old.plan.method:
-        if plan.recompute:
-            recompute(old.model)
+        choose_forward(old.model, plan)
         return old
     state = {name: dict(old.optimizer.state.get(p, {})) for name, p in old.trained.items()}
     old.release()
@@ -338,11 +336,21 @@ def change_method(old: Full, plan: TrainPlan) -> Full:
     return method
 
 
+def choose_forward(model: GPT2, plan: TrainPlan) -> None:
+    """How blocks run: compiled, in two fused halves or as they are; and, to recompute, twice."""
+    unfuse(model)
+    if plan.compile:
+        compile_blocks(model)
+    elif plan.method == "full" and plan.precision == "bf16":
+        fuse(model)
+    if plan.recompute:
+        recompute(model)
+
+
 def recompute(model: GPT2) -> None:
     """Keep only what goes into each block; the rest is computed again in the backward pass."""
     for block in model.blocks:
-        if getattr(block.forward, "func", None) is not checkpoint:
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def _on_gradient(parameter: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
