@@ -76,3 +76,23 @@ def test_lean_clips_by_the_norm_of_the_step_before_and_measures_the_first(make_f
         assert not torch.equal(value, before[name])
         # The share is applied before or after a gradient is rounded to bfloat16.
         torch.testing.assert_close(value, free.tensors()[name], rtol=2e-2, atol=2e-4)
+
+
+def test_matrices_that_widen_together_take_the_same_step(make_full):
+    """On a GPU some do, since each call of the optimizer costs time there."""
+    results = []
+    for size in (1, 5000, 1 << 26):
+        method, _ = make_full(precision="bf16", micro_batch=4, batch_size=4, seed=len(results))
+        method.at_once = size
+        for group in method.optimizer.param_groups:
+            group["lr"] = 1e-3
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(2):
+            method.begin(last=True)
+            for parameter in method.model.parameters():
+                grad = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+                parameter.backward(grad)
+            method.update(torch.amp.GradScaler("cpu", enabled=False), 0.5)
+        results.append(method.tensors())
+    for other in results[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in results[0].items())

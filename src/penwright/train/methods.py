@@ -10,7 +10,7 @@ lora   Only small factors beside frozen matrices, which may be at one byte a wei
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ from penwright.train.optimizer import make_optimizer, parameter_groups
 from penwright.train.plan import TrainPlan
 from penwright.weights.peft import Adapter, Pair, lora_settings, read_adapter
 
+_AT_ONCE = 1 << 26  # numbers of gradients that are widened together on a GPU
 LoadModel = Callable[[Path | None], GPT2]
 
 
@@ -46,6 +47,7 @@ class Full:
         self.narrow: dict[str, nn.Parameter] = {}
         self.masters: dict[str, nn.Parameter] = {}
         self.hooks: list[RemovableHandle] = []
+        self.at_once = 1 if model.head_weight_VC.is_cpu else _AT_ONCE
         if plan.precision == "bf16":
             for name, module in _matrices(model).items():
                 self._hold_narrow(f"{name}.weight", module.weight)
@@ -155,13 +157,30 @@ class Full:
     @torch.no_grad()
     def _refresh(self, share: Tensor | float = 1.0) -> None:
         """Bring all narrow matrices up to their masters, after a step by what they hold."""
-        for name, narrow in self.narrow.items():
-            master = self.masters[name]
-            if narrow.grad is not None:
-                master.grad, narrow.grad = narrow.grad.float().mul_(share), None
+        for names in self._together():
+            widened = False
+            for name in names:
+                master, narrow = self.masters[name], self.narrow[name]
+                if narrow.grad is not None:
+                    master.grad, narrow.grad = narrow.grad.float().mul_(share), None
+                    widened = True
+            if widened:
                 self.optimizer.step()
-                master.grad = None
-            narrow.copy_(master)
+            for name in names:
+                self.masters[name].grad = None
+                self.narrow[name].copy_(self.masters[name])
+
+    def _together(self) -> Iterator[list[str]]:
+        """Matrices whose gradients widen at once: one on a CPU, more where each call costs time."""
+        names, count = [], 0
+        for name, narrow in self.narrow.items():
+            names.append(name)
+            count += narrow.numel()
+            if count >= self.at_once:
+                yield names
+                names, count = [], 0
+        if names:
+            yield names
 
 
 class Lean(Full):
