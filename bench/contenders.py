@@ -1,20 +1,29 @@
-"""What takes part in bench/train.py and bench/memory.py: one training step as a function."""
+"""What takes part in train.py, memory.py and gpu_train.py: one training step as a function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
+from torch import Tensor, nn
 
 from penwright.train.plan import TrainPlan
 
 
-def make(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
-    """A function that takes one step and returns its loss; weights and tokens are always alike."""
+def make(
+    who: str, *, size: str, batch: int, length: int, micro: int, device: str
+) -> Callable[[], Tensor]:
+    """A function that takes one step and returns its loss, a scalar on the device.
+
+    Weights and tokens are always alike, but for the weights of the plain peer.
+    """
+    if who == "peer-plain":
+        return _plain(size, batch, length, micro, device)
     if who.startswith("peer"):
-        return _transformers(who, size, batch, length)
-    return _ours(who, size, batch, length)
+        return _transformers(who, size, batch, length, micro, device)
+    return _ours(who, size, batch, length, micro, device)
 
 
 def _tokens(batch: int, length: int) -> torch.Tensor:
@@ -23,7 +32,9 @@ def _tokens(batch: int, length: int) -> torch.Tensor:
     return torch.randint(0, 400, (batch, length + 1), generator=generator) * 100
 
 
-def _transformers(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
+def _transformers(
+    who: str, size: str, batch: int, length: int, micro: int, device: str
+) -> Callable[[], Tensor]:
     import transformers
 
     from penwright.model import GPT2, SIZES, init_weights
@@ -36,42 +47,77 @@ def _transformers(who: str, size: str, batch: int, length: int) -> Callable[[], 
     init_weights(ours, seed=0)
     model.load_state_dict(ours.state_dict(), strict=False)
     del ours
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01)
-    tokens_BT = _tokens(batch, length)
+    model.to(device).train()
 
-    def step() -> float:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=who == "peer-bf16"):
-            # With shift_labels it takes the targets as they are.
-            inputs_BT, targets_BT = tokens_BT[:, :-1].contiguous(), tokens_BT[:, 1:].contiguous()
-            loss = model(input_ids=inputs_BT, labels=targets_BT, shift_labels=targets_BT).loss
-        loss.backward()
+    def loss_of(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        # With shift_labels it takes the targets as they are.
+        return model(input_ids=inputs_BT, labels=targets_BT, shift_labels=targets_BT).loss
+
+    return _peer_step(model, loss_of, _tokens(batch, length), micro, device, who == "peer-bf16")
+
+
+def _plain(size: str, batch: int, length: int, micro: int, device: str) -> Callable[[], Tensor]:
+    from penwright.model import SIZES
+    from plain_gpt2 import PlainGPT2
+
+    torch.manual_seed(0)
+    model = PlainGPT2(SIZES[size]).to(device)
+    loss_of = torch.compile(model)
+    return _peer_step(model, loss_of, _tokens(batch, length), micro, device, in_bf16=True)
+
+
+def _peer_step(
+    model: nn.Module,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    tokens_BT: Tensor,
+    micro: int,
+    device: str,
+    in_bf16: bool,
+) -> Callable[[], Tensor]:
+    """AdamW as torch has it: fused on a GPU, and as it comes on a CPU."""
+    fused = True if device == "cuda" else None
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=fused)
+    pairs = [
+        (rows_BT[:, :-1].contiguous().to(device), rows_BT[:, 1:].contiguous().to(device))
+        for rows_BT in tokens_BT.split(micro)
+    ]
+
+    def step() -> Tensor:
+        total = torch.zeros((), device=device)
+        for inputs_BT, targets_BT in pairs:
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=in_bf16):
+                loss = loss_of(inputs_BT, targets_BT) * (len(inputs_BT) / len(tokens_BT))
+            loss.backward()
+            total += loss.detach()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return float(loss.detach())
+        return total
 
     return step
 
 
-def _ours(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
+def _ours(
+    who: str, size: str, batch: int, length: int, micro: int, device_name: str
+) -> Callable[[], Tensor]:
     from penwright.model import GPT2, SIZES, init_weights
     from penwright.tokens import Batch, split_micro
     from penwright.train.loop import batch_loss
     from penwright.train.machine import settle
     from penwright.train.methods import make_method
 
-    device = torch.device("cpu")
-    plan = plan_of(who, batch, length)
+    device = torch.device(device_name)
+    plan = replace(plan_of(who, batch, length), micro_batch=micro, compile=device.type == "cuda")
     settle()
     model = GPT2(SIZES[size])
     init_weights(model, seed=0)
+    model.to(device)
     model.set_dropout(0.0)
     model.train()
     method = make_method(model, plan)
     for group in method.optimizer.param_groups:
         group["lr"] = 1e-4
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    scaler = torch.amp.GradScaler(device_name, enabled=False)
     tokens_BT = _tokens(batch, length)
     whole = Batch(
         tokens_BT[:, :-1].contiguous(),
@@ -81,17 +127,17 @@ def _ours(who: str, size: str, batch: int, length: int) -> Callable[[], float]:
         batch * length,
     )
 
-    norm = 1.0 if method.waits_for_norm else 0.0
+    norm = torch.ones((), device=device) if method.waits_for_norm else None
 
-    def step() -> float:
+    def step() -> Tensor:
         nonlocal norm
-        total = 0.0
+        total = torch.zeros((), device=device)
         micros = split_micro(whole, plan.micro_batch)
         for index, micro in enumerate(micros):
             method.begin(last=index + 1 == len(micros), norm=norm)
             loss = batch_loss(model, micro, device, plan.precision)
             (loss / whole.n_learned).backward()
-            total += float(loss.detach())
+            total += loss.detach()
         norm = method.update(scaler, 1.0)
         return total / whole.n_learned
 

@@ -20,26 +20,30 @@ from pathlib import Path
 from typing import Any
 
 CHILD = """
-import resource, sys
-limit = int(sys.argv[6])
+import json, resource, sys
+who, shape, limit = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[4])
 if limit:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-sys.path.insert(0, sys.argv[5])
+sys.path.insert(0, sys.argv[3])
 import contenders
 from watching import Peak
-peak = Peak()
-take_step = contenders.make(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+peak = Peak(shape["device"])
+take_step = contenders.make(who, **shape)
 built = peak.bytes()
-losses = [take_step() for _ in range(2)]
-import json
+losses = [float(take_step()) for _ in range(2)]
 print(json.dumps({"built": built, "peak": peak.bytes(), "losses": losses}))
 """
 
 
-def measure(who: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    who: str, size: str, options: argparse.Namespace, device: str = "cpu"
+) -> dict[str, Any]:
+    """Peak memory of two steps in a process of their own, and what was predicted for ours."""
     here = str(Path(__file__).parent)
+    shape = {"size": size, "batch": options.batch, "length": options.length}
+    shape |= {"micro": options.batch, "device": device}
     limit = str(int(float(options.limit.removesuffix("GB")) * 1e9))
-    arguments = [who, size, str(options.batch), str(options.length), here, limit]
+    arguments = [who, json.dumps(shape), here, limit]
     started = time.perf_counter()
     child = subprocess.run(
         [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False
@@ -55,7 +59,8 @@ def measure(who: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
         from penwright.train.memory import Load, predict
 
         plan = plan_of(who, options.batch, options.length)
-        predicted = predict(SIZES[size], Load.of(plan)).total
+        load = Load.of(plan, on_gpu=device == "cuda")
+        predicted = predict(SIZES[size], load).total
         result |= {"predicted": predicted, "predicted_over_peak": predicted / result["peak"]}
     return result
 

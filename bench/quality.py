@@ -25,6 +25,30 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+def compare(data: str, model: str, seed: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Both methods on this data with this seed, and the difference of their held-out losses."""
+    import penwright
+
+    losses = {}
+    for name, way in WAYS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            run = penwright.finetune(
+                data,
+                model=model,
+                seed=seed,
+                sample_every=0,
+                output_dir=Path(folder) / "run",
+                **way,
+                **given,
+            )
+        assert run.perplexity_before is not None
+        assert run.perplexity_after is not None
+        losses[name] = math.log(run.perplexity_after)
+    losses["before"] = math.log(run.perplexity_before)
+    entry = {"data": Path(data).name, "seed": seed, "steps": run.steps, **losses}
+    return entry | {"difference": losses["lean"] - losses["float32"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="+")
@@ -35,8 +59,6 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     import torch
-
-    import penwright
 
     result: dict[str, Any] = {
         "what": "held-out loss in nats a token",
@@ -49,24 +71,7 @@ def main() -> None:
     given |= {"batch_size": 1, "max_length": options.tokens} if options.tokens else {}
     for data in options.data:
         for seed in range(options.seeds):
-            losses = {}
-            for name, way in WAYS.items():
-                with tempfile.TemporaryDirectory() as folder:
-                    run = penwright.finetune(
-                        data,
-                        model=options.model,
-                        seed=seed,
-                        sample_every=0,
-                        output_dir=Path(folder) / "run",
-                        **way,
-                        **given,
-                    )
-                assert run.perplexity_before is not None
-                assert run.perplexity_after is not None
-                losses[name] = math.log(run.perplexity_after)
-            losses["before"] = math.log(run.perplexity_before)
-            entry = {"data": Path(data).name, "seed": seed, "steps": run.steps, **losses}
-            entry["difference"] = losses["lean"] - losses["float32"]
+            entry = compare(data, options.model, seed, given)
             result["runs"].append(entry)
             print(json.dumps(entry), flush=True)
     result["largest_difference"] = max(abs(entry["difference"]) for entry in result["runs"])

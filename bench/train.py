@@ -28,30 +28,33 @@ from racing import Contender
 CHILD = """
 import json, sys, time
 import torch
-who, size, batch, length, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+who, shape, steps, threads = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:5])
 torch.set_num_threads(threads)
-sys.path.insert(0, sys.argv[6])
+sys.path.insert(0, sys.argv[5])
 import contenders
 from watching import Peak
-peak = Peak()
-take_step = contenders.make(who, size, batch, length)
+peak = Peak(shape["device"])
+take_step = contenders.make(who, **shape)
 print("ready", flush=True)
 for line in sys.stdin:
     start, cpu = time.perf_counter(), time.process_time()
-    loss = take_step()
+    for _ in range(steps):
+        loss = take_step()
+    loss = float(loss)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     step = {"seconds": seconds, "cpu": cpu, "loss": loss, "peak": peak.bytes()}
     print(json.dumps(step), flush=True)
 """
+SHAPE = ("size", "batch", "length", "micro", "device")
 
 
 def enter(who: str, options: argparse.Namespace) -> Contender:
     """A contender of the wanted shape; ours has the environment of the command line."""
     here = str(Path(__file__).parent)
-    shape = [options.size, str(options.batch), str(options.length), str(options.threads)]
+    shape = json.dumps({name: getattr(options, name) for name in SHAPE})
     environment = ({} if who.startswith("peer") else ENVIRONMENT) | os.environ
     return Contender(
-        [sys.executable, "-c", CHILD, who, *shape, here],
+        [sys.executable, "-c", CHILD, who, shape, str(options.steps), str(options.threads), here],
         environment=environment | {"OMP_NUM_THREADS": str(options.threads)},
     )
 
@@ -64,7 +67,7 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
         second.step()
     for contender in (first, second):
         contender.close()
-    tokens = options.batch * options.length
+    tokens = options.batch * options.length * options.steps
     result: dict[str, Any] = {}
     for who, contender in zip(pair, (first, second), strict=True):
         counted = contender.steps[1:]
@@ -97,6 +100,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
+    options.micro, options.device, options.steps = options.batch, "cpu", 1
     import torch
     import transformers
 

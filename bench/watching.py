@@ -1,4 +1,4 @@
-"""This process's anonymous memory, sampled every 10 ms."""
+"""This process's anonymous memory, sampled every 10 ms, or what it allocated on a GPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import time
 class Peak:
     """Begins to watch when it is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         self._peak = 0
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._device = device
+        if device == "cpu":
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def bytes(self) -> int:
         """The most that has been held so far."""
+        if self._device == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated()
         self._peak = max(self._peak, anonymous())
         return self._peak
 

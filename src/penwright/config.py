@@ -21,6 +21,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ScheduleName = Literal["auto", "constant", "linear", "cosine", "step"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 LoggerName = Literal["tensorboard", "wandb"]
+CompileName = Literal["auto", "on", "off"]
 MethodName = Literal["auto", "full", "lean", "lora"]
 BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
@@ -209,6 +210,9 @@ class FinetuneConfig:
     """Memory to stay within, such as 8GB; what is free unless given."""
     recompute: bool = False
     """Compute each layer a second time instead of keeping what it computed; takes less memory."""
+    compile: CompileName = "auto"
+    """Translate a layer for this GPU before training, which takes half a minute; auto does where
+    the run is long enough to pay for it."""
     quantize: bool = False
     """LoRA only: hold the frozen matrices at one byte a weight."""
     lora_rank: int = 8

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from penwright.model import causal, chunked_cross_entropy, documents
-from penwright.model.attention import MaskedDocuments, attend_causal
+from penwright.model.attention import FlashDocuments, MaskedDocuments, attend_causal
 from tests.model.conftest import make, tiny
 
 
@@ -58,6 +58,43 @@ def test_packed_documents_equal_each_alone(kind, rows, padding, first):
     alone_grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     for packed, alone in zip(packed_grads, alone_grads, strict=True):
         torch.testing.assert_close(packed, alone, atol=1e-8, rtol=1e-8)
+
+
+def flash_in_words(q_NHD, k_NHD, v_NHD, begins, ends, most_q, most_k, *, scale, window_size):
+    """What torch says that varlen_attn computes: each stretch between offsets alone."""
+    assert begins.dtype == torch.int32
+    assert torch.equal(begins, ends)
+    assert window_size == (-1, 0)
+    assert most_q == most_k >= begins.diff().max()
+    parts = zip(
+        *(torch.split(x, begins.diff().tolist()) for x in (q_NHD, k_NHD, v_NHD)), strict=True
+    )
+    mixed = [
+        F.scaled_dot_product_attention(
+            *(x_LHD.transpose(0, 1)[None] for x_LHD in part), is_causal=True, scale=scale
+        )
+        for part in parts
+    ]
+    return torch.cat([mixed_1HLD[0].transpose(0, 1) for mixed_1HLD in mixed])
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=rows_of_documents, padding=st.integers(0, 3))
+def test_documents_in_one_line_equal_a_mask(rows, padding):
+    """In half precision; with dropout or in wider numbers the mask itself is taken."""
+    length = max(map(sum, rows)) + padding
+    documents_BT, _ = pack(rows, length)
+    flash = FlashDocuments(documents_BT, flash_in_words, torch.device("cpu"))
+    mask = MaskedDocuments(documents_BT)
+    qkv = torch.randn(len(rows), length, 3 * 2 * 4).bfloat16().requires_grad_()
+    wide = [x.view(*x.shape[:2], 2, 4).transpose(1, 2) for x in qkv.chunk(3, dim=-1)]
+    learned_BHT1 = (documents_BT >= 0)[:, None, :, None]
+    outs = [attend(0, *wide, 0.0, 0.3) * learned_BHT1 for attend in (flash, mask)]
+    torch.testing.assert_close(*outs, atol=2e-2, rtol=2e-2)
+    grads = [torch.autograd.grad(out.float().square().sum(), qkv)[0] for out in outs]
+    torch.testing.assert_close(*grads, atol=5e-2, rtol=5e-2)
+    full = [x.float() for x in wide]
+    assert torch.equal(flash(0, *full, 0.0, 0.3), mask(0, *full, 0.0, 0.3))
 
 
 def test_one_document_a_row_needs_no_mask():

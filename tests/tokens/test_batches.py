@@ -204,7 +204,6 @@ def test_types_and_sizes(part, shape):
         batch.tokens_BT.dtype == batch.targets_BT.dtype == batch.positions_BT.dtype == torch.int64
     )
     assert batch.documents_BT.dtype == torch.int32
-    assert equal(batch.to("cpu"), batch)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

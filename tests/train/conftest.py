@@ -14,6 +14,7 @@ from penwright.runs import Run
 from penwright.tokens import Tokenizer, prepare, split
 from penwright.train import Silent, Trainer, TrainState, make_plan
 
+CPU = torch.device("cpu")
 WORDS = [
     "the",
     "goose",
@@ -80,7 +81,9 @@ def make_trainer(make_model, store, tmp_path):
 
     claimed: list[Run] = []
 
-    def make(name: str, *, observer=None, state_from: Run | None = None, **options) -> Trainer:
+    def make(
+        name: str, *, observer=None, state_from: Run | None = None, device=CPU, **options
+    ) -> Trainer:
         config = build(FinetuneConfig, {"precision": "fp32", "sample_every": 0, **options})
 
         def load_model(folder):
@@ -93,7 +96,7 @@ def make_trainer(make_model, store, tmp_path):
         model.set_dropout(config.dropout)
         share = 0.2 if config.held_out is None else config.held_out
         training, held_out = split(store, share, config.seed)
-        plan = make_plan(config, model, training, held_out, torch.device("cpu"))
+        plan = make_plan(config, model, training, held_out, device)
         run = state_from or Run.create(tmp_path / name)
         claimed.append(run)
         run.update(status="running")
@@ -103,7 +106,7 @@ def make_trainer(make_model, store, tmp_path):
             training=training,
             held_out=held_out,
             run=run,
-            device=torch.device("cpu"),
+            device=device,
             observer=observer or Silent(),
             save_model=lambda folder, copy: torch.save(copy.state_dict(), folder / "model.pt"),
             load_model=load_model,

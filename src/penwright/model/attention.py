@@ -1,15 +1,20 @@
 """Who attends to whom: functions that a model calls in each layer.
 
-Legend: B batch, H heads, T time (queries), S time (keys), D head dimension; L tokens of a document.
+Legend: B batch, H heads, T time (queries), S time (keys), D head dimension;
+L tokens of a document; N tokens, or documents, of all rows.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import inspect
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from penwright.model.transfer import bring
 
 PADDING = -1
 
@@ -60,17 +65,25 @@ def documents(documents_BT: Tensor, device: torch.device | str | None = None) ->
     if not (borders_BT & (documents_BT[:, 1:] != PADDING)).any():
         return attend_causal
     if device.type == "cpu":
-        return SplitDocuments(borders_BT)
-    return MaskedDocuments(documents_BT.to(device, non_blocking=True))
+        return SplitDocuments(documents_BT)
+    if (flash := flash_attention(device)) is not None:
+        return FlashDocuments(documents_BT, flash, device)
+    return MaskedDocuments(bring(documents_BT, device))
+
+
+def find_offsets(documents_BT: Tensor) -> Tensor:
+    """Where each document begins in the line of all rows, and where the last one ends: int64."""
+    borders_BT = documents_BT[:, 1:] != documents_BT[:, :-1]
+    begins_BT = torch.nn.functional.pad(borders_BT, (1, 0), value=True)
+    begins_N = begins_BT.flatten().nonzero().flatten()
+    return torch.nn.functional.pad(begins_N, (0, 1), value=documents_BT.numel())
 
 
 class SplitDocuments:
     """One causal attention a document: work only where there is something to see."""
 
-    def __init__(self, borders_BT: Tensor) -> None:
-        ends_BT = torch.nn.functional.pad(borders_BT, (0, 1), value=True)
-        ends_N = ends_BT.flatten().nonzero().flatten() + 1
-        self.lengths: list[int] = ends_N.diff(prepend=ends_N.new_zeros(1)).tolist()
+    def __init__(self, documents_BT: Tensor) -> None:
+        self.lengths: list[int] = find_offsets(documents_BT).diff().tolist()
 
     def __call__(
         self,
@@ -114,3 +127,53 @@ class MaskedDocuments:
         return scaled_dot_product_attention(
             q_BHTD, k_BHTD, v_BHTD, attn_mask=self.mask_B1TS, dropout_p=dropout_p, scale=scale
         )
+
+
+Flash = Callable[..., Tensor]
+
+
+def flash_attention(device: torch.device) -> Flash | None:
+    """torch's flash attention over documents in one line, where this device and torch have it.
+
+    It works in the half precision of autocast only, and on NVIDIA's cards from Ampere on.
+    """
+    if device.type != "cuda" or torch.version.cuda is None:
+        return None
+    half = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda").itemsize == 2
+    if not half or torch.cuda.get_device_capability(device) < (8, 0):
+        return None
+    from torch.nn.attention import varlen
+
+    known = inspect.signature(varlen.varlen_attn).parameters  # younger than the oldest torch
+    attend = cast(Flash, varlen.varlen_attn)
+    return attend if {"scale", "window_size"} <= known.keys() else None
+
+
+class FlashDocuments:
+    """All documents in one line, each from its offset on: no mask, and no work between them."""
+
+    def __init__(self, documents_BT: Tensor, flash: Flash, device: torch.device) -> None:
+        self.documents_BT = bring(documents_BT, device)
+        self.offsets_N = bring(find_offsets(documents_BT).int(), device)
+        self.flash = flash
+
+    def __call__(
+        self,
+        layer: int,
+        q_BHTD: Tensor,
+        k_BHTD: Tensor,
+        v_BHTD: Tensor,
+        dropout_p: float,
+        scale: float,
+    ) -> Tensor:
+        if dropout_p or q_BHTD.dtype.itemsize > 2:  # it knows neither
+            masked = MaskedDocuments(self.documents_BT)
+            return masked(layer, q_BHTD, k_BHTD, v_BHTD, dropout_p, scale)
+        batch, _, length, _ = q_BHTD.shape
+        q_NHD, k_NHD, v_NHD = (x.transpose(1, 2).flatten(0, 1) for x in (q_BHTD, k_BHTD, v_BHTD))
+        mixed_NHD = self.flash(
+            *(q_NHD, k_NHD, v_NHD, self.offsets_N, self.offsets_N, length, length),
+            scale=scale,
+            window_size=(-1, 0),  # all tokens before, none behind
+        )
+        return mixed_NHD.view(batch, length, *mixed_NHD.shape[1:]).transpose(1, 2)

@@ -111,7 +111,7 @@ def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
         return weight_VC
     mean_C = weight_VC.mean(dim=0)
     product_VC = torch.empty_like(weight_VC, dtype=dtype)
-    for rows in _slices(len(weight_VC), ROWS):
+    for rows in _slices(len(weight_VC), ROWS if weight_VC.is_cpu else len(weight_VC)):
         product_VC[rows] = weight_VC[rows] - mean_C
     return product_VC
 

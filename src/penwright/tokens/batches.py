@@ -59,16 +59,6 @@ class Batch:
     n_learned: int
     """Targets that are learned."""
 
-    def to(self, device: torch.device | str) -> Batch:
-        """The same on another device."""
-        return Batch(
-            self.tokens_BT.to(device, non_blocking=True),
-            self.targets_BT.to(device, non_blocking=True),
-            self.positions_BT.to(device, non_blocking=True),
-            self.documents_BT.to(device, non_blocking=True),
-            self.n_learned,
-        )
-
 
 class Plan:
     """All batches of a training run: `batch(step)` for any step from 0 on.

@@ -1,7 +1,8 @@
 """One loop that fine-tunes a model, and everything it needs."""
 
 from penwright.train.checkpoint import TrainState, load_state, newest_sound
-from penwright.train.loop import Interrupted, Observer, Silent, Trainer
+from penwright.train.loop import Interrupted, Trainer
+from penwright.train.observer import Observer, Silent
 from penwright.train.optimizer import freeze
 from penwright.train.plan import TrainPlan, choose_held_out, make_plan
 from penwright.train.precision import choose_device

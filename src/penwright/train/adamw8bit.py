@@ -15,7 +15,11 @@ larger than those before, by which alone it can be clipped where weights are upd
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -29,6 +33,14 @@ _TABLE = 1 << 20
 _SMALLEST = 1e-38
 
 
+def mix(*numbers: int) -> int:
+    """One number of 64 bits of several, which is another whenever one of them is another."""
+    mixed = 0
+    for number in numbers:
+        mixed = ((mixed ^ number) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % (1 << 64)
+    return mixed
+
+
 class Dither:
     """Random numbers from one table, begun at a place that depends on (seed, step, ...)."""
 
@@ -39,9 +51,7 @@ class Dither:
         self.shares = self.words.float().div_(1 << 16)
 
     def _slice(self, table: Tensor, n: int, *place: int) -> Tensor:
-        mixed = 0
-        for number in place:
-            mixed = ((mixed ^ number) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % (1 << 64)
+        mixed = mix(*place)
         if n > _TABLE:
             return table.roll(mixed % _TABLE).repeat(-(-n // _TABLE))[:n]
         start = (mixed >> 20) % (_TABLE - n + 1)
@@ -84,7 +94,7 @@ class AdamW8bit(torch.optim.Optimizer):
                 self.update(parameter, parameter.grad)
 
     @torch.no_grad()
-    def update(self, parameter: Tensor, grad: Tensor, share: float = 1.0) -> None:
+    def update(self, parameter: Tensor, grad: Tensor, share: Tensor | float = 1.0) -> None:
         """Move one parameter by `share` times its gradient, a chunk at a time."""
         number, group = self._group_of[parameter]
         if self._dither is None:
@@ -92,6 +102,15 @@ class AdamW8bit(torch.optim.Optimizer):
         state = self.state[parameter] or self._begin(parameter)
         state["step"] += 1
         weights, grads = parameter.view(-1), grad.reshape(-1)
+        if parameter.is_cuda and (kernels := find_kernels()) is not None:
+            noise = self._dither.words, self._dither.shares
+            if not isinstance(share, Tensor):
+                share = torch.full((), share, device=parameter.device)
+            mixed = mix(int(state["step"]), number)
+            kernels.update(
+                *(weights, grads, share, state, group, noise, mixed), block=BLOCK, chunk=CHUNK
+            )
+            return
         chunk = CHUNK if parameter.device.type == "cpu" else GPU_CHUNK
         for start in range(0, weights.numel(), chunk):
             part = slice(start, start + chunk)
@@ -166,6 +185,14 @@ class AdamW8bit(torch.optim.Optimizer):
             assert self._dither is not None
             wide = round_by_chance(wide, self._dither.word(wide.numel(), *place, 1))
         weights.copy_(wide)
+
+
+@functools.cache
+def find_kernels() -> ModuleType | None:
+    """The same update in Triton, which torch for GPUs brings along; None where it is not there."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    return importlib.import_module("penwright.train.adamw8bit_triton")
 
 
 def encode_signed(x_nb: Tensor, noise_nb: Tensor) -> tuple[Tensor, Tensor]:

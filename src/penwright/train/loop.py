@@ -3,6 +3,9 @@
 A step is a pure function of (weights, optimizer state, seed, step): batches come from the step's
 number, dropout from (seed, step, micro-step). A run that is stopped and continued is therefore
 the run that was never stopped. B batch, T time, C channels.
+
+Within a step nothing is read from the device. On a GPU what a step came to is read only after the
+next one is queued, so that batches are made and brought there while it works.
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn
 
 import torch
 
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.model import GPT2, chunked_cross_entropy, documents
+from penwright.model.transfer import bring
 from penwright.runs import RUNS, Run
 from penwright.score import Score, score_part
 from penwright.tokens import Batch, Part, split_micro
@@ -28,33 +32,16 @@ from penwright.train.checkpoint import (
     load_state,
     newest_sound,
 )
+from penwright.train.compiled import compile_failure
 from penwright.train.interrupt import Interrupt
 from penwright.train.machine import settle
 from penwright.train.meter import Meter
 from penwright.train.methods import change_method, make_method
+from penwright.train.observer import Observer
 from penwright.train.plan import TrainPlan
 from penwright.train.precision import autocast
 from penwright.train.shrink import is_out_of_memory, smaller
-
-
-class Observer(Protocol):
-    """Told of everything as it happens; the terminal's live view is one."""
-
-    def on_start(self, info: dict[str, Any]) -> None: ...
-    def on_step(self, record: dict[str, Any]) -> None: ...
-    def on_evaluate(self, record: dict[str, Any]) -> None: ...
-    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
-    def on_message(self, text: str) -> None: ...
-
-
-class Silent:
-    """Says nothing."""
-
-    def on_start(self, info: dict[str, Any]) -> None: ...
-    def on_step(self, record: dict[str, Any]) -> None: ...
-    def on_evaluate(self, record: dict[str, Any]) -> None: ...
-    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
-    def on_message(self, text: str) -> None: ...
+from penwright.train.taken import Taken
 
 
 class Interrupted(Exception):
@@ -109,6 +96,9 @@ class Trainer:
         self.saver = Saver(self.run, self.plan.keep, self.save_model)
         self.meter = Meter(self.model.config, self.plan, self.device, self.peak_flops)
         self._last_save = time.monotonic()
+        self._taken: list[Taken] = []
+        self._late = 1 if self.device.type == "cuda" else 0
+        self._last_read = time.perf_counter()
 
     def train(self) -> TrainState:
         """Take every step that is left.
@@ -132,9 +122,8 @@ class Trainer:
     def _advance(self, interrupt: Interrupt) -> None:
         """One step and all that is due after it."""
         state, plan = self.state, self.plan
-        record = self._step_that_fits(self.batches.batch(state.step))
-        self.run.append_metrics(record)
-        self.observer.on_step(record)
+        self._step_that_fits(self.batches.batch(state.step))
+        self._read(self._late)
         measure = plan.evaluate_every and _is_due(state.step, plan.evaluate_every, plan.steps)
         sample = plan.sample_every and _is_due(state.step, plan.sample_every)
         if measure or sample:
@@ -155,98 +144,131 @@ class Trainer:
         waited = 0 < self.plan.patience <= self.state.worse_in_a_row
         return waited or self.state.step >= self.plan.steps
 
-    def _step_that_fits(self, batch: Batch) -> dict[str, Any]:
+    def _step_that_fits(self, batch: Batch) -> None:
         """One step, with less memory each time that it does not fit; raises OutOfRoomError."""
         while True:
             try:
-                return self._step(batch)
+                self._taken.append(self._step(batch))
+                return
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
+                failure = compile_failure(error) if not is_out_of_memory(error) else None
+                if failure == "" or (failure and self.method.is_halfway):
                     raise
             # Only here are the tensors gone that the traceback held.
-            self._shrink()
+            self._change(*(self._shrink() if failure is None else self._without_compiling(failure)))
 
-    def _shrink(self) -> None:
-        """Take less memory from now on, and say and record it; raises OutOfRoomError."""
+    def _shrink(self) -> tuple[TrainPlan, str]:
+        """The plan that takes less memory from now on, and what to say; raises OutOfRoomError."""
         changed = None if self.method.is_halfway else smaller(self.plan)
         if changed is None:
             raise OutOfRoomError(
                 f"Memory ran out at step {self.state.step + 1}, and nothing smaller is left.",
                 fix="Try --method lora, a smaller model, or a smaller --max-length.",
             )
-        self.plan, how = changed
-        self.method.forget_gradients()
-        told = f"Memory ran out at step {self.state.step + 1}: {how}."
-        events = [*self.run.info.get("events", []), told]
-        self.run.update(plan=asdict(self.plan), events=events)
-        self.observer.on_message(told)
-        self.method = change_method(self.method, self.plan)
+        plan, how = changed
+        return plan, f"Memory ran out at step {self.state.step + 1}: {how}."
 
-    def _step(self, batch: Batch) -> dict[str, Any]:
-        """One optimizer step over one batch; returns its line of metrics."""
-        state, plan, start = self.state, self.plan, time.perf_counter()
+    def _without_compiling(self, failure: str) -> tuple[TrainPlan, str]:
+        told = f"Layers could not be compiled ({failure}), so they run as they are."
+        return replace(self.plan, compile=False), told
+
+    def _change(self, plan: TrainPlan, told: str) -> None:
+        """Go on by another plan, and say and record it."""
+        self.plan = plan
+        self.method.forget_gradients()
+        events = [*self.run.info.get("events", []), told]
+        self.run.update(plan=asdict(plan), events=events)
+        self.observer.on_message(told)
+        self.method = change_method(self.method, plan)
+
+    def _step(self, batch: Batch) -> Taken:
+        """One optimizer step over one batch, queued: nothing waits for the device here."""
+        state, plan, begun = self.state, self.plan, time.perf_counter()
         rate = plan.rates.rate(state.step) * state.rate_factor
         for group in self.method.optimizer.param_groups:
             group["lr"] = rate
         loss, norm = None, None
         if state.step != state.left_out_step:
-            if self.method.waits_for_norm and not state.grad_norm:
-                self._accumulate(batch)
-                state.grad_norm = self._clip_and_update()
-            loss = self._accumulate(batch)
-            norm = state.grad_norm = self._clip_and_update()
-        tokens = int((batch.documents_BT >= 0).sum())
-        seconds = time.perf_counter() - start
+            before = self._norm_before()
+            if self.method.waits_for_norm and before is None:
+                self._accumulate(batch, None)
+                before = self.method.update(self.scaler, plan.clip)
+            loss = self._accumulate(batch, before)
+            norm = self.method.update(self.scaler, plan.clip)
+        taken = Taken(state.step, begun, rate, loss, norm, batch)
         state.step += 1
-        state.tokens += tokens
-        state.seconds += seconds
-        return {
-            "kind": "step",
-            "step": state.step,
-            "loss": loss,
-            "lr": rate,
-            "grad_norm": norm,
-            "tokens": batch.n_learned,
-            "tokens_seen": state.tokens,
-            **self.meter.read(tokens, seconds),
-            "seconds": state.seconds,
-            "epoch": state.step / plan.steps_per_epoch,
-        }
+        return taken
 
-    def _accumulate(self, batch: Batch) -> float:
-        """Add up the gradient over a batch; returns its loss in nats per learned token."""
+    def _accumulate(self, batch: Batch, norm: torch.Tensor | None) -> torch.Tensor:
+        """Add up the gradient over a batch; returns its loss in nats, of all tokens together."""
         # Windows over long stretches of context may hold nothing to learn.
         n_learned = max(1, batch.n_learned)
         self.model.train()
         loss = torch.zeros((), device=self.device)
         micros = split_micro(batch, self.plan.micro_batch)
         for index, micro in enumerate(micros):
-            self.method.begin(last=index + 1 == len(micros), norm=self.state.grad_norm)
+            self.method.begin(last=index + 1 == len(micros), norm=norm)
             torch.manual_seed(_mix(self.plan.seed, self.state.step, index))
             loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
             self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]
             loss += loss_sum.detach()
-        mean = float(loss) / n_learned
-        # Twice what guessing every token alike would cost: no model that learns is there.
-        if not mean < 2 * math.log(self.model.config.vocab_size):
-            raise self._diverged(mean)
-        return mean
+        return loss
 
-    def _clip_and_update(self) -> float:
-        """Clip, then step unless the gradient is no number; returns the norm before clipping."""
-        norm = self.method.update(self.scaler, self.plan.clip)
-        # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
-        if not math.isfinite(norm) and not self.scaler.is_enabled():
-            raise self._diverged(norm)
-        return norm
+    def _norm_before(self) -> torch.Tensor | None:
+        """The gradient's norm in the step before, None where there was none."""
+        if self._taken:
+            return self._taken[-1].norm
+        norm = self.state.grad_norm
+        return torch.full((), norm, device=self.device) if norm else None
+
+    def _read(self, late: int = 0) -> None:
+        """Read what steps came to, all but the newest `late`; raises DivergedError."""
+        while len(self._taken) > late:
+            taken = self._taken.pop(0)
+            loss, norm = taken.read()
+            # Twice what guessing every token alike would cost: no model that learns is there.
+            if loss is not None and not loss < 2 * math.log(self.model.config.vocab_size):
+                self._go_back_to(taken.step, loss)
+            if norm is not None and not (math.isfinite(norm) or self.scaler.is_enabled()):
+                self._go_back_to(taken.step, norm)
+            self._record(taken, loss, norm)
+
+    def _go_back_to(self, step: int, value: float) -> NoReturn:
+        """Raise DivergedError for a step, as if no other had been taken since."""
+        self._taken.clear()
+        self.state.step = step
+        raise self._diverged(value)
+
+    def _record(self, taken: Taken, loss: float | None, norm: float | None) -> None:
+        """Write down what a step came to, and tell the observer."""
+        state, now = self.state, time.perf_counter()
+        seconds, self._last_read = now - max(taken.begun, self._last_read), now
+        tokens = int((taken.batch.documents_BT >= 0).sum())
+        state.grad_norm = norm if norm is not None else state.grad_norm
+        state.tokens += tokens
+        state.seconds += seconds
+        record = {
+            "kind": "step",
+            "step": taken.step + 1,
+            "loss": loss,
+            "lr": taken.rate,
+            "grad_norm": norm,
+            "tokens": taken.batch.n_learned,
+            "tokens_seen": state.tokens,
+            **self.meter.read(tokens, seconds),
+            "seconds": state.seconds,
+            "epoch": (taken.step + 1) / self.plan.steps_per_epoch,
+        }
+        self.run.append_metrics(record)
+        self.observer.on_step(record)
 
     def _check_weights(self) -> None:
-        """Raise DivergedError when the step just taken left weights that are no numbers."""
+        """Raise DivergedError when a step left what is no number, up to the one just taken."""
+        self._read()
         norms = torch._foreach_norm([p.detach() for p in self.method.trained.values()])
         value = float(torch.stack(norms).sum())
         if not math.isfinite(value):
-            self.state.step -= 1
-            raise self._diverged(value)
+            self._go_back_to(self.state.step - 1, value)
 
     def _diverged(self, value: float) -> DivergedError:
         self.saver.wait()  # so that the checkpoint named is the newest
@@ -347,14 +369,14 @@ class Trainer:
 
 def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) -> torch.Tensor:
     """The cross-entropy summed over a batch's learned tokens, in nats: a scalar with a gradient."""
-    tokens_BT = batch.tokens_BT.to(device, non_blocking=True)
-    positions_BT = batch.positions_BT.to(device, non_blocking=True)
-    targets_BT = batch.targets_BT.to(device, non_blocking=True)
+    targets_N = bring(batch.targets_BT, device).flatten()
     with autocast(device, precision):
-        hidden_BTC = model(tokens_BT, positions_BT, documents(batch.documents_BT, device))
-        return chunked_cross_entropy(
-            hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_BT.flatten()
+        hidden_BTC = model(
+            bring(batch.tokens_BT, device),
+            bring(batch.positions_BT, device),
+            documents(batch.documents_BT, device),
         )
+        return chunked_cross_entropy(hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_N)
 
 
 def _is_due(step: int, every: int, last: int = 0) -> bool:

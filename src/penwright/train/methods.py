@@ -10,8 +10,7 @@ lora   Only small factors beside frozen matrices, which may be at one byte a wei
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -26,10 +25,12 @@ from penwright.model.gpt2 import Conv1D
 from penwright.model.lora import add_low_rank
 from penwright.model.quantize import Int8Conv1D, quantize
 from penwright.train.adamw8bit import AdamW8bit
+from penwright.train.compiled import compile_blocks
 from penwright.train.optimizer import make_optimizer, parameter_groups
 from penwright.train.plan import TrainPlan
 from penwright.weights.peft import Adapter, Pair, lora_settings, read_adapter
 
+_AT_ONCE = 1 << 26  # numbers of gradients that are widened together on a GPU
 LoadModel = Callable[[Path | None], GPT2]
 
 
@@ -46,10 +47,10 @@ class Full:
         self.narrow: dict[str, nn.Parameter] = {}
         self.masters: dict[str, nn.Parameter] = {}
         self.hooks: list[RemovableHandle] = []
+        self.at_once = 1 if model.head_weight_VC.is_cpu else _AT_ONCE
         if plan.precision == "bf16":
             for name, module in _matrices(model).items():
                 self._hold_narrow(f"{name}.weight", module.weight)
-            fuse(model)
         self.held = dict(model.named_parameters()) | self.masters
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
         self.optimizer = make_optimizer(
@@ -65,28 +66,31 @@ class Full:
     waits_for_norm = False
     """Whether a step clips by the norm of the step before, so that the first must be measured."""
 
-    def begin(self, *, last: bool, norm: float = 0.0) -> None:
+    def begin(self, *, last: bool, norm: Tensor | None = None) -> None:
         """Called before each micro-batch; `last` is the last one of its step.
 
-        `norm` is the gradient's norm in the step before, 0 where there was none.
+        `norm` is the gradient's norm in the step before, None where there was none.
         """
         del norm
         self._only, self._begun = last and not self._begun, True
 
-    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
-        """Clip, then step unless the gradient is no number; returns its norm before clipping."""
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
+        """Clip, then step; returns the gradient's norm before clipping, which is not waited for.
+
+        A gradient that is no number makes weights that are none: whoever reads the norm goes back.
+        With loss scaling an overflow is expected now and then, and the scaler skips the step.
+        """
         scaler.unscale_(self.optimizer)
         wide = [p.grad for p in self.trained.values() if p.grad is not None]
         narrow = [p.grad for p in self.narrow.values() if p.grad is not None]
-        norm = float(torch.stack(torch._foreach_norm(wide + narrow, 2, torch.float32)).norm())
-        # With loss scaling an overflow is expected now and then: the scaler skips the step itself.
-        if math.isfinite(norm) or scaler.is_enabled():
-            share = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
-            torch._foreach_mul_(wide, share)
-            scaler.step(self.optimizer)
-            scaler.update()
-            self.optimizer.zero_grad(set_to_none=True)
-            self._refresh(share)
+        norms = torch._foreach_norm(wide + narrow, 2, torch.float32)
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        share = share_within(clip, norm)
+        torch._foreach_mul_(wide, share)
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._refresh(share)
         self.forget_gradients()
         return norm
 
@@ -151,15 +155,32 @@ class Full:
             self.hooks.append(_on_gradient(weight, hand_over))
 
     @torch.no_grad()
-    def _refresh(self, share: float = 1.0) -> None:
+    def _refresh(self, share: Tensor | float = 1.0) -> None:
         """Bring all narrow matrices up to their masters, after a step by what they hold."""
-        for name, narrow in self.narrow.items():
-            master = self.masters[name]
-            if narrow.grad is not None:
-                master.grad, narrow.grad = narrow.grad.float().mul_(share), None
+        for names in self._together():
+            widened = False
+            for name in names:
+                master, narrow = self.masters[name], self.narrow[name]
+                if narrow.grad is not None:
+                    master.grad, narrow.grad = narrow.grad.float().mul_(share), None
+                    widened = True
+            if widened:
                 self.optimizer.step()
-                master.grad = None
-            narrow.copy_(master)
+            for name in names:
+                self.masters[name].grad = None
+                self.narrow[name].copy_(self.masters[name])
+
+    def _together(self) -> Iterator[list[str]]:
+        """Matrices whose gradients widen at once: one on a CPU, more where each call costs time."""
+        names, count = [], 0
+        for name, narrow in self.narrow.items():
+            names.append(name)
+            count += narrow.numel()
+            if count >= self.at_once:
+                yield names
+                names, count = [], 0
+        if names:
+            yield names
 
 
 class Lean(Full):
@@ -185,27 +206,28 @@ class Lean(Full):
             groups, betas=betas, eps=plan.eps, seed=plan.seed
         )
         self.waits_for_norm = plan.clip > 0
-        self._last = False
-        self._share = 0.0
+        self._last = self._moves = False
+        self._share: Tensor | float = 1.0
         self._squares: list[Tensor] = []
         for parameter in self.trained.values():
             self.hooks.append(_on_gradient(parameter, self._consume))
 
-    def begin(self, *, last: bool, norm: float = 0.0) -> None:
+    def begin(self, *, last: bool, norm: Tensor | None = None) -> None:
         self._last = last
-        clip = self.plan.clip
-        self._share = min(1.0, clip / (norm + 1e-6)) if clip and norm else float(not clip)
+        self._moves = norm is not None or not self.waits_for_norm
+        if norm is not None:
+            self._share = share_within(self.plan.clip, norm)
 
-    def update(self, scaler: torch.amp.GradScaler, clip: float) -> float:
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
         """Nothing is left to update: returns the norm of the gradients that were."""
         del scaler, clip
-        norm = math.sqrt(float(torch.stack(self._squares).sum()))
+        norm = torch.stack(self._squares).sum().sqrt()
         self._squares.clear()
         return norm
 
     @property
     def is_halfway(self) -> bool:
-        return bool(self._squares) and self._share > 0
+        return bool(self._squares) and self._moves
 
     def forget_gradients(self) -> None:
         super().forget_gradients()
@@ -223,7 +245,7 @@ class Lean(Full):
     def _consume(self, parameter: Tensor) -> None:
         if self._last and parameter.grad is not None:
             self._squares.append(torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) ** 2)
-            if self._share:
+            if self._moves:
                 self._eight_bit.update(parameter, parameter.grad, self._share)
             parameter.grad = None
 
@@ -308,19 +330,22 @@ class LoRA(Full):
         }
 
 
+def share_within(clip: float, norm: Tensor) -> Tensor:
+    """What a gradient of this norm is multiplied by to be of norm `clip` at most; 0 never clips."""
+    return (clip / (norm + 1e-6)).clamp(max=1.0) if clip else torch.ones_like(norm)
+
+
 def make_method(model: GPT2, plan: TrainPlan) -> Full:
     """The method of a plan, with the model made ready for it."""
     method = {"full": Full, "lean": Lean, "lora": LoRA}[plan.method](model, plan)
-    if plan.recompute:
-        recompute(model)
+    choose_forward(model, plan)
     return method
 
 
 def change_method(old: Full, plan: TrainPlan) -> Full:
     """The method of another plan over the same weights, with the optimizer's averages so far."""
     if plan.method == old.plan.method:
-        if plan.recompute:
-            recompute(old.model)
+        choose_forward(old.model, plan)
         return old
     state = {name: dict(old.optimizer.state.get(p, {})) for name, p in old.trained.items()}
     old.release()
@@ -330,11 +355,21 @@ def change_method(old: Full, plan: TrainPlan) -> Full:
     return method
 
 
+def choose_forward(model: GPT2, plan: TrainPlan) -> None:
+    """How blocks run: compiled, in two fused halves or as they are; and, to recompute, twice."""
+    unfuse(model)
+    if plan.compile:
+        compile_blocks(model)
+    elif plan.method == "full" and plan.precision == "bf16":
+        fuse(model)
+    if plan.recompute:
+        recompute(model)
+
+
 def recompute(model: GPT2) -> None:
     """Keep only what goes into each block; the rest is computed again in the backward pass."""
     for block in model.blocks:
-        if getattr(block.forward, "func", None) is not checkpoint:
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def _on_gradient(parameter: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:

@@ -18,6 +18,7 @@ from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import Part, Plan, fit_length
 from penwright.tokens.batches import Shape
+from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, MethodKind, free_memory
 from penwright.train.planner import choose, parse_memory
 from penwright.train.precision import Arithmetic, choose_precision
@@ -57,6 +58,7 @@ class TrainPlan:
     why: str = ""
     """A word on why the method was taken, where it is not the first choice."""
     recompute: bool = False
+    compile: bool = False
     quantize: bool = False
     lora_rank: int = 8
     lora_alpha: float = 16.0
@@ -202,6 +204,9 @@ def make_plan(
         decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in config.decay_epochs),
         method=load.method,
         recompute=load.recompute,
+        compile=choose_compile(
+            config.compile, device, 6.0 * model.n_parameters * steps * batch_size * length
+        ),
         quantize=load.quantize,
         why=why,
         evaluate_every=evaluate_every,

@@ -40,7 +40,7 @@ from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 
 MAY_CHANGE = (
-    "steps", "epochs", "micro_batch", "device", "save_every", "keep", "patience", "log",
+    "steps", "epochs", "micro_batch", "device", "compile", "save_every", "keep", "patience", "log",
     "sample_every", "sample_prompts", "sample_tokens",
 )  # fmt: skip
 """Options that a resumed run may be given anew."""
@@ -362,6 +362,8 @@ def _changed_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
         for name in ("steps", "micro_batch", "keep", "patience", "sample_every", "sample_tokens")
         if name in changes
     }
+    if "compile" in changes:
+        direct["compile"] = changes["compile"] == "on"
     if "epochs" in changes:
         direct["steps"] = round(changes["epochs"] * plan.steps_per_epoch)
     if "save_every" in changes:
