@@ -35,6 +35,10 @@ def test_mistakes_are_one_sentence(penwright, tmp_path):
     assert wrong.code == 2
     assert "Did you mean 'encode'?" in wrong.sentences[0]
     assert "no section 'titel'" in penwright("keywords", "decode", "x", "--section", "titel").err
+    none = penwright("keywords", "decode", "titles.csv", "-o", "out.txt")
+    assert none.code == 1
+    assert "titles.csv has no text with sections in it" in none.err
+    assert not (tmp_path / "out.txt").exists()
     over = penwright("keywords", "encode", "titles.csv", "-o", "titles.csv")
     assert over.code == 2
     assert "would replace the data" in over.err

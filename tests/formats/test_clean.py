@@ -307,6 +307,12 @@ def test_a_document_in_pieces_is_judged_once() -> None:
     assert tally.as_json()["dropped"] == {"drop-category": 1}
 
 
+@pytest.mark.parametrize("name", ["max_words", "max_tokens", "per_category"])
+def test_numbers_that_keep_nothing(titles: Path, read: Read, name: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} must be 1 or more, not 0"):
+        read(titles, **{name: 0})
+
+
 def test_unknown_steps(titles: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'detokenize'"):
         list(formats.read([titles], DataConfig(clean=("detokenise",)), print))

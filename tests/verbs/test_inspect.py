@@ -9,7 +9,7 @@ import pytest
 
 import penwright
 from penwright.config import DataConfig
-from penwright.errors import ModelError
+from penwright.errors import ModelError, UsageError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer
 from penwright.verbs.data import name_data, open_data
@@ -90,6 +90,13 @@ def test_dividing_by_tokens_is_dividing_by_text(repeated):
 )
 def test_leaks_are_told_in_a_sentence(parts, sentence):
     assert str(Parts(None, None, *parts)) == sentence
+
+
+@pytest.mark.parametrize("near", [-0.1, 2, float("nan")])
+def test_a_share_of_near_duplicates_that_cannot_be(place, near):
+    (place / "a.txt").write_text("one\ntwo\n")
+    with pytest.raises(UsageError, match="--near must be from 0 to 1"):
+        penwright.inspect("a.txt", model="base", documents="line", near=near)
 
 
 def test_near_duplicates_are_looked_for_where_rensa_is(place):

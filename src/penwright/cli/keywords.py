@@ -59,6 +59,7 @@ def decode(
         What a text ends with.
     """
     from contextlib import ExitStack
+    from itertools import chain
 
     from penwright.formats.keywords import NAMES, Marks
     from penwright.verbs.keywords import decode_keywords
@@ -66,13 +67,14 @@ def decode(
     as_json = json_ or (output is not None and output.suffix == ".jsonl")
     wanted = section or (NAMES if as_json else ("title",))
     texts = decode_keywords(file, wanted, marks=Marks(start_token, end_token), warn=warn)
+    first = next(texts)  # a file without any is refused before another is written
     with ExitStack() as stack:
         target = None
         if output is not None:
             _refuse_existing(output)
             target = stack.enter_context(output.open("w", encoding="utf-8", newline="\n"))
         count = 0
-        for count, found in enumerate(texts, 1):
+        for count, found in enumerate(chain([first], texts), 1):
             if as_json:
                 print(json.dumps(found, ensure_ascii=False), file=target)
             else:

@@ -120,8 +120,8 @@ def _says(look: Look, layout: Layout) -> str:
         return f"{lead}; the only column is the text"
     if len(layout.columns) == 1:
         return f"{lead}; the text is column '{layout.columns[0]}' of {', '.join(look.columns)}"
-    learned = _and(layout.learned)
-    return f"{lead}; a document is {layout.template!r}, of which {learned} is learned"
+    learned, verb = _and(layout.learned), "is" if len(layout.learned) == 1 else "are"
+    return f"{lead}; a document is {layout.template!r}, of which {learned} {verb} learned"
 
 
 def _and(names: Sequence[str]) -> str:

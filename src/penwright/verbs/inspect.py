@@ -14,6 +14,7 @@ from penwright import formats
 from penwright.config import FinetuneConfig, InspectConfig, build
 from penwright.doctor import Examination, examine, find_near
 from penwright.doctor.near import is_available
+from penwright.errors import UsageError
 from penwright.formats import Document, Source, Span
 from penwright.formats.clean import REPORT
 from penwright.tokens import Plan, Store, Tokenizer
@@ -88,6 +89,11 @@ def _find_near(
     documents: Callable[[], Iterator[Document]], data: Data, threshold: float | None
 ) -> list[tuple[int, int]]:
     """Near duplicates; unasked only where it takes a moment, and where none are there by design."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(
+            f"--near must be from 0 to 1, not {threshold}.",
+            fix="0.8 finds what is nearly the same.",
+        )
     if threshold is None:
         few = 1 < data.store.n_documents <= _MOST_COMPARED and not data.reading.sections
         threshold = ALIKE if few and is_available() else 0.0

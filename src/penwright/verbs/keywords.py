@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright.config import KeywordsConfig, build
-from penwright.errors import UsageError, suggest
+from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.keywords import NAMES, Marks
 from penwright.formats.keywords.encode import Encoded, encode
 from penwright.formats.keywords.reader import decode_file, left_out
@@ -45,7 +45,8 @@ def decode_keywords(
 ) -> Iterator[dict[str, str]]:
     """These sections of every text in a file, as a stream; texts without all of them are left out.
 
-    Raises UsageError for a section that there is not, DataError for a file that cannot be read.
+    Raises UsageError for a section that there is not, DataError for a file that cannot be read or
+    has no such text.
     """
     for name in sections:
         if name not in NAMES:
@@ -55,11 +56,17 @@ def decode_keywords(
             )
     wanted = tuple(sections)
     some = wanted == NAMES
-    lacking = 0
+    lacking = kept = 0
     for found in decode_file(path, marks or Marks(), warn):
         if some or all(name in found for name in wanted):
+            kept += 1
             yield {name: found[name] for name in wanted if name in found}
         else:
             lacking += 1
     if lacking:
         warn(f"{path}: {left_out(lacking, 'text')}, without a section that was asked for.")
+    if not kept:
+        raise DataError(
+            f"{path} has no text with sections in it.",
+            fix="It should be what `penwright keywords encode` wrote, or a model that learned it.",
+        )

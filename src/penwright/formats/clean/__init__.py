@@ -87,8 +87,10 @@ def check_steps(data: DataConfig) -> None:
         )
     if data.order_by is not None and data.per_category is None:
         raise UsageError("--order-by needs --per-category, the number to keep of each.")
-    if data.per_category is not None and data.per_category < 1:
-        raise UsageError("--per-category must be 1 or more.")
+    for name in ("max_words", "max_tokens", "per_category"):
+        value = getattr(data, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more, not {value}.")
 
 
 def _clean(

@@ -81,7 +81,8 @@ def open_keywords(item: Input, data: DataConfig) -> KeywordReader:
         if name != EVERYTHING and name not in has:
             raise UsageError(f"{item.path} has no section '{name}'.", fix=f"It has: {_and(has)}.")
     learn = has if EVERYTHING in data.learn or not data.learn else data.learn
-    says = f"each text has {_and(has)}, of which {_and(learn)} is learned"
+    verb = "is" if len(learn) == 1 else "are"
+    says = f"each text has {_and(has)}, of which {_and(learn)} {verb} learned"
     choice = Choice(item.path, "keywords", texts.choice.encoding, says, learn=learn, sections=has)
     return KeywordReader(choice, texts)
 
