@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from penwright import config
 from penwright.config import (
+    DataConfig,
     EvaluateConfig,
     FinetuneConfig,
     GenerateConfig,
@@ -155,7 +156,7 @@ class Recipe:
                 kind = "story" if item.members else detect(item.path)
                 if kind not in about.formats:
                     raise DataError(f"{item.path} is of the format {kind}.", fix=mend)
-            for choice in describe(paths, config.data).choices:
+            for choice in describe(paths, self._table(config)).choices:
                 self._check_columns(choice, config)
         except DataError as error:
             raise self.refusal(error) from None
@@ -165,12 +166,16 @@ class Recipe:
 
         The options name them, or they have a known name; a table of one column has titles alone.
         """
-        (choice,) = describe([path], config.data).choices
+        (choice,) = describe([path], self._table(config)).choices
         if len(choice.columns) == 1:
             return {}
         category = _category(choice, config)
         title = config.data.text_column or "title"
         return {"title_field": title, **({"category_field": category} if category else {})}
+
+    def _table(self, config: FinetuneConfig) -> DataConfig:
+        """How the data is looked at: what is learned are sections that a table comes to have."""
+        return config.data if self.keywords is None else replace(config.data, learn=())
 
     def _check_columns(self, choice: Choice, config: FinetuneConfig) -> None:
         """Raises DataError when a table of several columns lacks one of the recipe's."""
