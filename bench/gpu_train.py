@@ -47,7 +47,7 @@ def race(size: str, options: argparse.Namespace, peak: float | None) -> dict[str
         for who in ("full", peer):
             speed = found[who]["tokens_per_s"]
             if peak:
-                share = speed * flops_a_token(SIZES[size], plan) / peak
+                share = speed * sum(flops_a_token(SIZES[size], plan)) / peak
                 found[who]["mfu_percent"] = 100 * share
     return result
 

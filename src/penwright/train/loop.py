@@ -255,7 +255,7 @@ class Trainer:
             "grad_norm": norm,
             "tokens": taken.batch.n_learned,
             "tokens_seen": state.tokens,
-            **self.meter.read(tokens, seconds),
+            **self.meter.read(tokens, taken.batch.n_learned, seconds),
             "seconds": state.seconds,
             "epoch": (taken.step + 1) / self.plan.steps_per_epoch,
         }

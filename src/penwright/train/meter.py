@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,29 +22,42 @@ class Meter:
         self, config: GPT2Config, plan: TrainPlan, device: torch.device, peak_flops: float | None
     ) -> None:
         self._device = device
-        self._share = flops_a_token(config, plan) / peak_flops if peak_flops else None
+        self._flops = flops_a_token(config, plan)
+        self._peak_flops = peak_flops
         self._busy = Busy(device)
 
-    def read(self, tokens: int, seconds: float) -> dict[str, float]:
-        """The figures of a step, for metrics.jsonl; now and then the machine's load as well."""
+    def read(self, tokens: int, learned: int, seconds: float) -> dict[str, float]:
+        """The figures of a step over `tokens`, of which `learned` have a loss, for metrics.jsonl.
+
+        Now and then the machine's load is among them.
+        """
         speed = tokens / seconds
         found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 2**20}
-        if self._share is not None:
-            found["mfu_percent"] = 100 * speed * self._share
+        if self._peak_flops:
+            flops = self._flops.body * tokens + self._flops.head * learned
+            found["mfu_percent"] = 100 * flops / seconds / self._peak_flops
         return found | self._busy.look()
 
 
-def flops_a_token(config: GPT2Config, plan: TrainPlan) -> float:
+class Flops(NamedTuple):
+    """Operations of a token in the layers, and of one with a loss in the head."""
+
+    body: float
+    head: float
+
+
+def flops_a_token(config: GPT2Config, plan: TrainPlan) -> Flops:
     """Operations that a trained token needs at the least, recomputing not counted.
 
     Six for each weight that it is multiplied with and twelve for each place it may look at, in
     each channel of each layer (Chowdhery et al., "PaLM", 2022, appendix B); four for frozen
     weights, which have no gradients.
     """
-    counts = Counts.of(config)
-    head = config.vocab_size * config.n_embd
     each = 4 if plan.method == "lora" else 6
-    return each * (counts.matrices + head) + 12 * config.n_layer * config.n_embd * plan.max_length
+    attention = 12 * config.n_layer * config.n_embd * plan.max_length
+    return Flops(
+        each * Counts.of(config).matrices + attention, each * config.vocab_size * config.n_embd
+    )
 
 
 class Busy:
