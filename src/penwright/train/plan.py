@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,10 +19,11 @@ from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import Part, Plan, fit_length
 from penwright.tokens.batches import Shape
+from penwright.train.calibrate import choose_precision
 from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, MethodKind, free_memory
 from penwright.train.planner import choose, parse_memory
-from penwright.train.precision import Arithmetic, choose_precision
+from penwright.train.precision import Arithmetic
 from penwright.train.schedule import Schedule
 
 _MANY_STEPS = 200  # enough for the schedule to do its work
@@ -154,9 +156,14 @@ def choose_held_out(config: FinetuneConfig, documents: int, tokens: int) -> floa
 
 
 def make_plan(
-    config: FinetuneConfig, model: GPT2, training: Part, held_out: Part, device: torch.device
+    config: FinetuneConfig,
+    model: GPT2,
+    training: Part,
+    held_out: Part,
+    device: torch.device,
+    calibration: Path | None = None,
 ) -> TrainPlan:
-    """Settle every choice of a run.
+    """Settle every choice of a run; what is measured for it is kept in the file `calibration`.
 
     Raises DataError when there is nothing to learn and UsageError for impossible numbers.
     """
@@ -180,7 +187,7 @@ def make_plan(
         config.evaluate_every, steps, steps * batch_size * length, held_out.n_tokens
     )
     save_steps, save_seconds = parse_every(config.save_every)
-    precision = choose_arithmetic(config, device, model.config.n_embd)
+    precision = choose_arithmetic(config, device, model.config.n_embd, calibration)
     option, why = choose(
         model.config,
         Load.wanted(config, precision, batch_size, length, device),
@@ -237,7 +244,9 @@ def choose_window(
     return chosen, length
 
 
-def choose_arithmetic(config: FinetuneConfig, device: torch.device, width: int) -> Arithmetic:
+def choose_arithmetic(
+    config: FinetuneConfig, device: torch.device, width: int, calibration: Path | None
+) -> Arithmetic:
     """The arithmetic of a method; raises UsageError for one that it does not have."""
     wanted = config.compute.precision
     if config.quantize and config.method not in ("auto", "lora"):
@@ -245,7 +254,7 @@ def choose_arithmetic(config: FinetuneConfig, device: torch.device, width: int) 
     if config.optimizer == "muon" and config.method == "lora":
         raise UsageError("muon is for whole matrices, not for LoRA's.", fix="Or --method full.")
     if config.method != "lean":
-        return choose_precision(wanted, device, width)
+        return choose_precision(wanted, device, width, calibration)
     if wanted not in ("auto", "bf16"):
         raise UsageError(f"The method lean is in bf16, not in {wanted}.", fix="Or --method full.")
     if config.optimizer not in ("adamw", "adamw8bit"):

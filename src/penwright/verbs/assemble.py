@@ -34,7 +34,7 @@ from penwright.train import (
 from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, Warn, cache_folder, open_data
+from penwright.verbs.data import Data, Warn, calibration_file, open_data
 from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
@@ -67,7 +67,7 @@ def start(
         if matter:
             observer.on_message(matter)
     training, held_out = parts.training, parts.held_out
-    plan = make_plan(config, opened.model, training, held_out, device)
+    plan = make_plan(config, opened.model, training, held_out, device, calibration_file())
     if plan.why:
         observer.on_message(plan.why)
     window = config.max_length or opened.model.config.n_positions
@@ -219,7 +219,7 @@ class _Assembly:
             self.held_out if len(self.held_out) else self.training, self.opened.tokenizer
         )
         sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
-        peak = peak_flops(plan.precision, device, cache_folder() / "calibration.json")
+        peak = peak_flops(plan.precision, device, calibration_file())
         if peak:
             machine = self.run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")}
             self.run.update(machine=machine)

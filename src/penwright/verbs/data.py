@@ -45,6 +45,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("PENWRIGHT_CACHE") or Path.home() / ".cache" / "penwright")
 
 
+def calibration_file() -> Path:
+    """Where what was measured of this machine is kept."""
+    return cache_folder() / "calibration.json"
+
+
 def is_store(path: str | Path) -> bool:
     """Whether `penwright prepare` made what is at `path`: a folder, or one packed into a file."""
     return (Path(path) / HEADER).is_file() or is_packed(Path(path))

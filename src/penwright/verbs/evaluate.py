@@ -19,7 +19,8 @@ from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_f
 from penwright.score import batch_average, score_documents
 from penwright.score.scores import Score
 from penwright.tokens import Part
-from penwright.train.precision import autocast, choose_device, choose_precision
+from penwright.train.calibrate import choose_precision
+from penwright.train.precision import autocast, choose_device
 from penwright.verbs.data import Data, open_data
 from penwright.verbs.held_out import open_held_out
 from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts

@@ -11,7 +11,7 @@ from typing import Any
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.errors import OutOfRoomError
 from penwright.tokens import Plan
-from penwright.train.calibrate import Rates, rates_of, seconds_a_step
+from penwright.train.calibrate import Rates, choose_precision, rates_of, seconds_a_step
 from penwright.train.memory import Load, free_memory
 from penwright.train.plan import (
     choose_batch_size,
@@ -26,8 +26,8 @@ from penwright.train.planner import (
     list_options,
     parse_memory,
 )
-from penwright.train.precision import choose_device, choose_precision
-from penwright.verbs.data import cache_folder, open_data
+from penwright.train.precision import choose_device
+from penwright.verbs.data import calibration_file, open_data
 from penwright.verbs.parts import divide
 from penwright.weights.names import resolve
 from penwright.weights.opening import default_model, read_place
@@ -105,7 +105,7 @@ def run_plan(
     parts = read_place(resolve(name))
     shape = parts.config
     device = choose_device(config.compute.device)
-    precision = choose_precision(config.compute.precision, device, shape.n_embd)
+    precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
     budget = parse_memory(config.memory) if config.memory else free_memory(device)
     asked = FinetuneConfig(
         max_length=config.max_length,
@@ -125,7 +125,7 @@ def run_plan(
     batch = config.batch_size or batch
     wanted = Load.wanted(asked, precision, batch, length, device)
     options = tuple(list_options(shape, wanted, budget))
-    kept = cache_folder() / "calibration.json"
+    kept = calibration_file()
     known = {
         width: rates_of(shape, "fp32" if width == 4 else "bf16", device, kept)
         for width in {option.load.width for option in options}
