@@ -19,6 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from penwright.model import SIZES
+from penwright.train.memory import Load, predict
+from penwright.train.plan import TrainPlan
+
 CHILD = """
 import json, resource, sys
 who, shape, limit = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[4])
@@ -55,14 +59,27 @@ def measure(
     result |= json.loads(child.stdout.splitlines()[-1])
     if not who.startswith("peer"):
         from contenders import plan_of
-        from penwright.model import SIZES
-        from penwright.train.memory import Load, predict
 
-        plan = plan_of(who, options.batch, options.length)
-        load = Load.of(plan, on_gpu=device == "cuda")
+        load = load_of(plan_of(who, options.batch, options.length), device)
         predicted = predict(SIZES[size], load).total
         result |= {"predicted": predicted, "predicted_over_peak": predicted / result["peak"]}
     return result
+
+
+def load_of(plan: TrainPlan, device: str) -> Load:
+    """What of a plan decides how much memory a run takes."""
+    return Load(
+        method=plan.method,
+        width=4 if plan.precision == "fp32" else 2,
+        micro_batch=plan.micro_batch,
+        length=plan.max_length,
+        batch_size=plan.batch_size,
+        optimizer=plan.optimizer,
+        recompute=plan.recompute,
+        quantize=plan.quantize,
+        lora_rank=plan.lora_rank,
+        on_gpu=device == "cuda",
+    )
 
 
 def main() -> None:

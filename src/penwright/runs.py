@@ -381,6 +381,12 @@ def new_name(folder: Path, stem: str) -> str:
     return name
 
 
+def spell(path: Path) -> str:
+    """The path as a model's name: with a separator, so that it is not taken for a run's name."""
+    text = path.as_posix()
+    return text if "/" in text else f"./{text}"
+
+
 def now() -> str:
     """The time, in ISO 8601, with the zone."""
     return datetime.now(UTC).astimezone().isoformat(timespec="seconds")

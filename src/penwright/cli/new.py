@@ -21,8 +21,8 @@ def new(
     output
         The new folder.
     """
+    from penwright.runs import spell
     from penwright.verbs.new import run_new
-    from penwright.weights.names import spell
 
     print(f"{run_new(output, options):,} parameters in {output}")
     print(f"To teach it: penwright finetune DATA --model {spell(output)}")

@@ -17,8 +17,7 @@ from typing import Any
 
 from penwright.report.charts import Series
 from penwright.report.ending import Ending, read_ending
-from penwright.runs import RECIPE, RUNS, Run, now
-from penwright.weights.names import spell
+from penwright.runs import RECIPE, RUNS, Run, now, spell
 
 # The figures of a step that have a curve or are spoken of.
 COLUMNS = (

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 
 from penwright.config import FinetuneConfig
 from penwright.model import GPT2Config
 from penwright.model.loss import CHUNK_LOGITS, TILE
-
-if TYPE_CHECKING:
-    from penwright.train.plan import TrainPlan
 
 MethodKind = Literal["full", "lean", "lora"]
 _STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "muon": 8.0, "sgd": 0.0}
@@ -81,22 +78,6 @@ class Load:
             optimizer=config.optimizer,
             lora_rank=config.lora_rank,
             on_gpu=device.type != "cpu",
-        )
-
-    @classmethod
-    def of(cls, plan: TrainPlan, *, on_gpu: bool = False) -> Load:
-        """What a run of this plan takes."""
-        return cls(
-            method=plan.method,
-            width=4 if plan.precision == "fp32" else 2,
-            micro_batch=plan.micro_batch,
-            length=plan.max_length,
-            batch_size=plan.batch_size,
-            optimizer=plan.optimizer,
-            recompute=plan.recompute,
-            quantize=plan.quantize,
-            lora_rank=plan.lora_rank,
-            on_gpu=on_gpu,
         )
 
 

@@ -13,11 +13,10 @@ import torch
 from penwright import weights
 from penwright.config import FinetuneConfig, build
 from penwright.errors import RunError, UsageError
-from penwright.runs import RUNS, Run
+from penwright.runs import RUNS, Run, spell
 from penwright.train import Observer, Silent
 from penwright.verbs.finetune import FinishedRun, finished, run_finetune
 from penwright.verbs.record import name_for
-from penwright.weights.names import spell
 
 Paths = Sequence[str | Path]
 

@@ -59,12 +59,6 @@ def kind_of(path: Path) -> Kind | None:
     return None
 
 
-def spell(path: Path) -> str:
-    """The path as a model's name: with a separator, so that `resolve` takes it for a path."""
-    text = path.as_posix()
-    return text if "/" in text else f"./{text}"
-
-
 def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
     """The place that `name` means; raises ModelError, with near names, when there is none."""
     text = str(name)

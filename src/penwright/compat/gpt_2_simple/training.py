@@ -19,8 +19,7 @@ from penwright.compat.gpt_2_simple.printing import Printer
 from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
 from penwright.config import DataConfig, FinetuneConfig, build, flat_values
 from penwright.errors import UsageError
-from penwright.runs import Run, jsonable
-from penwright.weights.names import spell
+from penwright.runs import Run, jsonable, spell
 
 if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer
