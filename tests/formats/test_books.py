@@ -111,7 +111,9 @@ def test_markdown_without_its_front_matter(tmp_path: Path, read: Read) -> None:
 
 
 @given(
-    lines=st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs"))), min_size=1),
+    lines=st.lists(
+        st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="<")), min_size=1
+    ),
     front=st.booleans(),
 )
 def test_markdown_keeps_every_line(
