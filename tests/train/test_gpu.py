@@ -112,6 +112,8 @@ def test_nothing_within_a_step_waits_for_the_device(make_trainer, method):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     trainer._read()
+    assert not trainer._taken
+    assert trainer.state.step == 3
 
 
 @needs_triton

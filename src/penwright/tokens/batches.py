@@ -33,7 +33,7 @@ import torch
 
 from penwright.errors import DataError, UsageError
 from penwright.tokens.packing import pack
-from penwright.tokens.part import Part
+from penwright.tokens.part import Part, count_up
 from penwright.tokens.shuffle import permutation, random_words
 from penwright.tokens.store import Int64
 
@@ -161,7 +161,7 @@ class _Pieces:
         """The batch of these rows: the same in each epoch, but for alternatives."""
         numbers = self._first[rows + 1] - self._first[rows]
         row_P = np.repeat(np.arange(len(rows)), numbers)
-        document_P = _count_up(numbers)
+        document_P = count_up(numbers)
         place_P = np.repeat(self._first[rows], numbers) + document_P
         piece_P = self._pieces[place_P] + self._choice(epoch)[self._owners[place_P]]
         count_P = self._counts[piece_P]
@@ -170,7 +170,7 @@ class _Pieces:
         width = self._length
         if not self._packed:
             width = min(width, max(1, -(-int(count_P.max()) // _ROUND)) * _ROUND)
-        position = _count_up(count_P)
+        position = count_up(count_P)
         source = np.repeat(self._starts[piece_P], count_P) + position
         place = np.repeat(row_P * width + column_P, count_P) + position
         shape = (len(rows), width)
@@ -270,7 +270,7 @@ def _cut(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
     numbers = -(-inputs // length)
     first = inputs - (numbers - 1) * length
     owner = np.repeat(np.arange(len(inputs)), numbers)
-    index = _count_up(numbers)
+    index = count_up(numbers)
     counts = np.where(index == 0, first[owner], length)
     begins = np.where(index == 0, 0, first[owner] + (index - 1) * length)
     starts = part.ranges[owner, 0] + begins
@@ -280,13 +280,6 @@ def _cut(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
     for i in np.flatnonzero(in_doubt[owner]).tolist():
         keep[i] = part.store.learn(int(starts[i]) + 1, int(starts[i] + counts[i]) + 1).any()
     return starts[keep], counts[keep], owner[keep], (numbers[owner] - 1 - index)[keep]
-
-
-def _count_up(numbers: Int64) -> Int64:
-    """0 to n - 1 for each n of `numbers`, one after another."""
-    ends = np.cumsum(numbers)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) - np.repeat(ends - numbers, numbers)
 
 
 def _spread(shape: tuple[int, ...], place: Int64, values: Int64, rest: int) -> Int64:

@@ -48,7 +48,7 @@ class Part:
         """All that passes choose from, and of each of it the range that stands for it."""
         owner = np.repeat(np.arange(len(self)), self.choices)
         ranges = self.ranges[owner]
-        number = np.arange(len(owner)) - np.searchsorted(owner, owner)
+        number = count_up(self.choices)
         others = number > 0
         document = np.searchsorted(self.store.offsets, ranges[others, 0]) + number[others]
         ranges[others] = self.store.offsets[np.stack([document, document + 1], axis=1)]
@@ -159,6 +159,13 @@ def choose(groups: Int64, held_out: float, *seeds: int | str) -> Bool:
         enough = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1
         chosen[order[: min(enough, len(sizes) - 1)]] = True
     return chosen[unit]
+
+
+def count_up(numbers: Int64) -> Int64:
+    """0 to n - 1 for each n of `numbers`, one after another."""
+    ends = np.cumsum(numbers)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int64) - np.repeat(ends - numbers, numbers)
 
 
 def _border(store: Store, held_out: float) -> int | None:
