@@ -370,11 +370,12 @@ class NewConfig:
     """Options of `new`."""
 
     size: str = "tiny"
-    """tiny (7 million parameters with 8,192 tokens), small (30), or GPT-2's 124M to 1558M."""
+    """tiny (7M parameters with a vocabulary of 8,192), small (30M), or GPT-2's 124M, 355M, 774M or
+    1558M."""
     tokenizer: Path | None = None
     """A folder with a tokenizer; GPT-2's own unless given."""
     context: int | None = None
-    """Tokens that the model sees at once; 512 for tiny, 1024 for the others unless given."""
+    """Context length in tokens. Default: 512 for tiny, 1024 for the others."""
     seed: int = 0
     """Draws the weights."""
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+import torch
 
 from penwright.cli.options import split_lists
+from penwright.model import GPT2, SIZES
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,14 @@ def test_a_tokenizer_and_a_model_from_nothing(penwright, tmp_path):
     assert said.code == 0, said.err
     assert penwright("inspect", "./model").code == 0
     assert penwright("new", "-o", "model").code == 2
+
+
+@pytest.mark.parametrize(("size", "millions", "context"), [("tiny", 7, 512), ("small", 30, 1024)])
+def test_a_new_model_has_the_size_that_the_help_says(penwright, size, millions, context):
+    said = " ".join(penwright("new", "--help").out.replace("│", " ").split())
+    assert f"{size} ({millions}M" in said
+    assert SIZES[size].n_positions == context
+    assert "512 for tiny, 1024 for the others" in said
+    with torch.device("meta"):
+        model = GPT2(dataclasses.replace(SIZES[size], vocab_size=8192))
+    assert round(model.n_parameters / 1e6) == millions

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from penwright.errors import OutOfRoomError, UsageError
 from penwright.model import GPT2, SIZES
 from penwright.train.memory import Counts, Load, predict
 from penwright.train.planner import choose, list_options, parse_memory
+from penwright.weights.names import SIZES as PRETRAINED
 
 SIZE = SIZES["355M"]
 
@@ -59,6 +62,14 @@ def test_a_reason_is_given_where_the_first_choice_does_not_fit():
 def test_what_does_not_fit_is_refused_with_what_would():
     with pytest.raises(OutOfRoomError, match=r"1558M|at the least.*--model 124M"):
         choose(SIZES["1558M"], wanted(), 10**9, FinetuneConfig())
+
+
+@pytest.mark.parametrize("budget", [10**8, 10**9])
+def test_only_pretrained_models_are_offered(budget):
+    with pytest.raises(OutOfRoomError) as refused:
+        choose(SIZES["1558M"], wanted(), budget, FinetuneConfig())
+    (name,) = re.findall(r"--model (\w+)", refused.value.fix)
+    assert name in ("base", *PRETRAINED)
 
 
 def test_a_method_that_was_asked_for_is_taken():

@@ -189,11 +189,11 @@ def _require(holds: bool, name: str, value: object, wanted: str) -> None:
 
 
 SIZES: dict[str, GPT2Config] = {
-    "tiny": GPT2Config(n_layer=4, n_head=4, n_embd=128, n_positions=256),
-    "small": GPT2Config(n_layer=6, n_head=4, n_embd=256, n_positions=512),
+    "tiny": GPT2Config(n_layer=6, n_head=4, n_embd=256, n_positions=512),
+    "small": GPT2Config(n_layer=8, n_head=8, n_embd=512),
     "124M": GPT2Config(),
     "355M": GPT2Config(n_layer=24, n_head=16, n_embd=1024),
     "774M": GPT2Config(n_layer=36, n_head=20, n_embd=1280),
     "1558M": GPT2Config(n_layer=48, n_head=25, n_embd=1600),
 }
-"""OpenAI's four sizes, and two to train from scratch (with a vocabulary of their own)."""
+"""OpenAI's four sizes, and two to train from nothing with a vocabulary of their own."""

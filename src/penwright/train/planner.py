@@ -11,6 +11,7 @@ from penwright.config import FinetuneConfig
 from penwright.errors import OutOfRoomError, UsageError
 from penwright.model import SIZES, GPT2Config
 from penwright.train.memory import Load, Memory, MethodKind, predict
+from penwright.weights.names import SIZES as PRETRAINED
 
 _SHARE = 0.9  # of the memory that may be planned for
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -99,12 +100,12 @@ def choose(
 
 
 def what_would_fit(wanted: Load, budget: int) -> str:
-    """The largest GPT-2 that can be trained in this memory, as a sentence."""
-    for size in sorted(SIZES, key=lambda name: -SIZES[name].n_layer * SIZES[name].n_embd):
+    """Return a sentence that names the largest pretrained GPT-2 that fits in `budget` bytes."""
+    for size in sorted(PRETRAINED, key=lambda name: -SIZES[name].n_layer * SIZES[name].n_embd):
         for option in list_options(SIZES[size], wanted, budget):
             if option.fits:
                 return f"What fits: --model {size} with --method {option.load.method}."
-    return "Shorter sequences (--max-length) take less."
+    return "Shorter sequences (--max-length) and the small bundled model (--model base) take less."
 
 
 def gigabytes(size: int) -> str:

@@ -10,18 +10,12 @@ from typing import Any
 from penwright import formats, weights
 from penwright.config import NewConfig, TokenizerConfig, build
 from penwright.errors import UsageError, suggest
-from penwright.model import GPT2, SIZES, GPT2Config, init_weights
+from penwright.model import GPT2, SIZES, init_weights
 from penwright.runs import atomic_folder
 from penwright.tokens import Tokenizer
 from penwright.weights.card import MIND
 
 Warn = Callable[[str], None]
-
-SMALL = {
-    "tiny": GPT2Config(n_layer=6, n_embd=256, n_head=4, n_positions=512),
-    "small": GPT2Config(n_layer=8, n_embd=512, n_head=8),
-}
-"""Sizes below GPT-2's own, for a machine without a GPU."""
 
 
 def train_tokenizer(
@@ -60,13 +54,12 @@ def new(output: str | Path, **options: Any) -> int:
 def run_new(output: Path, config: NewConfig) -> int:
     """Make a model, as `config` asks."""
     _refuse_existing(output)
-    sizes = {**SMALL, **SIZES}
-    if config.size not in sizes:
-        near = suggest(config.size, sizes) or f"There is: {', '.join(sizes)}."
+    if config.size not in SIZES:
+        near = suggest(config.size, SIZES) or f"The sizes are {', '.join(SIZES)}."
         raise UsageError(f"There is no size '{config.size}'.", fix=near)
     folder = config.tokenizer
     tokenizer = Tokenizer.gpt2() if folder is None else Tokenizer.from_folder(folder)
-    shape = sizes[config.size]
+    shape = SIZES[config.size]
     model = GPT2(
         dataclasses.replace(
             shape,
