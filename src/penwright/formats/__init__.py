@@ -6,29 +6,20 @@ print(describe(["stories.csv"], DataConfig()))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError
-from penwright.formats.books import open_docx, open_epub, open_markdown
+from penwright.formats.catalog import FORMATS, detect
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
-from penwright.formats.coqa import CoqaReader, open_coqa
+from penwright.formats.coqa import CoqaReader
 from penwright.formats.decode import Warn, find_line_ends
-from penwright.formats.detect import detect
 from penwright.formats.document import Document, Source, Span
-from penwright.formats.files import Input, find_inputs
-from penwright.formats.json_records import open_json, open_jsonl
-from penwright.formats.keywords.reader import open_keywords
-from penwright.formats.news import open_story
-from penwright.formats.npz import open_npz
-from penwright.formats.pairs import open_pairs
-from penwright.formats.parquet import open_parquet
-from penwright.formats.plain import open_plain
-from penwright.formats.reader import Choice, Reader
+from penwright.formats.files import find_inputs
+from penwright.formats.reader import Choice, Input, Reader
 from penwright.formats.sizes import Size, short_enough
-from penwright.formats.tables import open_csv
 
 __all__ = [
     "Choice",
@@ -136,27 +127,10 @@ def _read_files(
 
 
 def open_reader(item: Input, data: DataConfig) -> Reader:
-    """The reader for one input; raises DataError when it cannot be read at all."""
-    name: str = data.format
+    """Return the reader of one input; raises DataError when it cannot be read at all."""
+    name = data.format
     if name == "auto":
         name = "story" if item.members else detect(item.path)
         if name == "keywords" and (data.documents != "auto" or data.split_at is not None):
             name = "text"
-    return _OPENERS[name](item, data)
-
-
-_OPENERS: Mapping[str, Callable[[Input, DataConfig], Reader]] = {
-    "text": open_plain,
-    "markdown": open_markdown,
-    "docx": open_docx,
-    "epub": open_epub,
-    "csv": open_csv,
-    "jsonl": open_jsonl,
-    "json": open_json,
-    "parquet": open_parquet,
-    "pairs": open_pairs,
-    "story": open_story,
-    "coqa": open_coqa,
-    "npz": open_npz,
-    "keywords": open_keywords,
-}
+    return FORMATS[name].open(item, data)

@@ -18,9 +18,9 @@ from xml.etree import ElementTree
 from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_blocks
-from penwright.formats.files import Input, open_bytes
 from penwright.formats.plain import MARKER, TextReader, find_rule
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
+from penwright.formats.streams import open_bytes
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _CONTAINER = "META-INF/container.xml"

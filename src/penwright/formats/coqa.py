@@ -10,13 +10,14 @@ from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import Warn, find_encoding
 from penwright.formats.document import Document, Source, Span
-from penwright.formats.files import Input
 from penwright.formats.json_records import read_items
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
 from penwright.formats.sizes import AROUND, Size, tell_of_long
 
 PARTS = ("story", "questions", "answers")
+
+_MARKS = (b'"story"', b'"questions"', b'"input_text"')
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def open_coqa(item: Input, data: DataConfig) -> CoqaReader:
         item.path, "coqa", encoding, says=says, learn=learn, prompt_format="{prompt}\nA:"
     )
     return CoqaReader(choice, data)
+
+
+def is_coqa(head: bytes) -> bool:
+    """Return whether a JSON file begins as CoQA does."""
+    return all(mark in head for mark in _MARKS)
 
 
 def more_answers(path: str, encoding: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:

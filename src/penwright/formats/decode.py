@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from penwright.errors import DataError, UsageError, suggest
-from penwright.formats.files import open_bytes, read_block, read_head
+from penwright.formats.streams import open_bytes, read_block, read_head
 
 Warn = Callable[[str], None]
 

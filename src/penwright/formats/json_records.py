@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_blocks, read_lines
-from penwright.formats.files import Input
+from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
 
 LIST_NAMES = ("data", "records", "rows", "items", "examples", "train")

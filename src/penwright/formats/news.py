@@ -13,8 +13,7 @@ from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_blocks, read_lines
 from penwright.formats.document import Document
-from penwright.formats.files import Input
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import Layout, parse_template
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.files import Input, open_bytes
 from penwright.formats.plain import MARKER, TextReader, find_rule
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
+from penwright.formats.streams import open_bytes
 
 STRETCH = 1 << 20
 """Ids decoded at a time."""

@@ -10,10 +10,12 @@ from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_lines
 from penwright.formats.document import Document
-from penwright.formats.files import Input
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import Layout, first_words, pair_layout
+
+PAIR_SUFFIXES = {".wp_source": ".wp_target", ".source": ".target", ".src": ".tgt"}
+"""A file of prompts, a line each, and the file beside it with the texts that answer them."""
 
 SEPARATOR = " <sep> "
 """Stands between prompt and story unless another is given."""

@@ -10,8 +10,7 @@ from penwright.config import DataConfig
 from penwright.errors import UsageError
 from penwright.formats.decode import Warn, find_encoding, read_blocks
 from penwright.formats.document import Document, Source, Span
-from penwright.formats.files import Input
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
 
 MARKER = "<|endoftext|>"
 

@@ -1,4 +1,4 @@
-"""What a format offers: the choices made by looking at a file, and its documents."""
+"""The contract of a format: an input, the choices made by looking at it, its documents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from typing import Protocol
 
 from penwright.formats.decode import Warn
 from penwright.formats.document import Document
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read: a file, a pair of files, or a collection of small ones."""
+
+    path: str
+    target: str | None = None
+    members: tuple[str, ...] = ()
+    """The files of a collection of small ones, such as .story files."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read."""
+        return self.members or ((self.path, self.target) if self.target else (self.path,))
 
 
 @dataclass(frozen=True)

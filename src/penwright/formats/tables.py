@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_lines
-from penwright.formats.files import Input, kind_suffix
+from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
 from penwright.formats.rows import COMPLETION_NAMES, PROMPT_NAMES, TEXT_NAMES
+from penwright.formats.streams import kind_suffix
 
 LONGEST_CELL = 1 << 28
 

@@ -15,7 +15,8 @@ from penwright import formats
 from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError, TokenizerError
 from penwright.formats import Document
-from penwright.formats.files import find_inputs, identify, is_remote
+from penwright.formats.files import find_inputs
+from penwright.formats.streams import identify, is_remote
 from penwright.runs import told_when_full
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER

@@ -22,10 +22,11 @@ from penwright import formats
 from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import Warn
-from penwright.formats.files import Input, find_inputs
+from penwright.formats.files import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
 from penwright.formats.keywords.reader import left_out
 from penwright.formats.keywords.sections import Marks, build_line, slug
+from penwright.formats.reader import Input
 from penwright.formats.records import RecordReader
 from penwright.workers import spread
 

@@ -12,7 +12,6 @@ from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import Warn, find_encoding, read_blocks
 from penwright.formats.document import Document, Source, Span
-from penwright.formats.files import Input
 from penwright.formats.keywords.sections import (
     BEGINS,
     MARKS,
@@ -24,7 +23,7 @@ from penwright.formats.keywords.sections import (
     parse,
 )
 from penwright.formats.plain import TextReader
-from penwright.formats.reader import Choice
+from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
 
 _LOOK = 100
@@ -60,9 +59,9 @@ class KeywordReader:
             warn(f"{choice.path}:{first}: {left_out(strange, 'text')}, without a title or body.")
 
 
-def is_keyword_text(head: str) -> bool:
-    """Whether a text file begins as a file of such texts does."""
-    return _HEAD.match(head) is not None
+def is_keyword_text(head: bytes) -> bool:
+    """Return whether a text file begins as a file of such texts does."""
+    return _HEAD.match(head[:100].decode("utf-8-sig", "replace")) is not None
 
 
 def open_keywords(item: Input, data: DataConfig) -> KeywordReader:
