@@ -1,0 +1,1 @@
+"""Find passages of a token store by content: a suffix array, and what is repeated in it."""
