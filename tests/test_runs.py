@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import pytest
 
-from penwright import runs
-from penwright.errors import OutOfRoomError, RunError
+from penwright import files, runs
+from penwright.errors import RunError
 from penwright.runs import Run
 
 
@@ -118,25 +117,6 @@ def test_forgetting_drops_later_samples_only(tmp_path, make_run):
     assert (run.folder / "samples" / "step-000010.txt").read_text() == "a b10\n"
 
 
-def test_an_atomic_folder_appears_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "folder"
-
-    def stop_halfway():
-        with runs.atomic_folder(target) as folder:
-            (folder / "first").write_text("1")
-            raise ValueError("halfway")
-
-    with pytest.raises(ValueError, match="halfway"):
-        stop_halfway()
-    assert list(tmp_path.iterdir()) == []
-    for text in ("old", "new"):
-        with runs.atomic_folder(target) as folder:
-            (folder / "file").write_text(text)
-            assert not target.exists() or (target / "file").read_text() == "old"
-    assert (target / "file").read_text() == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
 def test_a_manifest_finds_any_flipped_cut_or_missing_file(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"0123456789")
@@ -153,25 +133,10 @@ def test_a_manifest_finds_any_flipped_cut_or_missing_file(tmp_path):
     assert "manifest.json" in str(runs.find_damage(tmp_path))
 
 
-def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(OutOfRoomError, match="could not be written"):
-        runs.write_json(tmp_path / "missing" / "run.json", {})
-
-
 def test_a_missing_run_suggests_a_near_name(tmp_path, make_run):
     make_run(tmp_path / "stories")
     with pytest.raises(RunError, match="Did you mean 'stories'"):
         Run.open(tmp_path / "storys")
-
-
-def test_json_is_replaced_in_one_piece_and_read_back(tmp_path):
-    path = tmp_path / "x.json"
-    runs.write_json(path, {"a": float("inf"), "b": (1, 2), "c": "é"})
-    assert runs.read_json(path) == {"a": None, "b": [1, 2], "c": "é"}
-    assert json.loads(path.read_text(encoding="utf-8"))["c"] == "é"
-    path.write_text("[1]")
-    with pytest.raises(RunError, match="no JSON object"):
-        runs.read_json(path)
 
 
 def test_what_a_killed_process_left_half_deleted_is_in_nobodys_way(tmp_path, make_run):
@@ -182,7 +147,7 @@ def test_what_a_killed_process_left_half_deleted_is_in_nobodys_way(tmp_path, mak
         left = run.checkpoints / ".step-000007.old"
         left.mkdir(exist_ok=True)
         (left / "half").write_text("2")
-        runs.remove_folder(run.checkpoint(7))
+        files.remove_folder(run.checkpoint(7))
     (run.checkpoints / ".step-000009.tmp").mkdir()
     run.forget_after(0)
     assert list(run.checkpoints.iterdir()) == []

@@ -13,19 +13,16 @@ folder appears whole or not at all, and its manifest tells a damaged one from a 
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
 import json
-import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from penwright.errors import OutOfRoomError, RunError, suggest
+from penwright.errors import RunError, suggest
+from penwright.files import disk_errors, jsonable, read_json, sha256, write_json, write_text
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
@@ -37,111 +34,6 @@ CONTENTS = (
 )  # fmt: skip
 """What a run folder holds of ours, besides its lock; anything else in it is the user's."""
 _STEP = "step-{:06d}"
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@contextlib.contextmanager
-def told_when_full(path: Path) -> Iterator[None]:
-    """Turn "no space left" and "read-only" into a sentence about `path`; raises OutOfRoomError."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        mend = "Free some room there" if error.errno in _FULL else "Make it a folder to write in"
-        raise OutOfRoomError(
-            f"{path} could not be written: {reason[:1].lower()}{reason[1:]}.",
-            fix=f"{mend}, or choose another place with --output-dir.",
-        ) from error
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Replace the file at `path` in one piece; raises OutOfRoomError when it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with told_when_full(path):
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            _sync_file(temporary)
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def jsonable(value: Any) -> Any:
-    """`value` with NaN and infinities as None, since JSON has no word for them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one piece."""
-    write_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; raises RunError when it is missing, damaged or no object."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"There is no file '{path}'.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: it holds no JSON object.")
-    return value
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path`, synced, when the block ends without an error.
-
-    An older folder at `path` is replaced. Raises OutOfRoomError when something cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with told_when_full(path):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    _sync_file(file)
-            _sync_folder(temporary)
-            if path.exists():
-                remove_folder(path)
-            temporary.rename(path)
-            _sync_folder(path.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path) -> None:
@@ -167,14 +59,6 @@ def find_damage(folder: Path) -> str | None:
         if file.stat().st_size != entry["bytes"] or sha256(file) != entry["sha256"]:
             return f"{file} is damaged"
     return None
-
-
-def remove_folder(folder: Path) -> None:
-    """Delete a folder so that no half of it is ever taken for the whole."""
-    doomed = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(doomed, ignore_errors=True)  # what a process left that was killed here
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
 
 
 def drop_files(folder: Path, *names: str) -> None:
@@ -236,7 +120,7 @@ class Run:
             for name in CONTENTS:
                 item = folder / name
                 shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
-        with told_when_full(folder):
+        with disk_errors(folder):
             run.checkpoints.mkdir(parents=True, exist_ok=True)
             (folder / "samples").mkdir(exist_ok=True)
         run.claim()
@@ -259,7 +143,7 @@ class Run:
         """
         if self._lock is not None:
             return
-        with told_when_full(self.folder):
+        with disk_errors(self.folder):
             handle = (self.folder / "lock").open("a+b")
         try:
             _lock_file(handle)
@@ -299,7 +183,7 @@ class Run:
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
         path = self.folder / "metrics.jsonl"
-        with told_when_full(path), path.open("a", encoding="utf-8", newline="\n") as file:
+        with disk_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(jsonable(record)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -327,7 +211,7 @@ class Run:
             shutil.rmtree(left)
         records = [record for record in self.metrics() if record["step"] <= step]
         lines = "".join(json.dumps(record) + "\n" for record in records)
-        write_atomic(self.folder / "metrics.jsonl", lines)
+        write_text(self.folder / "metrics.jsonl", lines)
         for sample in (self.folder / "samples").glob("step-*"):
             if int(sample.stem.removeprefix("step-")) > step:
                 sample.unlink()
@@ -335,11 +219,11 @@ class Run:
     def write_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
         """Keep what the model wrote at `step`, as JSON and as text."""
         stem = self.folder / "samples" / _STEP.format(step)
-        write_atomic(
+        write_text(
             stem.with_suffix(".json"), json.dumps(samples, indent=2, ensure_ascii=False) + "\n"
         )
         text = "\n\n".join(f"{sample['prompt']}{sample['text']}" for sample in samples)
-        write_atomic(stem.with_suffix(".txt"), text + "\n")
+        write_text(stem.with_suffix(".txt"), text + "\n")
 
     # Checkpoints
 
@@ -354,7 +238,7 @@ class Run:
 
     def point(self, name: str, step: int) -> None:
         """Let the pointer `latest` or `best` name the checkpoint of `step`."""
-        write_atomic(self.checkpoints / name, _STEP.format(step) + "\n")
+        write_text(self.checkpoints / name, _STEP.format(step) + "\n")
 
     def pointed(self, name: str) -> Path | None:
         """The checkpoint that a pointer names, or None."""

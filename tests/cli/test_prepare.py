@@ -77,7 +77,7 @@ def test_a_full_disk_while_preparing_is_told_and_continued(penwright, tmp_path):
         [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "disk is full" in done.stderr
+    assert "no space left" in done.stderr
     assert "continues where it stopped" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "store").exists()

@@ -26,7 +26,7 @@ TEXTS = SCALARS | TRICKY
 def no_waiting_for_disks():
     """Hundreds of small stores are made here; none has to survive a power cut."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penwright.tokens.shards.os.fsync", lambda _: None)
+        patch.setattr("os.fsync", lambda _: None)
         yield
 
 

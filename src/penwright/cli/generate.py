@@ -30,16 +30,14 @@ def generate(
         Write to this file instead; one that ends in .jsonl gets JSON. {seed} in its name stands
         for the seed.
     """
+    from penwright.files import refuse_existing
     from penwright.verbs.generate import Text, read_prompts, write_texts
     from penwright.verbs.writer import load
 
     prompts = read_prompts(options)
     if output is not None:
         output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
-    if output is not None and output.exists():
-        from penwright.errors import UsageError
-
-        raise UsageError(f"{output} exists already.", fix="Choose another --output.")
+        refuse_existing(output)
     as_json = json_ or (output is not None and output.suffix == ".jsonl")
     writer = load(model, device=options.compute.device, precision=options.compute.precision)
     alone = output is None and len(prompts) * options.n == 1

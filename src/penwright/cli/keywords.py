@@ -61,6 +61,7 @@ def decode(
     from contextlib import ExitStack
     from itertools import chain
 
+    from penwright.files import refuse_existing
     from penwright.formats.keywords import NAMES, Marks
     from penwright.verbs.keywords import decode_keywords
 
@@ -71,7 +72,7 @@ def decode(
     with ExitStack() as stack:
         target = None
         if output is not None:
-            _refuse_existing(output)
+            refuse_existing(output)
             target = stack.enter_context(output.open("w", encoding="utf-8", newline="\n"))
         count = 0
         for count, found in enumerate(chain([first], texts), 1):
@@ -82,10 +83,3 @@ def decode(
                 print(text if count == 1 else f"{DELIMITER}\n{text}", file=target)
     if output is not None:
         warn(f"{count:,} texts in {output}")
-
-
-def _refuse_existing(output: Path) -> None:
-    from penwright.errors import UsageError
-
-    if output.exists():
-        raise UsageError(f"{output} exists already.", fix="Choose another --output.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from penwright.files import write_text
 from penwright.report.curves import curves, has_curves
 from penwright.report.ending import ending
 from penwright.report.page import Section, page
@@ -19,7 +20,6 @@ from penwright.report.sections import (
 from penwright.report.story import find_facts, headline
 from penwright.report.words import moment
 from penwright.report.writing import writing
-from penwright.runs import write_atomic
 
 __all__ = ["RunData", "read", "render", "write"]
 
@@ -31,7 +31,7 @@ def write(run_dir: Path) -> Path:
     the file cannot be written; any other gap in the run is told of in the report itself.
     """
     path = Path(run_dir) / "report.html"
-    write_atomic(path, render(read(Path(run_dir))))
+    write_text(path, render(read(Path(run_dir))))
     return path
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from penwright.files import write_text
 from penwright.report.page import Html, Section, definitions, flags, html, page, table
 from penwright.report.words import count
-from penwright.runs import write_atomic
 
 _PLACES = 5
 _FILES = 50
@@ -20,7 +20,7 @@ _SHOWN = 4000
 def write(path: Path, found: Mapping[str, Any]) -> Path:
     """Write the page of an examination; raises OutOfRoomError when it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, render(found))
+    write_text(path, render(found))
     return path
 
 

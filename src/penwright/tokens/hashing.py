@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
+from penwright.files import write_json
 from penwright.tokens.store import FORMAT, VERSION
 
 _SETTLED = 2.0
@@ -57,7 +57,7 @@ def hash_files(paths: Sequence[str | Path], memory: Path | None = None) -> list[
                 changed = True
         found.append(f"{Path(path).suffix.lower()} {entry[2]}")
     if memory and changed:
-        _write(memory, known)
+        write_json(memory, known)
     return found
 
 
@@ -78,10 +78,3 @@ def _read(memory: Path | None) -> dict[str, list[object]]:
         return {}
     entries = table.items() if isinstance(table, dict) else ()
     return {key: e for key, e in entries if isinstance(e, list) and len(e) == 3}
-
-
-def _write(memory: Path, known: dict[str, list[object]]) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = memory.with_name(f"{memory.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(known), encoding="utf-8")
-    unfinished.replace(memory)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from penwright.errors import DataError, OutOfRoomError
+from penwright.errors import DataError
+from penwright.files import atomic_file
 
 Array = npt.NDArray[Any]
 
 _DTYPES = {"U8": "u1", "U16": "<u2", "U32": "<u4", "I64": "<i8"}
 _NAMES = {"u1": "U8", "u2": "U16", "u4": "U32", "i8": "I64"}
 _CHUNK = 1 << 22
+_CONTINUE = "Free some room and give the same command again; it continues where it stopped."
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array]) -> dict[str, object]:
@@ -47,36 +46,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> dict[str, object]
 
 def write_file(path: Path, parts: Iterable[bytes | memoryview]) -> dict[str, int]:
     """Write a file under a temporary name, sync, rename; returns its size and CRC-32."""
-    unfinished = path.with_name(path.name + ".unfinished")
     size = crc = 0
-    with naming_full_disks(path):
-        try:
-            with unfinished.open("wb") as file:
-                for part in parts:
-                    file.write(part)
-                    size += len(part)
-                    crc = zlib.crc32(part, crc)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
-    unfinished.replace(path)
+    with atomic_file(path, fix=_CONTINUE) as temporary, temporary.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            size += len(part)
+            crc = zlib.crc32(part, crc)
     return {"size": size, "crc32": crc}
-
-
-@contextmanager
-def naming_full_disks(path: Path) -> Iterator[None]:
-    """Turns a full disk, or one that the user may not fill, into OutOfRoomError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise OutOfRoomError(
-            f"The disk is full: {path} could not be written.",
-            fix="Free some room and give the same command again; it continues where it stopped.",
-        ) from None
 
 
 def sum_file(path: Path) -> dict[str, int]:

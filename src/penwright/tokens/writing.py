@@ -51,6 +51,8 @@ class Writer:
         self._dtype = np.uint16 if token_dtype(len(sizes)) == "U16" else np.uint32
         self._sizes = sizes
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".*.tmp"):  # by a process that was killed
+            left.unlink()
         self.entries: list[dict[str, Any]] = []
         self.n_tokens = self.n_documents = self.n_learned = self.n_bytes = 0
         self._marks: list[Mark] = []

@@ -7,7 +7,6 @@ through one block and back, a token through the output matrix and the loss, and 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from penwright.files import write_json
 from penwright.model import GPT2, GPT2Config, chunked_cross_entropy, init_weights
 from penwright.model.attention import attend_causal
 from penwright.train.adamw8bit import AdamW8bit
@@ -191,10 +191,7 @@ def _key(*parts: object) -> str:
 
 
 def _keep(kept: Path, key: str, value: object) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    waiting = kept.with_suffix(f".{os.getpid()}.part")
-    waiting.write_text(json.dumps(_known(kept) | {key: value}, indent=2), encoding="utf-8")
-    waiting.replace(kept)
+    write_json(kept, _known(kept) | {key: value})
 
 
 def _best(work: Callable[[], object], device: torch.device, seconds: float = _SECONDS) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from penwright import runs
+from penwright import files, runs
 from penwright.errors import OutOfRoomError, RunError
 from penwright.model import GPT2, GPT2Config
 from penwright.runs import Run
@@ -104,13 +104,13 @@ class Saver:
         adapter: Adapter | None,
     ) -> None:
         try:
-            with runs.atomic_folder(self.run.checkpoint(state.step)) as folder:
+            with files.atomic_folder(self.run.checkpoint(state.step)) as folder:
                 self.save_model(folder, model)
                 if adapter is not None:
                     save_adapter(folder / "adapter", adapter)
                 save_file(tensors, folder / TENSORS)
                 (folder / STATE).write_text(
-                    json.dumps(runs.jsonable(asdict(state)), indent=2) + "\n"
+                    json.dumps(files.jsonable(asdict(state)), indent=2) + "\n"
                 )
                 runs.write_manifest(folder)
             self.run.point("latest", state.step)
@@ -135,7 +135,7 @@ def prune(run: Run, keep: int) -> None:
     steps = run.steps()
     for step in steps[: -max(keep, 1)]:
         if run.checkpoint(step) != best:
-            runs.remove_folder(run.checkpoint(step))
+            files.remove_folder(run.checkpoint(step))
     for step in steps[:-_WITH_OPTIMIZER]:
         folder = run.checkpoint(step)
         if (folder / TENSORS).exists():
@@ -162,7 +162,7 @@ def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
 
 def load_state(folder: Path) -> TrainState:
     """Where the run stood at a checkpoint; raises RunError when that is damaged."""
-    values = runs.read_json(folder / STATE)
+    values = files.read_json(folder / STATE)
     if values.get("best_loss") is None:
         values["best_loss"] = float("inf")
     try:

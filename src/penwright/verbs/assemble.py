@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import penwright
-from penwright import runs, sample, weights
+from penwright import files, runs, sample, weights
 from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
@@ -332,7 +332,7 @@ def _checkpoint_to_resume(run: Run, wanted: str | None, observer: Observer) -> P
     for step in run.steps():
         if run.checkpoint(step).name > folder.name:
             observer.on_message(f"Leaving {run.checkpoint(step).name}, which comes later, behind.")
-            runs.remove_folder(run.checkpoint(step))
+            files.remove_folder(run.checkpoint(step))
     run.point("latest", int(folder.name.removeprefix("step-")))
     return folder
 

@@ -14,10 +14,10 @@ from typing import Any
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
 from penwright.errors import DataError, TokenizerError
+from penwright.files import disk_errors
 from penwright.formats import Document
 from penwright.formats.files import find_inputs
 from penwright.formats.streams import identify, is_remote
-from penwright.runs import told_when_full
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
 from penwright.verbs.packed import is_packed, unpack
@@ -99,7 +99,7 @@ def open_data(
         except DataError as error:
             warn(f"{error.message} It is made again.")
             shutil.rmtree(folder)
-    with told_when_full(cache):
+    with disk_errors(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
     return encode(paths, config, tokenizer, folder, key, reading, warn, work)
 

@@ -11,7 +11,6 @@ from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.keywords import NAMES, Marks
 from penwright.formats.keywords.encode import Encoded, encode
 from penwright.formats.keywords.reader import decode_file, left_out
-from penwright.runs import told_when_full
 
 Warn = Callable[[str], None]
 
@@ -32,8 +31,7 @@ def run_encode(
     """Encode, as `config` asks."""
     if output.resolve() in {Path(path).resolve() for path in paths}:
         raise UsageError(f"{output} would replace the data.", fix="Choose another --output.")
-    with told_when_full(output):
-        return encode(paths, output, config, warn)
+    return encode(paths, output, config, warn)
 
 
 def decode_keywords(

@@ -10,8 +10,8 @@ from typing import Any
 from penwright import formats, weights
 from penwright.config import NewConfig, TokenizerConfig, build
 from penwright.errors import UsageError, suggest
+from penwright.files import atomic_folder, refuse_existing
 from penwright.model import GPT2, SIZES, init_weights
-from penwright.runs import atomic_folder
 from penwright.tokens import Tokenizer
 from penwright.weights.card import MIND
 
@@ -32,7 +32,7 @@ def run_train_tokenizer(
     paths: Sequence[str | Path], output: Path, config: TokenizerConfig, warn: Warn
 ) -> Tokenizer:
     """Learn a tokenizer, as `config` asks."""
-    _refuse_existing(output)
+    refuse_existing(output)
     documents = formats.read(paths, config.data, warn)
     tokenizer = Tokenizer.train((document.text for document in documents), config.vocab_size)
     with atomic_folder(output) as folder:
@@ -53,7 +53,7 @@ def new(output: str | Path, **options: Any) -> int:
 
 def run_new(output: Path, config: NewConfig) -> int:
     """Make a model, as `config` asks."""
-    _refuse_existing(output)
+    refuse_existing(output)
     if config.size not in SIZES:
         near = suggest(config.size, SIZES) or f"The sizes are {', '.join(SIZES)}."
         raise UsageError(f"There is no size '{config.size}'.", fix=near)
@@ -77,8 +77,3 @@ def run_new(output: Path, config: NewConfig) -> int:
     with atomic_folder(output) as folder:
         weights.save(folder, model, tokenizer, card=card, penwright={})
     return model.n_parameters
-
-
-def _refuse_existing(output: Path) -> None:
-    if output.exists():
-        raise UsageError(f"{output} exists already.", fix="Choose another --output.")

@@ -9,9 +9,10 @@ from typing import Any
 from penwright import formats
 from penwright.config import PrepareConfig, build
 from penwright.errors import UsageError
+from penwright.files import refuse_existing
 from penwright.tokens import Store
 from penwright.verbs.data import encode, is_store, name_data, open_data, open_store
-from penwright.verbs.packed import SUFFIX, check_target, pack
+from penwright.verbs.packed import SUFFIX, pack
 from penwright.weights.names import resolve
 from penwright.weights.opening import default_model, read_place
 
@@ -44,7 +45,7 @@ def run_prepare(
             fix="finetune takes it as it is; --output NAME.zip packs one into a file.",
         )
     if packs:
-        check_target(output)
+        refuse_existing(output)
     if stores:
         store = open_store(stores[0])
         pack(store, output)

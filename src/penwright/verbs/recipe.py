@@ -19,9 +19,10 @@ from penwright.config import (
     build,
 )
 from penwright.errors import DataError, MissingExtraError
+from penwright.files import jsonable, write_json
 from penwright.formats.files import find_inputs
 from penwright.metrics import measure
-from penwright.runs import RECIPE, RUNS, jsonable, new_name, write_json
+from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
 from penwright.verbs.assemble import as_it_began

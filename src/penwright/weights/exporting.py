@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from penwright import runs
+from penwright import files, runs
 from penwright.errors import UsageError
 from penwright.weights import (
     build,
@@ -105,8 +105,7 @@ def _check_request(to: str, dtype: str | None) -> None:
 
 
 def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists already.", fix="Choose another -o, or remove it first.")
+    files.refuse_existing(out, "Choose another -o, or remove it first.")
 
 
 def _load(place: names.Place, name: str) -> _Model:
@@ -138,16 +137,10 @@ def _write(found: _Model, to: str, out: Path, dtype: str, shard_bytes: int, name
         short = re.sub(r"[^\w.-]+", "-", Path(name).name).strip("-") or "model"
         folder, file = (out.parent, out.name) if out.suffix == ".gguf" else (out, "")
         file = file or f"{short}-{dtype}.gguf"
-        with runs.told_when_full(out):
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f".{file}.tmp"
-            try:
-                gguf.write(temporary, parts.config, found.tensors, tokenizer, dtype, name=short)
-                temporary.replace(folder / file)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with files.atomic_file(folder / file) as temporary:
+            gguf.write(temporary, parts.config, found.tensors, tokenizer, dtype, name=short)
         return folder / file
-    with runs.atomic_folder(out) as folder:
+    with files.atomic_folder(out) as folder:
         if to == "ctranslate2":
             ctranslate2.write(folder, parts.config, found.tensors, tokenizer, dtype)
         else:
@@ -176,7 +169,7 @@ def _export_adapter(folder: Path, out: Path, check: bool) -> Exported:
     adapter = peft.read_adapter(folder)
     base = opening.base_of(adapter, folder)
     settings = {**adapter.settings, "base_model_name_or_path": _for_peft(base)}
-    with runs.atomic_folder(out) as temporary:
+    with files.atomic_folder(out) as temporary:
         written = peft.Adapter(adapter.pairs, str(base), settings, adapter.whole)
         peft.save_adapter(temporary, written, card=_card_of(folder, folder.name))
     checked = None
@@ -196,8 +189,8 @@ def _for_peft(base: str | Path) -> str:
 
 
 def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+    found = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in found)
 
 
 def merge(
@@ -224,7 +217,7 @@ def merge(
 
 
 def _save(opened: Opened, out: Path, text: str) -> None:
-    with runs.atomic_folder(out) as folder:
+    with files.atomic_folder(out) as folder:
         huggingface.save(folder, opened.model, opened.tokenizer, card=text, penwright=opened.format)
 
 

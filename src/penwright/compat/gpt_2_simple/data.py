@@ -16,10 +16,10 @@ from penwright import formats
 from penwright.compat.gpt_2_simple.models import OLD_NAMES, find_model, is_gpt2_downloaded
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError, suggest
+from penwright.files import atomic_file, write_text
 from penwright.formats.decode import read_blocks
 from penwright.formats.plain import RULES, split
 from penwright.formats.tables import look_at_csv
-from penwright.runs import told_when_full, write_atomic
 from penwright.weights import names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def encode_csv(
     if Path(out_path).resolve() == Path(csv_path).resolve():
         raise UsageError(f"{out_path} would replace the CSV file.", fix="Choose another out_path.")
     rows = read_csv(csv_path, header, _say)
-    write_atomic(Path(out_path), "".join(f"{start_token}{row}{end_token}\n" for row in rows))
+    write_text(Path(out_path), "".join(f"{start_token}{row}{end_token}\n" for row in rows))
 
 
 def read_csv(path: str | Path, header: bool, warn: Warn) -> Iterator[str]:
@@ -77,13 +77,8 @@ def encode_dataset(
     out = Path(out_path)
     out = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
     print(f"Writing {out}")
-    temporary = out.with_name(f".{out.name}.tmp.npz")
-    with told_when_full(out):
-        try:
-            np.savez_compressed(temporary, *chunks)
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with atomic_file(out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, *chunks)
 
 
 def encode_files(
@@ -179,12 +174,16 @@ def readable(dataset: str | Path, tokenizer: Tokenizer, cache: Path, warn: Warn)
         target = cache / f"{path.stem}-{content.hexdigest()[:16]}.txt"
         if not target.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            _write(
-                target,
+            texts = (
                 (f"{START}{row}{END}\n" for row in read_csv(path, True, warn))
                 if path.suffix == ".csv"
-                else _decoded(path, tokenizer),
+                else _decoded(path, tokenizer)
             )
+            with (
+                atomic_file(target) as temporary,
+                temporary.open("w", encoding="utf-8", newline="\n") as out,
+            ):
+                out.writelines(texts)
         found.append(target)
     return found
 
@@ -197,17 +196,6 @@ def _decoded(path: Path, tokenizer: Tokenizer) -> Iterator[str]:
             for start in range(0, len(array), _SLICE)
         )
         yield b"".join(pieces).decode("utf-8", "replace") + END + "\n"
-
-
-def _write(target: Path, texts: Iterator[str]) -> None:
-    temporary = target.with_name(f".{target.name}.tmp")
-    with told_when_full(target):
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(texts)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def find_tokenizer(model_name: str, model_dir: str | Path) -> Tokenizer:

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 from penwright.errors import RunError, UsageError
+from penwright.files import atomic_file
 
 MOUNT = Path("/content/drive")
 FOLDER = "My Drive"
@@ -53,13 +54,8 @@ def copy_checkpoint_to_gdrive(run_name: str = "run1", copy_folder: bool = False)
         _copy_new(run, drive / run)
         return
     archive = drive / get_tarfile_name(str(run))
-    temporary = archive.with_name(f".{archive.name}.tmp")
-    try:
-        with tarfile.open(temporary, "w") as tar:
-            tar.add(run)
-        temporary.replace(archive)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(archive) as temporary, tarfile.open(temporary, "w") as tar:
+        tar.add(run)
 
 
 def copy_checkpoint_from_gdrive(run_name: str = "run1", copy_folder: bool = False) -> None:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from penwright.errors import ModelError
-from penwright.runs import Run, atomic_folder
+from penwright.files import atomic_folder
+from penwright.runs import Run
 from penwright.weights import names
 
 OPENAI_FILES = (

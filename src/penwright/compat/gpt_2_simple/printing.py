@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from penwright.runs import Run, write_atomic
+from penwright.files import write_text
+from penwright.runs import Run
 
 _FADE = 0.99  # how much of the average each line keeps
 
@@ -63,7 +64,7 @@ class Printer:
         print("\n".join(texts))
         self._samples.mkdir(parents=True, exist_ok=True)
         path = self._samples / f"samples-{step + self.before + 1}"
-        write_atomic(path, "\n".join(texts))
+        write_text(path, "\n".join(texts))
 
     def on_message(self, text: str) -> None:
         print(text, file=sys.stderr)

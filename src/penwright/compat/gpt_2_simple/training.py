@@ -19,7 +19,8 @@ from penwright.compat.gpt_2_simple.printing import Printer
 from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
 from penwright.config import DataConfig, FinetuneConfig, build, flat_values
 from penwright.errors import UsageError
-from penwright.runs import Run, jsonable, spell
+from penwright.files import jsonable
+from penwright.runs import Run, spell
 
 if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer

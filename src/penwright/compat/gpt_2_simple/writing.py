@@ -9,7 +9,7 @@ from penwright.compat.gpt_2_simple.data import END, START
 from penwright.compat.gpt_2_simple.session import Session, load_writer, wanted_place
 from penwright.config import GenerateConfig, SamplingConfig
 from penwright.errors import UsageError
-from penwright.runs import write_atomic
+from penwright.files import write_text
 
 DELIMITER = "=" * 20 + "\n"
 
@@ -124,6 +124,6 @@ def _deliver(texts: list[str], path: str | Path | None, as_list: bool, delimiter
     if path:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, lines)
+        write_text(target, lines)
     elif not as_list:
         print(lines, end="")

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from penwright import formats
 from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
+from penwright.files import atomic_file, disk_errors
 from penwright.formats.decode import Warn
 from penwright.formats.files import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
@@ -71,7 +72,7 @@ def encode(
     lines of a row are on the same side, since they have the same title.
 
     Raises DataError for rows that cannot be read, UsageError for options that cannot be, and
-    OSError when the file cannot be written.
+    OutOfRoomError when the file cannot be written.
     """
     check(config)
     readers = [_open(item, config) for item in find_inputs(paths)]
@@ -238,7 +239,8 @@ def write_in_order(lines: Iterable[tuple[int, str]], output: Path, room: int = _
     keys, each of which is then put in order by itself.
     """
     with contextlib.ExitStack() as stack:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
         files: list[Any] = []
         waiting: list[tuple[int, str]] = []
         size = count = 0
@@ -253,18 +255,16 @@ def write_in_order(lines: Iterable[tuple[int, str]], output: Path, room: int = _
                     files = [stack.enter_context(place.open("w+b")) for place in places]
                 _spread(waiting, files)
                 waiting, size = [], 0
-        temporary = output.with_name(f".{output.name}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                if not files:
-                    file.writelines(line for _, line in sorted(waiting))
-                else:
-                    _spread(waiting, files)
-                    for part in files:
-                        file.writelines(line for _, line in sorted(_gather(part)))
-            temporary.replace(output)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with (
+            atomic_file(output) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            if not files:
+                file.writelines(line for _, line in sorted(waiting))
+            else:
+                _spread(waiting, files)
+                for part in files:
+                    file.writelines(line for _, line in sorted(_gather(part)))
     return count
 
 
