@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -26,9 +25,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
+import keeping
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
 from penwright.tokens import Tokenizer, prepare
@@ -47,7 +46,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="repeat the text so often")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, help="of ours; chosen by it unless given")
-    parser.add_argument("--json", action="store_true")
+    keeping.add_options(parser)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
@@ -59,19 +58,21 @@ def main() -> None:
             for _ in range(arguments.times):
                 file.write(arguments.file.read_bytes())
         results = compare(text, arguments.rounds, arguments.workers)
-    if arguments.json:
-        print(json.dumps(results, indent=1))
-        return
     print(f"{results['megabytes']:.0f} MB, {results['cores']} cores")
     for way in WAYS:
         print(f"{way:<11} {results[way]['megabytes_per_s']:6.1f} MB/s")
     print(f"ours / the faster peer: {results['ratio']:.2f}")
     print(f"the same by processor time: {results['cpu_ratio']:.2f}")
     print(f"anonymous memory, MB: {results['ours']['memory']}")
+    if arguments.keep:
+        keeping.keep("encode", results)
+    if arguments.json:
+        print(json.dumps({name: results[name] for name in ("ratio", "cpu_ratio")}))
 
 
 def compare(text: Path, rounds: int, workers: int | None) -> dict[str, object]:
     """Each way once a round, in a process of its own."""
+    head = keeping.describe("encoding a text", ("tokenizers", "tiktoken", "numpy"))
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     cpu_seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     tokens: set[int] = set()
@@ -93,12 +94,10 @@ def compare(text: Path, rounds: int, workers: int | None) -> dict[str, object]:
     medians = {way: statistics.median(seconds[way]) for way in WAYS}
     cpu = {way: statistics.median(cpu_seconds[way]) for way in WAYS}
     results: dict[str, object] = {
+        **head,
         "megabytes": size,
         "tokens": tokens.pop(),
         "cores": usable_cores(),
-        "machine": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("tokenizers", "tiktoken", "numpy")},
         "ratio": min(medians["tokenizers"], medians["tiktoken"]) / medians["ours"],
         "cpu_ratio": min(cpu["tokenizers"], cpu["tiktoken"]) / cpu["ours"],
     }

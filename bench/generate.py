@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -25,7 +23,7 @@ from pathlib import Path
 import torch
 import transformers
 
-import penwright
+import keeping
 from penwright import sample, weights
 from penwright.config import SamplingConfig
 
@@ -100,6 +98,8 @@ def as_transformers(opened: weights.Opened) -> transformers.GPT2LMHeadModel:
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
+    what = f"{options.model} writes {options.tokens} tokens"
+    head = keeping.describe(what, ("torch", "transformers"))
     opened = weights.open(options.model, dtype=torch.float32)
     opened.model.eval()
     peer = as_transformers(opened)
@@ -133,34 +133,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         if case.sampling.greedy:
             assert write_ours(opened, case) == write_theirs(peer, opened, case)
     return {
-        "bench": "generate",
-        "model": options.model,
-        "tokens": options.tokens,
-        "rounds": options.rounds,
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": {
-            "penwright": penwright.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
-        "results": results,
-    }
-
-
-def machine() -> dict[str, object]:
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        name = lines[0].split(":", 1)[1].strip() if lines else name
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "cpu": name,
-        "cpus": os.cpu_count(),
+        **head,
         "threads": torch.get_num_threads(),
-        "load_at_end": load,
+        "rounds": options.rounds,
+        "results": results,
     }
 
 
@@ -170,15 +146,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="threads of PyTorch")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    keeping.add_options(parser)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     found = measure(options)
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return
     for result in found["results"]:  # type: ignore[attr-defined]
         print(
             f"{result['case']:24} penwright {result['penwright_tokens_per_s']:8.1f} tokens/s, "
@@ -186,6 +159,10 @@ def main() -> None:
             f"(processor time {result['ratio_cpu']:.2f})"
         )
     print(found["machine"], found["versions"], file=sys.stderr)
+    if options.keep:
+        keeping.keep(f"generate-{options.model}", found)
+    if options.json:
+        print(json.dumps({result["case"]: result["ratio"] for result in found["results"]}))  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

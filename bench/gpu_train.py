@@ -16,13 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import contenders
+import keeping
 import memory
 import quality
 import train
@@ -74,11 +72,9 @@ def main() -> None:
     parser.add_argument("--micro", type=int, help="rows at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="in a turn")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     options = parser.parse_args()
     import torch
-    import transformers
 
     if not torch.cuda.is_available():
         print("bench/gpu_train.py needs a CUDA device, and there is none here.", file=sys.stderr)
@@ -86,10 +82,10 @@ def main() -> None:
     options.device, options.threads = "cuda", os.cpu_count() or 1
     card = torch.cuda.get_device_name()
     result: dict[str, Any] = {
-        "what": f"training at {options.length} tokens",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{card}, {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **keeping.describe(
+            f"training at {options.length} tokens", ("torch", "transformers", "triton")
+        ),
+        "card": card,
     }
     peak = card_flops(card)
     races = {size: race(size, argparse.Namespace(**vars(options)), peak) for size in options.sizes}
@@ -97,9 +93,7 @@ def main() -> None:
     result["quality"] = [quality.compare(data, options.model, 0, {}) for data in options.data]
     print(json.dumps(result, indent=2))
     if options.keep:
-        out = Path(__file__).parent / "results" / "gpu_train.json"
-        out.parent.mkdir(exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        keeping.keep("gpu_train", result, of="cuda")
     if options.json:
         ratios = {
             f"{size} {peer}": {

@@ -16,8 +16,6 @@ import argparse
 import collections
 import csv
 import json
-import os
-import platform
 import random
 import statistics
 import subprocess
@@ -27,12 +25,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keeping
 from penwright.config import KeywordsConfig, SamplingConfig, WorkConfig
 from penwright.formats.keywords import Marks, build_line, slug
 from penwright.formats.keywords.encode import encode
 from penwright.formats.keywords.extract import choose_extractor, load_extractor
 from penwright.formats.keywords.reader import decode_file
-from penwright.workers import usable_cores
 
 WAYS = ("ours", "plain")
 LONGEST = KeywordsConfig().keyword_length_max
@@ -49,7 +47,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--temperature", type=float, default=SamplingConfig().temperature)
-    parser.add_argument("--json", action="store_true")
+    keeping.add_options(parser)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -59,11 +57,12 @@ def main() -> None:
     result = compare(arguments)
     if arguments.model:
         result["model"] = sample(arguments)
+    for name, value in result.items():
+        print(f"{name:<12} {value}")
+    if arguments.keep:
+        keeping.keep("keywords", result)
     if arguments.json:
-        print(json.dumps(result, indent=1))
-    else:
-        for name, value in result.items():
-            print(f"{name:<12} {value}")
+        print(json.dumps({"ratio": result["ratio"], "lines_lost": result["lines_lost"]}))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
@@ -111,6 +110,7 @@ def read(table: Path) -> list[dict[str, str]]:
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Both ways in turn, and what comes back of our lines."""
+    head = keeping.describe("keyword lines encoded, beside a plain loop", ("yake", "spacy"))
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as scratch:
         outs = {way: Path(scratch) / f"{way}.txt" for way in WAYS}
@@ -127,18 +127,13 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         failed = count_lost(arguments, outs["ours"])
     medians = {way: statistics.median(found) for way, found in seconds.items()}
     return {
+        **head,
         "rows": rows,
         "extractor": choose_extractor(arguments.extractor).name,
         "rows_per_s": {way: round(rows / median) for way, median in medians.items()},
         "ratio": round(medians["plain"] / medians["ours"], 3),
         "seconds": {way: [round(s, 2) for s in found] for way, found in seconds.items()},
         "lines_lost": failed,
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": usable_cores(),
-            "load_before": [round(load, 2) for load in os.getloadavg()],
-            "python": platform.python_version(),
-        },
     }
 
 

@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keeping
 from penwright.cli import ENVIRONMENT
 from penwright.runs import sha256
 
@@ -61,6 +62,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
+    keeping.add_options(parser)
     parser.add_argument("--sequence", action="store_true", help="two data sets, one after another")
     arguments = parser.parse_args()
     settings = SETTINGS | dict(option.split("=", 1) for option in arguments.options)
@@ -76,7 +78,12 @@ def main() -> int:
         ]
     for difference in differences:
         print(difference, file=sys.stderr)
-    print(json.dumps({"kills": kills, "equal": not differences, "options": arguments.options}))
+    outcome = {"kills": kills, "equal": not differences, "options": arguments.options}
+    if arguments.keep:
+        name = " ".join(["sequence" if arguments.sequence else "run", *arguments.options])
+        head = keeping.describe("runs killed at random moments, beside one that was left alone")
+        keeping.keep("kill", {name: head | outcome}, add=True)
+    print(json.dumps(outcome))
     return 1 if differences else 0
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import keeping
 from penwright.model import SIZES
 from penwright.train.memory import Load, predict
 from penwright.train.plan import TrainPlan
@@ -90,25 +89,19 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--limit", default="0GB")
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     options = parser.parse_args()
-    import torch
-
     result: dict[str, Any] = {
-        "what": f"{options.batch} x {options.length} tokens, limit {options.limit}",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "torch": torch.__version__,
+        **keeping.describe(f"{options.batch} x {options.length} tokens, limit {options.limit}")
     }
     runs = [(who, size) for size in options.sizes for who in options.methods]
     for who, size in [*runs, *(("peer-fp32", size) for size in options.peer)]:
         result[f"{size} {who}"] = measure(who, size, options)
         print(size, who, json.dumps(result[f"{size} {who}"]), flush=True)
     if options.keep:
-        out = Path(__file__).parent / "results" / "memory.json"
-        out.parent.mkdir(exist_ok=True)
-        kept = json.loads(out.read_text()) if out.exists() else {}
-        out.write_text(json.dumps(kept | result, indent=2) + "\n")
+        keeping.keep("memory", result, add=True)
+    if options.json:
+        print(json.dumps({name: one for name, one in result.items() if " " in name}))
 
 
 if __name__ == "__main__":

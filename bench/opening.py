@@ -1,13 +1,13 @@
 """How much memory and time opening a 1558M-shaped model takes, against reading its file.
 
-    python bench/opening.py [--size 1558M] [--folder DIR]
+    python bench/opening.py [--size 1558M] [--folder DIR] [--json] [--keep]
 
 Writes random float32 weights (6.2 GB) once, then, in a fresh process each: reads the file from
 end to end; opens the model in bfloat16, its anonymous memory sampled every 10 ms; describes it.
 The file is in the page cache ("warm") or has just been dropped from it ("cold"). Merely
 touching as much fresh memory as the weights take is measured beside it, since no way of opening
 can be faster than reading and that. All processes have the environment
-that the command line gives itself. The figures go to bench/results/opening.json.
+that the command line gives itself.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+import keeping
 from penwright.cli import ENVIRONMENT
 
 READ = """
@@ -126,7 +125,9 @@ def main() -> None:
     parser.add_argument("--size", default="1558M")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    keeping.add_options(parser)
     options = parser.parse_args()
+    head = keeping.describe(f"{options.size} in float32, opened in bfloat16 on a CPU")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "model"
         file = folder / "model.safetensors"
@@ -151,8 +152,6 @@ def main() -> None:
                 }
             )
         size = file.stat().st_size
-    import torch
-
     ratios = {
         (cache, floor): statistics.median(
             one["seconds"] / sum(one[part] for part in floor.split("+"))
@@ -163,11 +162,7 @@ def main() -> None:
         for floor in ("read_s", "read_s+touch_s")
     }
     result = {
-        "what": f"{options.size} in float32, opened in bfloat16 on a CPU",
-        "when": time.strftime("%Y-%m-%d"),
-        "load": os.getloadavg()[0],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "torch": torch.__version__,
+        **head,
         "file_bytes": size,
         "rounds": rounds,
         "peak_over_weights": max(one["peak"] / one["weights"] for one in rounds),
@@ -176,10 +171,11 @@ def main() -> None:
         ),
         "open_over": {f"{cache} {floor}": ratio for (cache, floor), ratio in ratios.items()},
     }
-    out = Path(__file__).parent / "results" / "opening.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
+    if options.keep:
+        keeping.keep("opening", result)
+    if options.json:
+        print(json.dumps(result["open_over"]))
 
 
 if __name__ == "__main__":

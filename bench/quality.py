@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+import keeping
 
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {"method": "full", "precision": "fp32"},
@@ -56,15 +55,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=0)
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     options = parser.parse_args()
-    import torch
-
     result: dict[str, Any] = {
-        "what": "held-out loss in nats a token",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "torch": torch.__version__,
+        **keeping.describe("held-out loss in nats a token"),
         "runs": [],
     }
     given = {"steps": options.steps} if options.steps else {}
@@ -77,11 +71,7 @@ def main() -> None:
     result["largest_difference"] = max(abs(entry["difference"]) for entry in result["runs"])
     print(json.dumps({"largest_difference": result["largest_difference"]}))
     if options.keep:
-        out = Path(__file__).parent / "results" / "quality.json"
-        out.parent.mkdir(exist_ok=True)
-        kept = json.loads(out.read_text()) if out.exists() else {}
-        name = Path(options.model).name
-        out.write_text(json.dumps(kept | {name: result}, indent=2) + "\n")
+        keeping.keep("quality", {Path(options.model).name: result}, add=True)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,36 @@
 """How far the models that we write are from ours, in the runtimes that they are for.
 
-    python bench/runtimes.py [MODEL]
+    python bench/runtimes.py [MODEL] [--json] [--keep]
 
 Exports MODEL (`base` unless named) in every format and type, runs three prompts through each in
-its own runtime and through ours in float32, and keeps the figures in bench/results/runtimes.json.
+its own runtime and through ours in float32.
 Runtimes that are not installed are left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 
+import keeping
 from penwright import weights
 from penwright.weights import checking
 from penwright.weights.exporting import DTYPES
 
 
 def main() -> None:
-    model = sys.argv[1] if len(sys.argv) > 1 else "base"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="base")
+    keeping.add_options(parser)
+    options = parser.parse_args()
+    model = options.model
+    head = keeping.describe(
+        f"log-probabilities of {model} in other runtimes, against ours in float32"
+    )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for to in ("huggingface", "ctranslate2", "gguf"):
@@ -38,14 +44,13 @@ def main() -> None:
                 rows.append({"to": to, "dtype": dtype, "bytes": made.bytes, **asdict(made.checked)})
                 print(f"{to} {dtype}: {made.bytes:,} bytes; {made.checked}")
     result = {
-        "what": f"log-probabilities of {model} in other runtimes, against ours in float32",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **head,
         "rows": rows,
     }
-    path = Path(__file__).parent / "results" / "runtimes.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if options.keep:
+        keeping.keep("runtimes", result)
+    if options.json:
+        print(json.dumps({f"{row['to']} {row['dtype']}": row["largest"] for row in rows}))
 
 
 if __name__ == "__main__":

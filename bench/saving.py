@@ -13,18 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import keeping
 from penwright.cli import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT | os.environ)
 
-import torch
 
 import penwright
 from penwright.train import checkpoint, loop
@@ -86,8 +85,12 @@ def main() -> None:
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--max-length", type=int, default=256)
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     options = parser.parse_args()
+    head = keeping.describe(
+        f"{options.model}, {options.batch_size} x {options.max_length} tokens, "
+        f"a checkpoint every {options.save_every} steps"
+    )
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PENWRIGHT_CACHE"] = str(Path(folder, "cache"))
@@ -105,17 +108,11 @@ def main() -> None:
             patience=0,
         )
     result = {
-        "what": f"{options.model}, {options.batch_size} x {options.max_length} tokens, "
-        f"a checkpoint every {options.save_every} steps",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
+        **head,
         **clock.result(),
     }
     if options.keep:
-        out = Path(__file__).parent / "results" / "saving.json"
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        keeping.keep("saving", result)
     print(json.dumps(result))
 
 

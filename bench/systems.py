@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,10 +25,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keeping
 from racing import Contender
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = Path(__file__).parent / "results" / "systems.json"
 PAGE = ROOT / "docs" / "systems.md"
 BEGIN, END = "<!-- figures: bench/systems.py --keep -->", "<!-- end of figures -->"
 
@@ -249,7 +248,9 @@ def whole(name: str, folder: Path) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The figures as a table of Markdown."""
     lines = [
-        f"Measured on {result['when']}, {result['machine']}; {result['versions']}.",
+        f"Measured on {result['when']}, {result['machine']} ({result['instructions']}); "
+        + ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        + ".",
         "",
         "| recipe | perplexity before | after | beside it | before | after | minutes |"
         " times as fast | of its memory |",
@@ -292,8 +293,7 @@ def _spread(found: dict[str, Any], key: str = "perplexity") -> str:
 
 def keep(result: dict[str, Any]) -> None:
     """Write the result, and its table into the page."""
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    keeping.keep("systems", result)
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
@@ -309,27 +309,22 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--race-only", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     parser.add_argument("--child", choices=WHO)
     options = parser.parse_args()
     if options.child:
         job = json.loads(Path(options.names[0]).read_text())
         (ours if options.child == "ours" else peer)(job, options.steps)
         return
-    import torch
-    import transformers
-
     from penwright.verbs.recipes import list_recipes
 
     names = options.names or [recipe.name for recipe in list_recipes()]
     recipes: dict[str, dict[str, Any]] = {}
     result = {
-        "what": "the recipes on their samples with base, and their training beside transformers'",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load": os.getloadavg()[0],
-        "versions": f"torch {torch.__version__}, transformers {transformers.__version__}",
+        **keeping.describe(
+            "the recipes on their samples with base, and their training beside transformers'",
+            ("torch", "transformers"),
+        ),
         "recipes": recipes,
     }
     with tempfile.TemporaryDirectory() as temporary:

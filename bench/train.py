@@ -15,13 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import keeping
 from penwright.cli import ENVIRONMENT
 from racing import Contender
 
@@ -97,27 +96,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--ours", default="full")
     parser.add_argument("--against", nargs="+", default=["peer-bf16", "peer-fp32"])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--keep", action="store_true")
+    keeping.add_options(parser)
     options = parser.parse_args()
     options.micro, options.device, options.steps = options.batch, "cpu", 1
-    import torch
-    import transformers
-
     result: dict[str, Any] = {
-        "what": f"{options.size}, {options.batch} x {options.length} tokens, {options.ours}",
-        "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads",
-        "load": os.getloadavg()[0],
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **keeping.describe(
+            f"{options.size}, {options.batch} x {options.length} tokens, {options.ours}",
+            ("torch", "transformers"),
+        ),
+        "threads": options.threads,
     }
     for peer in options.against:
         result[peer] = race((options.ours, peer), options)
     print(json.dumps(result, indent=2))
     if options.keep:
-        out = Path(__file__).parent / "results" / "train.json"
-        out.parent.mkdir(exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        keeping.keep("train", result)
     if options.json:
         kept = ("seconds_ratio", "cpu_ratio", "memory_ratio", "loss_difference")
         print(json.dumps({peer: {k: result[peer][k] for k in kept} for peer in options.against}))
