@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penwright.errors import DataError, UsageError
+from penwright.seeds import permutation
 from penwright.tokens import Batch, Part, Plan, fit_length, prepare, split, split_micro
 from penwright.tokens.packing import pack
-from penwright.tokens.shuffle import permutation
 from tests.tokens.conftest import SPANS, document
 
 FIELDS = ("tokens_BT", "targets_BT", "positions_BT", "documents_BT")

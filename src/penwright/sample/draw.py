@@ -8,9 +8,6 @@ tokens the sample has, token), so each sample has its own random numbers: the sa
 any batch size, on any device. And as the noise belongs to the token, not to its rank or its place
 in a cumulative sum, a rounding difference in the logits changes the choice only where two sums are
 as close as that difference.
-
-The random numbers are SplitMix64's (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-Generators", 2014), whose n-th output can be had without the ones before it.
 """
 
 from __future__ import annotations
@@ -24,10 +21,8 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
+from penwright.seeds import GAMMA, mix
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
 _FEW = 2048
 
 U64 = NDArray[np.uint64]
@@ -35,23 +30,17 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
-def _mix(z: U64) -> U64:
-    z = (z ^ (z >> np.uint64(30))) * _FIRST
-    z = (z ^ (z >> np.uint64(27))) * _SECOND
-    return z ^ (z >> np.uint64(31))
-
-
 def sample_key(seed: int, index: int) -> int:
     """The 64 bits that all random numbers of sample `index` come from; any two integers do."""
     words = np.array([seed % 2**64, index % 2**64], dtype=np.uint64)
-    seeded = _mix(_mix(words[:1] + _GOLDEN) + words[1:] * _GOLDEN + _GOLDEN)
+    seeded = mix(mix(words[:1] + GAMMA) + words[1:] * GAMMA + GAMMA)
     return int(seeded[0])
 
 
 def gumbel(keys_N: U64, steps_N: I64, ids_N: I64) -> F64:
     """Standard Gumbel noise of tokens `ids_N`, each of the sample with that key at that step."""
-    step_keys_N = _mix(keys_N + (steps_N.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
-    bits_N = _mix(step_keys_N + (ids_N.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    step_keys_N = mix(keys_N + (steps_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
+    bits_N = mix(step_keys_N + (ids_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
     uniform_N = ((bits_N >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     noise_N: F64 = -np.log(-np.log(uniform_N))
     return noise_N

@@ -32,9 +32,9 @@ import numpy.typing as npt
 import torch
 
 from penwright.errors import DataError, UsageError
+from penwright.seeds import permutation, random_words
 from penwright.tokens.packing import pack
 from penwright.tokens.part import Part, count_up
-from penwright.tokens.shuffle import permutation, random_words
 from penwright.tokens.store import Int64
 
 Shape = Literal["packed", "windows", "rows"]

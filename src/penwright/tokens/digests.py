@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penwright.tokens.shuffle import random_words
+from penwright.seeds import random_words
 
 UInt64 = npt.NDArray[np.uint64]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from penwright.errors import UsageError
+from penwright.seeds import permutation
 from penwright.tokens.part import Part, choose
-from penwright.tokens.shuffle import permutation
 from penwright.tokens.store import Int64, Store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from penwright.tokens.shuffle import permutation
+from penwright.seeds import permutation
 from penwright.tokens.store import Int64
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from penwright.errors import UsageError
-from penwright.tokens.shuffle import permutation, random_words
+from penwright.seeds import permutation, random_words
 from penwright.tokens.store import Bool, Int64, Store
 
 _CHUNK = 1 << 22

@@ -24,6 +24,7 @@ from penwright.model import GPT2, chunked_cross_entropy, documents
 from penwright.model.transfer import bring
 from penwright.runs import RUNS, Run
 from penwright.score import Score, score_part
+from penwright.seeds import combine
 from penwright.tokens import Batch, Part, split_micro
 from penwright.train.checkpoint import (
     Saver,
@@ -208,7 +209,7 @@ class Trainer:
         micros = split_micro(batch, self.plan.micro_batch)
         for index, micro in enumerate(micros):
             self.method.begin(last=index + 1 == len(micros), norm=norm)
-            torch.manual_seed(_mix(self.plan.seed, self.state.step, index))
+            torch.manual_seed(combine(self.plan.seed, self.state.step, index))
             loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
             self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]
             loss += loss_sum.detach()
@@ -381,14 +382,3 @@ def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) 
 
 def _is_due(step: int, every: int, last: int = 0) -> bool:
     return step == last or (every > 0 and step % every == 0)
-
-
-def _mix(seed: int, step: int, micro_step: int) -> int:
-    """One 63-bit seed of three numbers, by the mixing of SplitMix64 (Steele et al., 2014)."""
-    value = 0
-    for number in (seed, step, micro_step):
-        value = (value + number + 0x9E3779B97F4A7C15) & (2**64 - 1)
-        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        value ^= value >> 31
-    return value >> 1
