@@ -15,6 +15,7 @@ from penwright.fields import coerce as coerce
 from penwright.fields import flat_fields as flat_fields
 from penwright.fields import flat_values as flat_values
 from penwright.fields import read_toml as read_toml
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -410,9 +411,9 @@ class KeywordsConfig:
     """Keywords of several words are shorter than so many characters."""
     held_out: float = 0.0
     """Share of the rows whose lines go to a second file, to measure with."""
-    start_token: str = "<|startoftext|>"
+    start_token: str = START_OF_TEXT
     """What a text begins with."""
-    end_token: str = "<|endoftext|>"
+    end_token: str = END_OF_TEXT
     """What a text ends with."""
     format: FormatName = "auto"
     """What the files are; looked at when not given."""

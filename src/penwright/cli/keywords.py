@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import KeywordsConfig
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 DELIMITER = "=" * 20
 
@@ -39,8 +40,8 @@ def decode(
     *,
     section: tuple[str, ...] = (),
     output: Path | None = None,
-    start_token: str = "<|startoftext|>",
-    end_token: str = "<|endoftext|>",
+    start_token: str = START_OF_TEXT,
+    end_token: str = END_OF_TEXT,
     json_: Annotated[Json, Parameter(name="--json")] = False,
 ) -> None:
     """Take texts with keywords apart again, a whole file of them.

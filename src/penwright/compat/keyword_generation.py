@@ -14,9 +14,10 @@ from pathlib import Path
 
 from penwright.config import KeywordsConfig
 from penwright.errors import UsageError, suggest
-from penwright.formats.keywords import END, NAMES, START, Marks, parse
+from penwright.formats.keywords import NAMES, Marks, parse
 from penwright.formats.keywords.extract import find_models
 from penwright.formats.keywords.sections import BEGINS, MARKS, SECTION
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 from penwright.verbs.keywords import decode_keywords, run_encode
 
 __all__ = ["build_pattern", "decode_file", "decode_texts", "encode_keywords"]
@@ -38,8 +39,8 @@ def encode_keywords(
     max_keywords: int = 3,
     keyword_length_max: int = 20,
     out_path: str | Path = "csv_encoded.txt",
-    start_token: str = START,
-    end_token: str = END,
+    start_token: str = START_OF_TEXT,
+    end_token: str = END_OF_TEXT,
 ) -> None:
     """Write `repeat` lines for each row of a CSV file to `out_path`.
 
@@ -66,7 +67,7 @@ def encode_keywords(
 
 
 def build_pattern(
-    sections: Sequence[str], start_token: str = START, end_token: str = END
+    sections: Sequence[str], start_token: str = START_OF_TEXT, end_token: str = END_OF_TEXT
 ) -> re.Pattern[str]:
     """A pattern that matches a whole text; its groups are these sections, in the order of a line.
 
@@ -84,8 +85,8 @@ def build_pattern(
 def decode_texts(
     texts: str | Sequence[str],
     sections: Sequence[str] = ("title",),
-    start_token: str = START,
-    end_token: str = END,
+    start_token: str = START_OF_TEXT,
+    end_token: str = END_OF_TEXT,
 ) -> list[str] | list[tuple[str, ...]]:
     """These sections of each text: strings, or tuples when there are several.
 
@@ -106,8 +107,8 @@ def decode_file(
     out_file: str | Path = "texts_decoded.txt",
     doc_delim: str = _DELIMITER,
     sections: Sequence[str] = ("title",),
-    start_token: str = START,
-    end_token: str = END,
+    start_token: str = START_OF_TEXT,
+    end_token: str = END_OF_TEXT,
 ) -> None:
     """Write these sections of every text in a file, each followed by `doc_delim`, as a stream.
 

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penwright.tokens.batches import IGNORED, Batch, Plan
+from penwright.markers import END_OF_TEXT, IGNORED
+from penwright.tokens.batches import Batch, Plan
 from penwright.tokens.bpe import Tokenizer
-
-END = "<|endoftext|>"
 
 
 class Piece(NamedTuple):
@@ -75,7 +74,9 @@ def _pieces(
         border = end == len(ids) or learned[end] != learned[start]
         marker = tokenizer.eot_id in (ids[start], ids[min(end, len(ids) - 1)])
         if border or marker:
-            text = END if ids[start] == tokenizer.eot_id else tokenizer.decode(ids[start:end])
+            text = (
+                END_OF_TEXT if ids[start] == tokenizer.eot_id else tokenizer.decode(ids[start:end])
+            )
             pieces.append(Piece(text, learned[start]))
             start = end
     return tuple(pieces)

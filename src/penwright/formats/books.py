@@ -18,9 +18,10 @@ from xml.etree import ElementTree
 from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.decode import Warn, find_encoding, read_blocks
-from penwright.formats.plain import MARKER, TextReader, find_rule
+from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes
+from penwright.markers import END_OF_TEXT
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _CONTAINER = "META-INF/container.xml"
@@ -46,7 +47,7 @@ def open_epub(item: Input, data: DataConfig) -> TextReader:
     _read_spine(item.path)
     pattern, says = find_rule(data)
     choice = Choice(item.path, "epub", says="each chapter is a document" if chapters else says)
-    joint = f"\n{MARKER}\n" if chapters else "\n\n"
+    joint = f"\n{END_OF_TEXT}\n" if chapters else "\n\n"
     return TextReader(choice, pattern, lambda warn: _read_epub(item.path, joint, warn))
 
 

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.plain import MARKER, TextReader, find_rule
+from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes
+from penwright.markers import END_OF_TEXT
 
 STRETCH = 1 << 20
 """Ids decoded at a time."""
@@ -40,7 +41,7 @@ def _blocks(path: str) -> Iterator[str]:
         for start in range(0, len(chunk), STRETCH):
             ids = chunk[start : start + STRETCH].tolist()
             yield decoder.decode(b"".join([spell[i] for i in ids]))
-        yield decoder.decode(b"", final=True) + f"\n{MARKER}\n"
+        yield decoder.decode(b"", final=True) + f"\n{END_OF_TEXT}\n"
 
 
 def _chunks(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
@@ -69,4 +70,4 @@ def gpt2_bytes() -> list[bytes]:
     packed = (resources.files("penwright") / "assets/gpt2/merges.txt.gz").read_bytes()
     merges = gzip.decompress(packed).decode().splitlines()[1:]
     spelled = [*value, *(merge.replace(" ", "") for merge in merges)]
-    return [*(bytes(value[letter] for letter in token) for token in spelled), MARKER.encode()]
+    return [*(bytes(value[letter] for letter in token) for token in spelled), END_OF_TEXT.encode()]

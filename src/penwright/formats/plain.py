@@ -11,8 +11,7 @@ from penwright.errors import UsageError
 from penwright.formats.decode import Warn, find_encoding, read_blocks
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.reader import Choice, Input
-
-MARKER = "<|endoftext|>"
+from penwright.markers import END_OF_TEXT, WORD_END
 
 PIECE = 1 << 22
 """A document longer than this many characters comes in pieces."""
@@ -27,13 +26,12 @@ RULES = {
     "paragraph": r"\n(?:[ \t]*\n)+",
 }
 _SAYS = {
-    "auto": f"a document ends at {MARKER}, or else with its file",
-    "marker": f"a document ends at {MARKER}, or else with its file",
+    "auto": f"a document ends at {END_OF_TEXT}, or else with its file",
+    "marker": f"a document ends at {END_OF_TEXT}, or else with its file",
     "file": "each file is a document",
     "line": "each line is a document",
     "paragraph": "a document ends at a blank line",
 }
-_BOUNDARY = re.compile(r"\S(?=[ \t\n\r\f\v])")
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,11 @@ def last_boundary(text: str, limit: int) -> int:
     """
     for size in (1 << 10, 1 << 16, limit):
         start = max(0, limit - size)
-        matches = [match.end() for match in _BOUNDARY.finditer(text, start, limit)]
+        matches = [match.end() for match in WORD_END.finditer(text, start, limit)]
         if matches:
             return matches[-1]
     # Nothing to go by: keep clear of a marker that may have begun at the end of what was read.
-    limit -= len(MARKER)
+    limit -= len(END_OF_TEXT)
     for place in range(limit, max(0, limit - (1 << 16)), -1):
         if text[place - 1].isalpha() and not text[place].isalpha():
             return place

@@ -6,11 +6,10 @@ from penwright.model.attention import Attend, causal, documents
 from penwright.model.cache import KVCache
 from penwright.model.config import SIZES, GPT2Config
 from penwright.model.gpt2 import GPT2, init_weights
-from penwright.model.loss import IGNORED, chunked_cross_entropy, token_logprobs
+from penwright.model.loss import chunked_cross_entropy, token_logprobs
 
 __all__ = [
     "GPT2",
-    "IGNORED",
     "SIZES",
     "Attend",
     "GPT2Config",

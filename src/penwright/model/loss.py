@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-IGNORED = -100
+from penwright.markers import IGNORED
+
 CHUNK_LOGITS = 1 << 25  # 64 MiB in bfloat16
 GPU_CHUNK_LOGITS = 1 << 26
 TILE = 4  # rows of logits, and rows of the matrix, that stay in the cache while they are wide

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from penwright.errors import UsageError
-from penwright.model import GPT2, IGNORED
+from penwright.markers import IGNORED
+from penwright.model import GPT2
 from penwright.score.scores import evaluating, exp, token_losses
 from penwright.score.windows import Window, load
 from penwright.tokens import Part

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from penwright.errors import UsageError
-from penwright.model import GPT2, IGNORED, token_logprobs
+from penwright.markers import IGNORED
+from penwright.model import GPT2, token_logprobs
 from penwright.score.windows import batches, learned, load
 from penwright.tokens import Part
 

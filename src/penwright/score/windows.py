@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penwright.model import IGNORED
+from penwright.markers import IGNORED
 from penwright.tokens import Part, Store
 
 

@@ -32,6 +32,7 @@ import numpy.typing as npt
 import torch
 
 from penwright.errors import DataError, UsageError
+from penwright.markers import IGNORED
 from penwright.seeds import permutation, random_words
 from penwright.tokens.packing import pack
 from penwright.tokens.part import Part, count_up
@@ -39,7 +40,6 @@ from penwright.tokens.store import Int64
 
 Shape = Literal["packed", "windows", "rows"]
 
-IGNORED = -100
 """The target where nothing is learned."""
 _ROUND = 8
 

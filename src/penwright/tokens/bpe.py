@@ -17,10 +17,11 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from penwright.errors import DataError, TokenizerError, UsageError
+from penwright.markers import END_OF_TEXT
 from penwright.tokens import vocabulary as vocabularies
 from penwright.tokens.pieces import PIECE, RUN_WINDOW, cut, encode_run, find_cut
 from penwright.tokens.table import WordTable
-from penwright.tokens.vocabulary import END_OF_TEXT, Vocabulary, byte_alphabet
+from penwright.tokens.vocabulary import Vocabulary, byte_alphabet
 from penwright.tokens.words import Words
 
 Ids = npt.NDArray[np.uint32]

@@ -12,12 +12,13 @@ left without looking back. Hence a text may be cut wherever one of its words end
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from penwright.markers import WORD_END
 
 PIECE = 1 << 17
 """Characters in a piece, about."""
@@ -28,7 +29,6 @@ RUN_WINDOW = 1 << 13
 
 # The longest contraction is 're: three characters decide whether a quote begins one.
 _LOOKAHEAD = 3
-_CUT = re.compile(r"\S(?=[ \t\n\r\f\v])")
 
 Ids = npt.NDArray[np.uint32]
 Merge = Callable[[bytes], Ids]
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 def find_cut(text: str, start: int, end: int | None = None) -> int | None:
     """The first place from `start` on where a non-space is followed by ASCII white space."""
-    found = _CUT.search(text, start, len(text) if end is None else end)
+    found = WORD_END.search(text, start, len(text) if end is None else end)
     return found.end() if found else None
 
 

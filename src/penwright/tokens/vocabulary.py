@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from penwright.errors import TokenizerError
+from penwright.markers import END_OF_TEXT
 
-END_OF_TEXT = "<|endoftext|>"
 _FILE_PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 _VERSION_LINE = "#version: 0.2"
 

@@ -20,13 +20,13 @@ from penwright.files import atomic_file, write_text
 from penwright.formats.decode import read_blocks
 from penwright.formats.plain import RULES, split
 from penwright.formats.tables import look_at_csv
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 from penwright.weights import names
 
 if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer
 
 Warn = Callable[[str], None]
-START, END = "<|startoftext|>", "<|endoftext|>"
 _SLICE = 1 << 20
 
 
@@ -34,8 +34,8 @@ def encode_csv(
     csv_path: str | Path,
     out_path: str | Path = "csv_encoded.txt",
     header: bool = True,
-    start_token: str = START,
-    end_token: str = END,
+    start_token: str = START_OF_TEXT,
+    end_token: str = END_OF_TEXT,
 ) -> None:
     """Write a CSV's first column as a text of marked documents, a row a document.
 
@@ -86,7 +86,7 @@ def encode_files(
 ) -> Iterator[npt.NDArray[np.generic]]:
     """Token arrays, each of one long file or of several short ones with an end mark between."""
     kind = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
-    mark = np.array(tokenizer.encode(END), dtype=kind)
+    mark = np.array(tokenizer.encode(END_OF_TEXT), dtype=kind)
     waiting: list[npt.NDArray[np.generic]] = []
     size, marked = 0, True
     for path in paths:
@@ -109,7 +109,7 @@ def encode_files(
 def _pieces(path: Path) -> Iterator[str]:
     """A file's text, cut where GPT-2's tokens end."""
     if path.suffix == ".csv":
-        yield from (f"{START}{row}{END}\n" for row in read_csv(path, True, _say))
+        yield from (f"{START_OF_TEXT}{row}{END_OF_TEXT}\n" for row in read_csv(path, True, _say))
     else:
         blocks = read_blocks(str(path), None, _say)
         yield from (part.content for part, _ in split(blocks, re.compile(RULES["file"])))
@@ -175,7 +175,7 @@ def readable(dataset: str | Path, tokenizer: Tokenizer, cache: Path, warn: Warn)
         if not target.exists():
             cache.mkdir(parents=True, exist_ok=True)
             texts = (
-                (f"{START}{row}{END}\n" for row in read_csv(path, True, warn))
+                (f"{START_OF_TEXT}{row}{END_OF_TEXT}\n" for row in read_csv(path, True, warn))
                 if path.suffix == ".csv"
                 else _decoded(path, tokenizer)
             )
@@ -195,7 +195,7 @@ def _decoded(path: Path, tokenizer: Tokenizer) -> Iterator[str]:
             tokenizer.decode_bytes(array[start : start + _SLICE].tolist())
             for start in range(0, len(array), _SLICE)
         )
-        yield b"".join(pieces).decode("utf-8", "replace") + END + "\n"
+        yield b"".join(pieces).decode("utf-8", "replace") + END_OF_TEXT + "\n"
 
 
 def find_tokenizer(model_name: str, model_dir: str | Path) -> Tokenizer:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from penwright.compat.gpt_2_simple.data import END, START
 from penwright.compat.gpt_2_simple.session import Session, load_writer, wanted_place
 from penwright.config import GenerateConfig, SamplingConfig
 from penwright.errors import UsageError
 from penwright.files import write_text
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 DELIMITER = "=" * 20 + "\n"
 
@@ -71,8 +71,8 @@ def generate(
     texts = []
     for sample in writer.generate_with(config):
         text = (prefix if include_prefix else "") + sample.text
-        if sample.finish_reason == "end" and not truncate and text.startswith(START):
-            text += END  # a document that is marked where it begins is marked where it ends
+        if sample.finish_reason == "end" and not truncate and text.startswith(START_OF_TEXT):
+            text += END_OF_TEXT  # a document that is marked where it begins is marked where it ends
         texts.append(text.lstrip("\n"))
     _deliver(texts, destination_path, return_as_list, sample_delim if nsamples > 1 else "")
     return texts if return_as_list else None

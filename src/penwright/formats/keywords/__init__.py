@@ -11,9 +11,7 @@ reader      a file of such lines -> documents
 from __future__ import annotations
 
 from penwright.formats.keywords.sections import (
-    END,
     NAMES,
-    START,
     Marks,
     build_line,
     build_prefix,
@@ -21,4 +19,4 @@ from penwright.formats.keywords.sections import (
     slug,
 )
 
-__all__ = ["END", "NAMES", "START", "Marks", "build_line", "build_prefix", "parse", "slug"]
+__all__ = ["NAMES", "Marks", "build_line", "build_prefix", "parse", "slug"]

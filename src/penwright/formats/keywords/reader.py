@@ -18,18 +18,18 @@ from penwright.formats.keywords.sections import (
     NAME_OF,
     NAMES,
     SECTION,
-    START,
     Marks,
     parse,
 )
 from penwright.formats.plain import TextReader
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
+from penwright.markers import START_OF_TEXT
 
 _LOOK = 100
 _TEXT = ("title", "body")
 _HEAD = re.compile(
-    rf"\s*{re.escape(START)}{re.escape(SECTION)}[{re.escape(''.join(MARKS.values()))}]"
+    rf"\s*{re.escape(START_OF_TEXT)}{re.escape(SECTION)}[{re.escape(''.join(MARKS.values()))}]"
 )
 _PLAIN = Marks()
 

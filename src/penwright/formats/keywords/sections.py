@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penwright.errors import UsageError
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
-START = "<|startoftext|>"
-END = "<|endoftext|>"
 SECTION = "~"
 MARKS = {"category": "`", "keywords": "^", "title": "@", "body": "}"}
 NAMES = tuple(MARKS)
@@ -30,8 +29,8 @@ _NO_WORD = re.compile(r"[^\w'’]+|_+")
 class Marks:
     """What a text begins and ends with."""
 
-    start: str = START
-    end: str = END
+    start: str = START_OF_TEXT
+    end: str = END_OF_TEXT
 
     def __post_init__(self) -> None:
         for token in (self.start, self.end):
