@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penwright.cli import VERBS, make_app, run
-from penwright.cli.options import split_lists
+from penwright.cli import list_verbs, make_app, run
+from penwright.cli.options import spell_out
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,11 +43,11 @@ def test_there_is_something_to_check():
 @pytest.mark.parametrize(("page", "command"), CASES)
 def test_a_documented_command_is_understood(page, command):
     words = shlex.split(command)[1:]
-    if len(words) == 1 and words[0] in VERBS:
+    if len(words) == 1 and words[0] in list_verbs():
         assert run([words[0], "--help"]) == 0, page
         return
     words = ["--n" if word == "-n" else "--output" if word == "-o" else word for word in words]
-    make_app().parse_args(split_lists(words), print_error=False, exit_on_error=False)
+    make_app().parse_args(spell_out(words, set), print_error=False, exit_on_error=False)
 
 
 def test_the_readme_s_python_runs(tmp_path, monkeypatch, capsys):

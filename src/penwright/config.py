@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from penwright.fields import Names, Numbers, Spelling, Texts
 from penwright.fields import build as build
 from penwright.fields import coerce as coerce
 from penwright.fields import flat_fields as flat_fields
 from penwright.fields import flat_values as flat_values
+from penwright.fields import narrow as narrow
 from penwright.fields import read_toml as read_toml
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
@@ -56,7 +58,7 @@ class DataConfig:
     """The column that holds what is to be learned from the prompt."""
     template: str | None = None
     """Joins the columns of a row, such as "{prompt} <sep> {story}"."""
-    learn: tuple[str, ...] = ()
+    learn: Names = ()
     """Columns of the template that are learned; "all" learns prompts as well."""
     separator: str | None = None
     """What stands between a prompt and its completion."""
@@ -70,7 +72,7 @@ class DataConfig:
     """Read only the .story files of the addresses in this list, one a line."""
     skip_empty: bool = False
     """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
-    clean: tuple[str, ...] = ()
+    clean: Names = ()
     """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
     control."""
     language: str | None = None
@@ -85,7 +87,7 @@ class DataConfig:
     """Leave out documents that share this part of their runs of words with an earlier one, 0.8."""
     category_column: str | None = None
     """The column that holds a row's category; looked for by name when not given."""
-    drop_category: tuple[str, ...] = ()
+    drop_category: Names = ()
     """Leave out these categories."""
     where: tuple[str, ...] = ()
     """Keep the rows of which this holds, such as "score>=5" or "lang=en"; may be given several
@@ -122,7 +124,7 @@ class SamplingConfig:
     """With several beams: above 0 prefers longer texts, below 0 shorter ones."""
     greedy: bool = False
     """Always take the likeliest token."""
-    stop: tuple[str, ...] = ()
+    stop: Texts = ()
     """Stop before this text; may be given several times."""
     seed: int = 0
     """The same seed writes the same text."""
@@ -188,10 +190,10 @@ class FinetuneConfig:
     """Files to measure with, instead of a share of the documents; may be given several times."""
     fix: bool = False
     """Move held-out documents whose text is trained on as well into the training part."""
-    mix: tuple[float, ...] = ()
+    mix: Numbers = ()
     """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated.
     1 gives all the same."""
-    add_token: tuple[str, ...] = ()
+    add_token: Texts = ()
     """A text that becomes one token of its own, such as "<sep>"; may be given several times."""
 
     learning_rate: float | None = None
@@ -202,7 +204,7 @@ class FinetuneConfig:
     """Share of the steps in which the rate climbs (below 1), or a number of steps."""
     decay_factor: float = 0.1
     """Schedule step: multiply the rate by this; cosine and linear: end at this share of it."""
-    decay_epochs: tuple[float, ...] = ()
+    decay_epochs: Numbers = ()
     """Schedule step: the epochs after which the rate is multiplied."""
     method: MethodName = "auto"
     """full: every weight in float32; lean: every weight in little memory; lora: small additions
@@ -222,7 +224,7 @@ class FinetuneConfig:
     """LoRA's additions are multiplied by this over the rank."""
     lora_dropout: float = 0.0
     """Dropout before LoRA's additions."""
-    lora_targets: tuple[str, ...] = ("c_attn", "c_proj", "c_fc")
+    lora_targets: Names = ("c_attn", "c_proj", "c_fc")
     """The matrices that LoRA adds to; mlp.c_proj names one of the two."""
     optimizer: OptimizerName = "adamw"
     """adamw; adamw8bit and adafactor take less memory; so does sgd, plain gradient descent, which
@@ -256,38 +258,53 @@ class FinetuneConfig:
     """Checkpoints kept, besides the best."""
     sample_every: int | None = None
     """Steps between samples; 0 writes none."""
-    sample_prompts: tuple[str, ...] = ()
+    sample_prompts: Texts = ()
     """What the samples start from; taken from the held-out part unless given."""
     sample_tokens: int = 80
     """Tokens in a sample written while training."""
-    log: tuple[LoggerName, ...] = ()
+    log: Annotated[tuple[LoggerName, ...], Spelling.LIST] = ()
     """Tell others too: tensorboard (a folder in the run's), wandb (Weights & Biases)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """Options of `generate`."""
+class WriteConfig:
+    """Options of `write`."""
 
-    prompt: tuple[str, ...] = ()
-    """What to continue; may be given several times."""
-    prompts: Path | None = None
-    """A file with a prompt a line."""
     n: int = 1
-    """Texts to write for each prompt."""
+    """Number of texts for each prompt."""
     raw: bool = False
-    """Give the prompt to the model as it is, without the form that its data had."""
+    """Pass the prompt to the model unchanged, without the format of its training data."""
     keywords: str | None = None
-    """What to write about, "cats, moon", for a model that has learned to write to keywords."""
+    """Keywords to write about, such as "cats, moon", for a model trained on keywords."""
     category: str | None = None
-    """The category to write in, for a model that has learned categories."""
+    """Category to write in, for a model trained on categories."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(WriteConfig):
+    """Options of `penwright.generate`, and of `generate` besides its files."""
+
+    prompt: Texts = ()
+    """Text to continue; \\n is a new line. May be given several times."""
     batch_size: int | None = None
-    """Texts written at once; never changes what is written."""
+    """Texts to write at once. Does not change the texts."""
     strip: bool = False
-    """Leave out white space at the ends of texts."""
+    """Remove white space from the ends of each text."""
     retry_empty: int = 0
-    """Write a text that came out empty again, at most so many times."""
+    """Write an empty text again, at most this many times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateFilesConfig(GenerateConfig):
+    """Options of `generate`."""
+
+    prompts: str | None = None
+    """A file with one prompt per line, or - for standard input."""
+    output: Path | None = None
+    """Write the texts to this new file; JSON if it ends in .jsonl. {seed} in the name becomes the
+    seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,7 +323,7 @@ class EvaluateConfig:
     """Average batch: cut documents to so many tokens."""
     held_out_of: str | None = None
     """Measure on the documents that this run held out, instead of files."""
-    metrics: tuple[str, ...] = ()
+    metrics: Names = ()
     """Write from the prompts of the data, and compare: rouge, bleu, chrf, answers, verbatim,
     keywords, diversity."""
     metric_documents: int = 100
@@ -320,6 +337,8 @@ class EvaluateConfig:
 class InspectConfig:
     """Options of `inspect`."""
 
+    html: Path | None = None
+    """Write the report as a web page to this file, too."""
     model: str | None = None
     """The model whose tokenizer and context to use."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -351,6 +370,8 @@ class PlanConfig:
 class PrepareConfig:
     """Options of `prepare`."""
 
+    output: Path
+    """The new store: a folder, or one compressed file if the name ends in .zip."""
     model: str | None = None
     """The model whose tokenizer to use."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -361,6 +382,8 @@ class PrepareConfig:
 class TokenizerConfig:
     """Options of `tokenizer train`."""
 
+    output: Path
+    """The new tokenizer's folder."""
     vocab_size: int = 8192
     """Tokens to find; fewer where the text is too short for so many."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -370,6 +393,8 @@ class TokenizerConfig:
 class NewConfig:
     """Options of `new`."""
 
+    output: Path
+    """The new model's folder."""
     size: str = "tiny"
     """tiny (7M parameters with a vocabulary of 8,192), small (30M), or GPT-2's 124M, 355M, 774M or
     1558M."""
@@ -383,7 +408,7 @@ class NewConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class KeywordsConfig:
-    """Options of `keywords encode`."""
+    """Options of `penwright.encode_keywords`, and of `keywords encode` besides its file."""
 
     title_field: str | None = None
     """The column with the titles; the one that holds text when nothing else is given."""
@@ -424,3 +449,68 @@ class KeywordsConfig:
     seed: int = 0
     """Chooses keywords and the order of the lines."""
     work: WorkConfig = field(default_factory=WorkConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeywordsFileConfig(KeywordsConfig):
+    """Options of `keywords encode`."""
+
+    output: Path
+    """The file to write. An existing file is replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeConfig:
+    """Options of `keywords decode`."""
+
+    section: Names = ()
+    """Sections to print: category, keywords, title, body. Default: title; with JSON, all."""
+    output: Path | None = None
+    """Write to this new file; JSON if it ends in .jsonl."""
+    start_token: str = START_OF_TEXT
+    """Marks the beginning of a text."""
+    end_token: str = END_OF_TEXT
+    """Marks the end of a text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossTrainConfig(FinetuneConfig):
+    """Options of `cross-train`."""
+
+    falling: float = 0.5
+    """Multiply the learning rate by this from each data set to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """Options of `recipe` beside those of `finetune`."""
+
+    data: tuple[str, ...] = ()
+    """Your data instead of the bundled sample. May be given several times."""
+    prompt: Texts = ()
+    """Text to continue at the end, instead of the recipe's own prompts. May be given several
+    times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Options of `export`."""
+
+    to: Literal["huggingface", "gguf", "ctranslate2", "adapter"]
+    """The format to write."""
+    output: Path
+    """The new folder; for gguf it may be the file."""
+    dtype: str | None = None
+    """Type of the weights: f32, f16, bf16, int8, q8_0 or q4_0, as far as the format has it."""
+    shard_size: str | None = None
+    """Largest size of one file in a huggingface folder, such as 2GB."""
+    check: bool = False
+    """Run prompts through the written model and print the largest difference from the original."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig:
+    """Options of `merge`."""
+
+    output: Path
+    """The new model's folder."""

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from penwright.errors import UsageError, suggest
 
 RECIPE = "recipe"
 """The table of a recipe's file that is not for `finetune`."""
+
+
+class Spelling(Enum):
+    """A mark on an option's type: how people type its value on a command line."""
+
+    LIST = "several values, set apart by commas"
+    TEXT = "text, in which \\n is a new line"
+
+
+Texts = Annotated[tuple[str, ...], Spelling.TEXT]
+Names = Annotated[tuple[str, ...], Spelling.LIST]
+Numbers = Annotated[tuple[float, ...], Spelling.LIST]
+
+
+def find_spelled(cls: type[Any], spelling: Spelling) -> set[str]:
+    """Return the names of the options of `cls` whose type is marked with `spelling`."""
+    found: set[str] = set()
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        if dataclasses.is_dataclass(hint):
+            found |= find_spelled(hint, spelling)  # type: ignore[arg-type]
+        elif spelling in _marks(hint):
+            found.add(name)
+    return found
+
+
+def _marks(hint: Any) -> set[Any]:
+    return set(getattr(hint, "__metadata__", ())).union(*map(_marks, get_args(hint)))
 
 
 def flat_fields(cls: type[Any]) -> dict[str, type[Any]]:
@@ -28,6 +56,11 @@ def flat_values(config: Any) -> dict[str, Any]:
         value = getattr(config, item.name)
         values |= flat_values(value) if dataclasses.is_dataclass(value) else {item.name: value}
     return values
+
+
+def narrow(cls: type[Any], config: Any) -> Any:
+    """Return the options of `config` that its base class `cls` has, as a `cls`."""
+    return cls(**{item.name: getattr(config, item.name) for item in dataclasses.fields(cls)})
 
 
 def build(cls: type[Any], options: dict[str, Any]) -> Any:

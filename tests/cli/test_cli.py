@@ -10,16 +10,18 @@ import time
 import pytest
 
 import penwright as package
-from penwright.cli import VERBS
+from penwright.cli import VERBS, list_verbs
 
 
 def test_version_and_help_of_every_verb(penwright):
     assert package.__version__ in penwright("--version").out
     top = penwright("--help")
     assert top.code == 0
-    for verb in VERBS:
-        assert verb in top.out
-        said = penwright(verb, "--help")
+    headings = [line.split()[1] for line in top.out.splitlines() if line.startswith("╭")]
+    assert headings == [*VERBS, "Other"]
+    for verb in list_verbs():
+        assert verb.split()[0] in top.out
+        said = penwright(*verb.split(), "--help")
         assert said.code == 0
         assert "Usage: penwright " + verb in said.out
 

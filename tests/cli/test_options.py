@@ -6,22 +6,31 @@ import json
 import pytest
 import torch
 
-from penwright.cli.options import split_lists
+from penwright.cli.options import spell_out
 from penwright.model import GPT2, SIZES
 
 
 @pytest.mark.parametrize(
-    ("words", "split"),
+    ("words", "spelled"),
     [
-        (["--mix", "0.7,0.3", "x"], ["--mix", "0.7", "--mix", "0.3", "x"]),
+        (["--mix", "0.7,0.3", "x"], ["--mix=0.7", "--mix=0.3", "x"]),
         (["--clean=a,b"], ["--clean=a", "--clean=b"]),
-        (["--prompt", "a,b"], ["--prompt", "a,b"]),
+        (["--lora-targets", "c_attn,c_fc"], ["--lora-targets=c_attn", "--lora-targets=c_fc"]),
+        (["--prompt", "a,b"], ["--prompt=a,b"]),
         (["--learn", "--mix"], ["--learn", "--mix"]),
-        (["a,b", "--learn", "x"], ["a,b", "--learn", "x"]),
+        (["a,b", "--learn", "x"], ["a,b", "--learn=x"]),
+        (["-n", "3", "-o", "x"], ["--n", "3", "--output", "x"]),
+        (["--prompt", "- Hello"], ["--prompt=- Hello"]),
+        (["--prompt", "-n", "3"], ["--prompt", "--n", "3"]),
+        (["--separator", "--- "], ["--separator=--- "]),
+        (["--prompt", r"a\nb", "--stop=\\n"], ["--prompt=a\nb", "--stop=\n"]),
+        (["--prompt", r"C:\\new"], [r"--prompt=C:\new"]),
+        (["--prompts", "-"], ["--prompts=-"]),
+        (["--max_new_tokens", "3"], ["--max-new-tokens", "3"]),
     ],
 )
-def test_commas_set_values_apart(words, split):
-    assert split_lists(words) == split
+def test_words_are_spelled_in_one_way(words, spelled):
+    assert spell_out(words, lambda: {"--n"}) == spelled
 
 
 def test_data_sets_are_mixed_and_texts_cleaned_from_the_command_line(penwright, tmp_path):

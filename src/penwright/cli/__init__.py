@@ -1,4 +1,4 @@
-"""The command line: one thin file a verb, and nothing heavy imported before a verb needs it."""
+"""The command line: a table of verbs, one function each, and nothing heavy imported before use."""
 
 from __future__ import annotations
 
@@ -7,41 +7,53 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
+from cyclopts import App, CycloptsError, Group
 
 from penwright import __version__
-from penwright.cli.options import config_options, split_lists
-from penwright.errors import PenwrightError, suggest
+from penwright.cli.errors import explain
+from penwright.cli.help import DEFAULTS, HelpFormatter
+from penwright.cli.options import config_options, spell_out
+from penwright.errors import PenwrightError
 
-VERBS = (
-    "quickstart",
-    "inspect",
-    "prepare",
-    "plan",
-    "finetune",
-    "recipe",
-    "cross-train",
-    "generate",
-    "write",
-    "evaluate",
-    "report",
-    "runs",
-    "download",
-    "export",
-    "merge",
-    "push",
-    "keywords",
-    "tokenizer",
-    "new",
-)
-
-GROUPS = {
-    "keywords": ("Teach a model to write to keywords.", ("encode", "decode")),
-    "tokenizer": ("Make a tokenizer.", ("train",)),
+VERBS = {
+    "Prepare": {
+        "inspect": "inspect:inspect",
+        "plan": "prepare:plan",
+        "prepare": "prepare:prepare",
+        "keywords encode": "prepare:encode",
+        "keywords decode": "prepare:decode",
+        "tokenizer train": "prepare:train_tokenizer",
+        "new": "prepare:new",
+        "download": "prepare:download",
+    },
+    "Train": {
+        "quickstart": "train:quickstart",
+        "finetune": "train:finetune",
+        "cross-train": "train:cross_train",
+        "recipe": "train:recipe",
+    },
+    "Write": {
+        "write": "write:write",
+        "generate": "write:generate",
+    },
+    "Evaluate": {
+        "evaluate": "evaluate:evaluate",
+        "report": "evaluate:report",
+        "runs": "evaluate:runs",
+    },
+    "Share": {
+        "export": "share:export",
+        "merge": "share:merge",
+        "push": "share:push",
+    },
 }
-"""The verbs that have verbs of their own."""
+"""The verbs in groups, in the order of the work, and the module and function of each."""
 
-_SHORT = {"-n": "--n", "-o": "--output"}
+NOUNS = {
+    "keywords": "Make titles for keywords: encode a table, decode what was written.",
+    "tokenizer": "Train a tokenizer.",
+}
+"""The first words of verbs of two words, and their help."""
 
 ENVIRONMENT = {
     # Threads that wait for each other by spinning are ten times slower on a machine that does
@@ -52,34 +64,38 @@ ENVIRONMENT = {
     # Large tensors in pages of 2 MiB: being handed fresh memory costs a third.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
-"""What torch reads once, when it is loaded; whatever the user has set stays."""
+"""Environment variables that torch reads once, when it is loaded; the user's own win."""
 
 
 def make_app() -> App:
-    """The command line's commands: thin functions, which import the heavy parts when called."""
+    """Return the command line's parser; the functions import the heavy parts when called."""
     app = App(
         name="penwright",
         help="Teach GPT-2 to write like your own text, on the machine you have.",
         help_epilogue="New here? Type: penwright quickstart",
         version=__version__,
         help_format="plaintext",
-        default_parameter=Parameter(negative_iterable=(), negative_none=()),
+        default_parameter=DEFAULTS,
+        help_formatter=HelpFormatter(),
+        group_parameters=Group("Options", sort_key=1),
+        group_commands=Group("Other", sort_key=99),
         print_error=False,
         exit_on_error=False,
         result_action="return_none",
         suppress_keyboard_interrupt=False,
     )
-    for verb in VERBS:
-        room_name = verb.replace("-", "_")
-        room = import_module(f"penwright.cli.{room_name}")
-        if verb not in GROUPS:
-            app.command(getattr(room, room_name), name=verb)
-            continue
-        says, inner = GROUPS[verb]
-        group = App(name=verb, help=says)
-        for name in inner:
-            group.command(getattr(room, name), name=name)
-        app.command(group)
+    nouns: dict[str, App] = {}
+    for number, (heading, verbs) in enumerate(VERBS.items()):
+        group = Group(heading, sort_key=number)
+        for place, (verb, target) in enumerate(verbs.items()):
+            first, _, second = verb.partition(" ")
+            if second and first not in nouns:
+                nouns[first] = App(name=first, help=NOUNS[first], group=group, sort_key=place)
+                app.command(nouns[first])
+            parent = nouns[first] if second else app
+            module, _, function = target.partition(":")
+            command = getattr(import_module(f"{__name__}.{module}"), function)
+            parent.command(command, name=second or first, group=group, sort_key=place)
     return app
 
 
@@ -94,11 +110,10 @@ def run(argv: Sequence[str]) -> int:
     app = make_app()
     try:
         app.config = config_options(argv)
-        app(split_lists([_SHORT.get(word, word) for word in argv]))
+        app(spell_out(argv, lambda: flags_of(app, argv)))
     except CycloptsError as error:
-        return _fail(
-            _sentence(error, argv), f"`penwright {_verb(argv)}--help` lists the options.", 2
-        )
+        verb = find_verb(argv)
+        return _fail(*explain(error, argv, verb, flags_of(app, argv)), 2)
     except PenwrightError as error:
         return _fail(error.message, error.fix, error.exit_code)
     except KeyboardInterrupt:
@@ -111,20 +126,27 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _sentence(error: CycloptsError, argv: Sequence[str]) -> str:
-    if isinstance(error, UnknownCommandError):
-        name = error.unused_tokens[0] if error.unused_tokens else ""
-        known = GROUPS[argv[0]][1] if argv and argv[0] in GROUPS else VERBS
-        return f"There is no command '{name}'. {suggest(name, known)}".rstrip()
-    return str(error)
+def list_verbs() -> list[str]:
+    """Return every verb, such as `finetune` and `keywords encode`, in the order of the help."""
+    return [verb for verbs in VERBS.values() for verb in verbs]
 
 
-def _verb(argv: Sequence[str]) -> str:
-    """The command that was asked for, as far as there is one, with a space after it."""
-    if not argv or argv[0] not in VERBS:
-        return ""
-    inner = GROUPS[argv[0]][1] if argv[0] in GROUPS else ()
-    return f"{argv[0]} {argv[1]} " if argv[1:] and argv[1] in inner else f"{argv[0]} "
+def find_verb(argv: Sequence[str]) -> str:
+    """Return the verb that begins `argv`, or an empty string."""
+    known = list_verbs()
+    return next((v for n in (2, 1) if (v := " ".join(argv[:n])) in known), "")
+
+
+def flags_of(app: App, argv: Sequence[str]) -> set[str]:
+    """Return the flags of the verb that begins `argv`."""
+    verb = find_verb(argv)
+    if not verb:
+        return set()
+    command = app
+    for word in verb.split():
+        command = command[word]
+    arguments = command.assemble_argument_collection()
+    return {name for argument in arguments for name in argument.names if name.startswith("-")}
 
 
 def _fail(message: str, fix: str, code: int) -> int:

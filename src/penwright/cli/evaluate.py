@@ -1,11 +1,9 @@
-"""`penwright evaluate`"""
+"""Verbs that look at results: evaluate, report, runs."""
 
 from __future__ import annotations
 
 import json
 from typing import Annotated
-
-from cyclopts import Parameter
 
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import EvaluateConfig
@@ -15,9 +13,9 @@ def evaluate(
     model: str,
     *data: str,
     options: Annotated[EvaluateConfig, Opened] = EvaluateConfig(),  # noqa: B008 - frozen
-    json_: Annotated[Json, Parameter(name="--json")] = False,
+    json_: Json = False,
 ) -> None:
-    """Measure how well a model foresees a text: perplexity and bits per byte.
+    """Measure how well a model predicts a text: perplexity and bits per byte.
 
     Parameters
     ----------
@@ -43,3 +41,62 @@ def evaluate(
     print(f"measured on    {result.tokens:,} tokens of {result.documents:,} documents")
     if result.measured is not None:
         print(f"\n{result.measured}")
+
+
+def report(run: str) -> None:
+    """Write a run's report again, as one HTML file.
+
+    Parameters
+    ----------
+    run
+        The run's name under runs/, or its folder.
+    """
+    from pathlib import Path
+
+    from penwright import report as reports
+    from penwright.runs import RUNS, Run
+
+    folder = Path(run) if (Path(run) / "run.json").exists() else RUNS / run
+    print(reports.write(Run.open(folder).folder))
+
+
+def runs(*, json_: Json = False) -> None:
+    """List the runs and their results."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from penwright.verbs.runs import summarise
+
+    summaries, damaged = summarise()
+    for sentence in damaged:
+        warn(sentence)
+    if json_:
+        print(json.dumps([summary.as_json() for summary in summaries]))
+        return
+    if not summaries:
+        print("There are no runs here yet. Start one with: penwright finetune FILE")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("run", "status", "model"):
+        table.add_column(heading)
+    for heading in ("steps", "before", "after"):
+        table.add_column(heading, justify="right")
+    table.add_column("started")
+    for item in summaries:
+        table.add_row(
+            item.name,
+            item.status,
+            item.model,
+            f"{item.step:,}/{item.steps:,}",
+            _figure(item.perplexity_before),
+            _figure(item.perplexity_after),
+            item.created.replace("T", " ")[:16],
+        )
+    Console(highlight=False).print(table)
+    for item in summaries:
+        if item.resume:
+            print(f"To continue {item.name}: {item.resume}")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
 
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import InspectConfig
@@ -27,19 +24,14 @@ _SHOWN = 160
 def inspect(
     *data: str,
     options: Annotated[InspectConfig, Opened] = InspectConfig(),  # noqa: B008 - frozen
-    json_: Annotated[Json, Parameter(name="--json")] = False,
-    html: Path | None = None,
+    json_: Json = False,
 ) -> None:
-    """See what is in a text, what is wrong with it, and the windows that will be trained on.
-
-    Of a model it shows what it is made of.
+    """Look at a text or a model: what is in it, what is wrong, and what training will see.
 
     Parameters
     ----------
     data
         Files, folders or globs; or one model: a run, a folder, a size (124M), or base.
-    html
-        Write a page to this file as well.
     """
     from penwright.verbs.which import describe, names_model
 
@@ -57,10 +49,10 @@ def inspect(
         print(json.dumps(found.as_json(), ensure_ascii=False))
     else:
         show_inspection(found, Console(highlight=False, soft_wrap=True))
-    if html is not None:
+    if options.html is not None:
         from penwright.report.examination import write
 
-        warn(f"The page is {write(html, found.as_json())}")
+        warn(f"The page is {write(options.html, found.as_json())}")
 
 
 def describe_model(model: Description) -> str:

@@ -1,9 +1,11 @@
-"""From flags and TOML files to the dataclasses of `penwright.config`."""
+"""From the words of a command line and TOML files to the dataclasses of `penwright.config`."""
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,34 +14,21 @@ from cyclopts.config import Dict
 
 from penwright import config
 from penwright.errors import UsageError
-
-# A group of options such as `sampling` is no flag of its own: its fields are flags of the verb.
-for _group in (config.DataConfig, config.ComputeConfig, config.SamplingConfig, config.WorkConfig):
-    Parameter(name="*")(_group)
+from penwright.fields import Spelling, find_spelled
 
 Opened = Parameter(name="*")
-Json = Annotated[bool, Parameter(negative="", help="Print JSON instead of text.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="A TOML file of options; flags win over it.")
 ]
 
-_LISTS = (
-    "--clean",
-    "--decay-epochs",
-    "--drop-category",
-    "--learn",
-    "--log",
-    "--metrics",
-    "--mix",
-    "--section",
-)
-"""Options that take several values, which commas may set apart."""
-
-_CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.FinetuneConfig}
+SHORT = {"-n": "--n", "-o": "--output"}
+_CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.CrossTrainConfig}
+_ESCAPED = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
 def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
-    """What `--config FILE`, or a recipe, gives to the verb in `argv`, as defaults for cyclopts.
+    """Return what `--config FILE`, or a recipe, gives to the verb in `argv`, for cyclopts.
 
     Raises UsageError for a file that cannot be read or holds an unknown key.
     """
@@ -64,7 +53,7 @@ def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
 
 
 def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """A recipe's file, and what it gives to `finetune` beside these words."""
+    """Return the path of a recipe and the options of `finetune` that it sets beside `words`."""
     from penwright.verbs.recipes import read_recipe
 
     recipe = read_recipe(name)
@@ -80,33 +69,67 @@ def _as_source(path: str, values: dict[str, Any]) -> Callable[..., Any]:
     return Dict(flags, use_commands_as_keys=False, source=path)
 
 
-def split_lists(argv: Sequence[str]) -> list[str]:
-    """`--mix 0.7,0.3` as `--mix 0.7 --mix 0.3`, for the options that take lists."""
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def spell_out(argv: Sequence[str], known: Callable[[], Collection[str]]) -> list[str]:
+    r"""Return the words of a command line in the one form that cyclopts reads.
+
+    -n is --n. `--mix 0.7,0.3` is given twice, for options that take lists. In options that take
+    text, the characters \n are a new line. A value may begin with a dash, unless it is one of the
+    flags that `known` returns or looks like one.
+    """
+    lists, texts = _flags(Spelling.LIST), _flags(Spelling.TEXT)
     words: list[str] = []
-    flag = ""
-    for word in argv:
-        name, equals, value = word.partition("=")
-        if equals and name in _LISTS:
-            words += [f"{name}={part}" for part in value.split(",")]
-        elif flag:
-            first, *others = word.split(",")
-            words += [first, *(item for part in others for item in (flag, part))]
-        else:
-            words.append(word)
-        flag = word if word in _LISTS and not flag else ""
+    place = 0
+    while place < len(argv):
+        name, equals, value = argv[place].partition("=")
+        following = argv[place + 1] if place + 1 < len(argv) else None
+        place += 1
+        if not name.startswith("-"):
+            words.append(name + equals + value)
+            continue
+        name = SHORT.get(name, name).replace("_", "-")
+        if following is None or equals or _is_flag(following, known):
+            pass  # a flag alone, or with its value
+        elif name in lists | texts or following.startswith("-"):
+            equals, value = "=", following
+            place += 1
+        values = value.split(",") if name in lists else [value]
+        words += [name + equals + (unescape(item) if name in texts else item) for item in values]
     return words
 
 
-def warn(text: str) -> None:
-    """A sentence on standard error."""
-    print(text, file=sys.stderr)
-
-
-def _plain(value: Any) -> Any:
-    return (
-        list(value)
-        if isinstance(value, tuple)
-        else str(value)
-        if isinstance(value, Path)
-        else value
+def _is_flag(word: str, known: Callable[[], Collection[str]]) -> bool:
+    """Whether a word that follows an option is an option itself, and not its value."""
+    name = word.partition("=")[0]
+    return bool(re.fullmatch(r"--[A-Za-z][\w-]*", name)) or (
+        word.startswith("-") and (name in SHORT or name in known())
     )
+
+
+def unescape(text: str) -> str:
+    r"""Return `text` with the characters \n, \t and \\ as a new line, a tab and one backslash."""
+    return re.sub(r"\\[nt\\]", lambda found: _ESCAPED[found[0]], text)
+
+
+def _flags(spelling: Spelling) -> set[str]:
+    return {
+        "--" + name.replace("_", "-")
+        for cls in _config_classes()
+        for name in find_spelled(cls, spelling)
+    }
+
+
+def _config_classes() -> Iterator[type[Any]]:
+    for cls in vars(config).values():
+        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
+            yield cls
+
+
+def warn(text: str) -> None:
+    """Print a sentence on standard error."""
+    print(text, file=sys.stderr)

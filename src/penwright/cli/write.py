@@ -1,31 +1,37 @@
-"""`penwright write`"""
+"""Verbs that write: write, generate."""
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from penwright.cli.options import Opened
-from penwright.config import GenerateConfig
+from penwright.cli.options import Json, Opened, warn
+from penwright.config import GenerateFilesConfig, WriteConfig
+
+if TYPE_CHECKING:
+    from penwright.verbs.generate import Text
 
 
 def write(
-    model: str,
+    model: str | None = None,
     *,
-    options: Annotated[GenerateConfig, Opened] = GenerateConfig(),  # noqa: B008 - frozen
+    options: Annotated[WriteConfig, Opened] = WriteConfig(),  # noqa: B008 - frozen
 ) -> None:
-    """Write at a prompt, again and again; Ctrl-D ends, Ctrl-C stops a text.
+    """Write interactively: type a beginning, read how it goes on. Ctrl-D ends, Ctrl-C stops a text.
 
     Parameters
     ----------
     model
         A run, a folder, a size (124M), a Hub name, or base.
     """
-    from penwright.verbs.writer import load
+    from penwright.verbs.generate import check, open_writer
 
-    writer = load(model, device=options.compute.device, precision=options.compute.precision)
-    print(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.", file=sys.stderr)
+    check(options)
+    writer = open_writer(model, options, warn)
+    warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
     number = 0
     while True:
         try:
@@ -37,10 +43,61 @@ def write(
             sampling = replace(options.sampling, seed=options.sampling.seed + number)
             number += 1
             sys.stdout.write(prompt)
+            one = replace(options, sampling=sampling)
             try:
-                for piece in writer.stream_with(prompt, replace(options, sampling=sampling)):
-                    sys.stdout.write(piece)
-                    sys.stdout.flush()
+                for piece in writer.stream_with(prompt, one, warn):
+                    _show("", piece)
             except KeyboardInterrupt:
                 sys.stdout.write(" ...")
             print()
+
+
+def generate(
+    model: str | None = None,
+    *,
+    options: Annotated[GenerateFilesConfig, Opened] = GenerateFilesConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+) -> None:
+    """Write texts from prompts.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    """
+    from penwright.files import refuse_existing
+    from penwright.verbs.generate import check, open_writer, read_prompts, write_texts
+
+    check(options)
+    output = options.output
+    if output is not None:
+        output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
+        refuse_existing(output)
+    prompts = read_prompts(options, warn)
+    options = replace(options, prompt=prompts, prompts=None)
+    as_json = json_ or (output is not None and output.suffix == ".jsonl")
+    writer = open_writer(model, options, warn)
+    alone = output is None and len(prompts) * options.n == 1
+    live = alone and not as_json and not writer.sections and not options.strip
+    if live:
+        _show("", prompts[0])
+    texts = write_texts(writer, options, _show if live else None, warn)
+    if output is not None:
+        from penwright.report.words import count
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(_render(texts, as_json) + "\n", encoding="utf-8", newline="\n")
+        warn(f"{count(len(texts), 'text')} in {output}")
+    else:
+        print("" if live else _render(texts, as_json))
+
+
+def _show(_index: object, piece: str) -> None:
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+def _render(texts: list[Text], as_json: bool) -> str:
+    if as_json:
+        return "\n".join(json.dumps(text.as_json(), ensure_ascii=False) for text in texts)
+    return ("\n" + "=" * 20 + "\n").join(text.whole for text in texts)

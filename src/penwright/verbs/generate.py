@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penwright.config import GenerateConfig
+from penwright.config import GenerateConfig, GenerateFilesConfig, WriteConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.keywords import parse
 from penwright.sample import Sample
-from penwright.verbs.writer import Writer
+from penwright.sample.logits import check as check_sampling
+from penwright.verbs.writer import Writer, load
+from penwright.weights import default_model
+
+Warn = Callable[[str], None]
 
 _PARTS = ("sections", "fields")
 
@@ -46,15 +52,34 @@ class Text:
         return {key: record[key] for key in record if key not in _PARTS or record[key]}
 
 
+def check(config: WriteConfig) -> None:
+    """Raise UsageError for an option that cannot be, before a model is opened."""
+    check_sampling(config.sampling)
+    if config.n < 1:
+        raise UsageError(f"--n is {config.n}, the number of texts; it must be at least 1.")
+    if isinstance(config, GenerateConfig) and (config.batch_size or 1) < 1:
+        raise UsageError(f"--batch-size is {config.batch_size}; it must be at least 1.")
+
+
+def open_writer(name: str | None, config: WriteConfig, warn: Warn) -> Writer:
+    """Open the model `name`, or the default one, for which `warn` is told the reason."""
+    if name is None:
+        name, reason = default_model()
+        warn(reason)
+    return load(name, device=config.compute.device, precision=config.compute.precision)
+
+
 def write_texts(
-    writer: Writer, config: GenerateConfig, on_text: Callable[[int, str], None] | None = None
+    writer: Writer,
+    config: GenerateConfig,
+    on_text: Callable[[int, str], None] | None = None,
+    warn: Warn | None = None,
 ) -> list[Text]:
-    """Write `config.n` texts for each prompt; raises DataError for a prompts file without any."""
-    prompts = read_prompts(config)
-    samples = writer.generate_with(replace(config, prompt=prompts), on_text)
+    """Write `config.n` texts for each prompt of `config`."""
+    samples = writer.generate_with(config, on_text, warn)
     settings = asdict(config.sampling)
     return [
-        _record(sample, prompts[number // config.n], writer, settings)
+        _record(sample, config.prompt[number // config.n], writer, settings)
         for number, sample in enumerate(samples)
     ]
 
@@ -81,23 +106,38 @@ def _sections(sample: Sample) -> dict[str, str | list[str]]:
     return found
 
 
-def read_prompts(config: GenerateConfig) -> tuple[str, ...]:
-    """The prompts given one by one, then those of the file; one empty prompt when there is none."""
-    if config.n < 1:
-        raise UsageError(f"n must be at least 1, but is {config.n}.")
-    if config.prompts is None:
-        return config.prompt or ("",)
-    return config.prompt + _read_lines(config.prompts)
+def read_prompts(config: GenerateFilesConfig, warn: Warn) -> tuple[str, ...]:
+    """Return the prompts given one by one, then those of the file; without any, one empty prompt.
+
+    `warn` is told of prompts that end with a space. Raises DataError for a file without prompts.
+    """
+    prompts = config.prompt or (() if config.prompts else ("",))
+    if config.prompts is not None:
+        prompts += _read_lines(config.prompts)
+    spaced = [prompt for prompt in prompts if prompt.endswith(" ")]
+    if spaced:
+        warn(
+            f"The prompt '{spaced[0][-30:]}' ends with a space. GPT-2's words begin with theirs, "
+            "so the text is better without it."
+        )
+    return prompts
 
 
-def _read_lines(path: Path) -> tuple[str, ...]:
+def _read_lines(name: str) -> tuple[str, ...]:
+    """Return the lines of a file, a pipe or, for -, of standard input, without the empty ones."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"There is no file '{path}'.") from None
+        raise DataError(f"There is no file '{name}'.") from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: byte {error.start} does not fit.") from None
-    prompts = tuple(line for line in text.splitlines() if line.strip())
+        raise DataError(
+            f"{name} is not UTF-8: byte {error.start} does not fit.", fix="Save it as UTF-8."
+        ) from None
+    # str.splitlines would also end lines at form feeds and U+2028.
+    prompts = tuple(line for line in re.split(r"\r\n|\n|\r", text) if line.strip())
     if not prompts:
-        raise DataError(f"{path} has no prompts.", fix="Write one on each line.")
+        raise DataError(f"{name} has no prompts.", fix="Write one on each line.")
     return prompts

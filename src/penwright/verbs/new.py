@@ -25,13 +25,14 @@ def train_tokenizer(
 
     `options` are those of `penwright tokenizer train`. Raises DataError and UsageError.
     """
-    return run_train_tokenizer(data, Path(output), build(TokenizerConfig, options), warn)
+    return run_train_tokenizer(data, build(TokenizerConfig, options | {"output": output}), warn)
 
 
 def run_train_tokenizer(
-    paths: Sequence[str | Path], output: Path, config: TokenizerConfig, warn: Warn
+    paths: Sequence[str | Path], config: TokenizerConfig, warn: Warn
 ) -> Tokenizer:
-    """Learn a tokenizer, as `config` asks."""
+    """Train a tokenizer, as `config` asks."""
+    output = config.output
     refuse_existing(output)
     documents = formats.read(paths, config.data, warn)
     tokenizer = Tokenizer.train((document.text for document in documents), config.vocab_size)
@@ -48,11 +49,12 @@ def new(output: str | Path, **options: Any) -> int:
     `options` are those of `penwright new`. Raises UsageError, and TokenizerError for a folder
     without a tokenizer.
     """
-    return run_new(Path(output), build(NewConfig, options))
+    return run_new(build(NewConfig, options | {"output": output}))
 
 
-def run_new(output: Path, config: NewConfig) -> int:
-    """Make a model, as `config` asks."""
+def run_new(config: NewConfig) -> int:
+    """Make a model, as `config` asks; returns its number of parameters."""
+    output = config.output
     refuse_existing(output)
     if config.size not in SIZES:
         near = suggest(config.size, SIZES) or f"The sizes are {', '.join(SIZES)}."

@@ -29,13 +29,14 @@ def prepare(
 
     `options` are those of `penwright prepare`. Raises DataError and OutOfRoomError.
     """
-    return run_prepare(data, Path(output), build(PrepareConfig, options), warn)
+    return run_prepare(data, build(PrepareConfig, options | {"output": output}), warn)
 
 
 def run_prepare(
-    paths: Sequence[str | Path], output: Path, config: PrepareConfig, warn: Callable[[str], None]
+    paths: Sequence[str | Path], config: PrepareConfig, warn: Callable[[str], None]
 ) -> Store:
     """Encode, as `config` asks."""
+    output = config.output
     if not paths:
         raise UsageError("There is no data to prepare.", fix="Name a file or a folder.")
     stores, packs = [path for path in paths if is_store(path)], output.suffix.lower() == SUFFIX

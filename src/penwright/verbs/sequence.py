@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from penwright import weights
-from penwright.config import FinetuneConfig, build
+from penwright.config import CrossTrainConfig, FinetuneConfig, build, narrow
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run, spell
 from penwright.train import Observer, Silent
@@ -50,21 +50,21 @@ def cross_train(
     same call with `resume=True` goes on where it was stopped or killed, and ends as it would have.
     Raises a PenwrightError that says what to do, and Interrupted, after saving, when stopped.
     """
-    config: FinetuneConfig = build(FinetuneConfig, options)
+    config: CrossTrainConfig = build(CrossTrainConfig, options | {"falling": falling})
     sets = [[item] if isinstance(item, (str, Path)) else list(item) for item in data]
     given = [repr(data), f"falling={falling!r}", *(f"{k}={v!r}" for k, v in options.items())]
     command = f"penwright.cross_train({', '.join(given)})"
-    return run_sequence(sets, config, falling, observer or Silent(), command)
+    return run_sequence(sets, config, observer or Silent(), command)
 
 
 def run_sequence(
-    sets: Sequence[Paths], config: FinetuneConfig, falling: float, observer: Observer, command: str
+    sets: Sequence[Paths], config: CrossTrainConfig, observer: Observer, command: str
 ) -> list[FinishedRun]:
     """Bring every stage of a sequence to its end; those that are there already stay."""
     if not sets:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
-    if not falling > 0:
-        raise UsageError(f"The rate cannot fall to {falling:g} of itself.", fix="Give 0.5.")
+    if not config.falling > 0:
+        raise UsageError(f"--falling is {config.falling:g}; it must be above 0.", fix="Give 0.5.")
     if config.checkpoint:
         raise UsageError("A sequence goes on from its newest checkpoint; leave --checkpoint out.")
     stages = _plan(sets, config)
@@ -85,7 +85,7 @@ def run_sequence(
         observer.on_message(
             f"Data set {stage.number} of {len(stages)}: {shlex.join(map(str, stage.paths))}"
         )
-        asked = _asked(stage, stages, config, falling, resume=run is not None)
+        asked = _asked(stage, stages, config, resume=run is not None)
         done.append(run_finetune(stage.paths, asked, observer, command))
     return done
 
@@ -122,17 +122,13 @@ def _is_stale(stage: _Stage, run: Run) -> bool:
 
 
 def _asked(
-    stage: _Stage,
-    stages: Sequence[_Stage],
-    config: FinetuneConfig,
-    falling: float,
-    *,
-    resume: bool,
+    stage: _Stage, stages: Sequence[_Stage], config: CrossTrainConfig, *, resume: bool
 ) -> FinetuneConfig:
-    """The options of one stage."""
-    asked = replace(config, name=None, output_dir=stage.folder, resume=resume)
+    """Return the options of one stage."""
+    asked: FinetuneConfig = narrow(FinetuneConfig, config)
+    asked = replace(asked, name=None, output_dir=stage.folder, resume=resume)
     if stage.before is None:
         return asked
     first = Run(stages[0].folder).info["plan"]["learning_rate"]
-    rate = float(f"{first * falling ** (stage.number - 1):.6g}")
+    rate = float(f"{first * config.falling ** (stage.number - 1):.6g}")
     return replace(asked, model=spell(stage.before), learning_rate=rate)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright import sample, weights
-from penwright.config import GenerateConfig, build
+from penwright.config import GenerateConfig, WriteConfig, build
 from penwright.errors import UsageError
 from penwright.formats.keywords import build_prefix
 from penwright.model import GPT2
@@ -49,9 +49,12 @@ class Writer:
         return self.generate_with(config)
 
     def generate_with(
-        self, config: GenerateConfig, on_text: Callable[[int, str], None] | None = None
+        self,
+        config: GenerateConfig,
+        on_text: Callable[[int, str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> list[Sample]:
-        """Write what `config` asks for."""
+        """Write the texts that `config` asks for; `warn` is told of prompts that are cut."""
         texts = sample.generate(
             self.model,
             self.tokenizer,
@@ -60,6 +63,7 @@ class Writer:
             config.sampling,
             batch_size=config.batch_size,
             on_text=on_text,
+            warn=warn,
         )
         certain = is_greedy(config.sampling) or config.sampling.num_beams > 1
         for attempt in range(0 if certain else config.retry_empty):
@@ -99,14 +103,15 @@ class Writer:
         """Write one text, piece by piece; the pieces joined are what `generate` returns."""
         return self.stream_with(prompt, build(GenerateConfig, options))
 
-    def stream_with(self, prompt: str, config: GenerateConfig) -> Iterator[str]:
+    def stream_with(
+        self, prompt: str, config: WriteConfig, warn: Callable[[str], None] | None = None
+    ) -> Iterator[str]:
         """Write one text, piece by piece, as `config` asks."""
-        return sample.stream(
-            self.model, self.tokenizer, self.begin(prompt, config), config.sampling
-        )
+        begun = self.begin(prompt, config)
+        return sample.stream(self.model, self.tokenizer, begun, config.sampling, warn=warn)
 
-    def begin(self, prompt: str, config: GenerateConfig) -> str:
-        """What the model is given to continue: the prompt in its form, after its keywords if any.
+    def begin(self, prompt: str, config: WriteConfig) -> str:
+        """Return the text that the model continues: the prompt in its form, after its keywords.
 
         Raises UsageError when keywords are asked of a model that has not learned to.
         """

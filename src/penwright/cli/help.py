@@ -1,0 +1,63 @@
+"""The layout of the help: groups of options, one paragraph each, without noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from cyclopts import Group, Parameter
+from cyclopts.help import DefaultFormatter
+
+from penwright import config
+from penwright.cli.options import SHORT
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpEntry, HelpPanel
+    from rich.console import Console, ConsoleOptions
+
+HEADINGS = {
+    config.DataConfig: "Reading the data",
+    config.SamplingConfig: "Choosing each token, and when to stop",
+    config.ComputeConfig: "Device and precision",
+    config.WorkConfig: "Processes and machines",
+}
+"""The groups of options and their headings, in order; a verb's own options come first."""
+
+for _number, (_cls, _heading) in enumerate(HEADINGS.items(), 10):
+    # A group such as `sampling` is no flag of its own: its fields are flags of the verb.
+    Parameter(name="*", group=Group(_heading, sort_key=_number))(_cls)
+
+
+class HelpFormatter(DefaultFormatter):
+    """cyclopts' layout, with each option's help as one paragraph and without --no-x for switches
+    that are off anyway."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        super().__call__(console, options, evolve(panel, entries=list(map(_tidy, panel.entries))))
+
+
+def _tidy(entry: HelpEntry) -> HelpEntry:
+    from cyclopts.help import InlineText
+    from rich.text import Text
+
+    text = getattr(entry.description, "primary_renderable", None)
+    if isinstance(text, Text):
+        entry = evolve(entry, description=InlineText(Text(" ".join(text.plain.split()))))
+    shorts = [short for short, name in SHORT.items() if name in entry.positive_names]
+    is_switch = entry.type is bool
+    return evolve(
+        entry,
+        positive_shorts=(*entry.positive_shorts, *shorts),
+        negative_names=() if is_switch else entry.negative_names,
+    )
+
+
+def _show_default(value: Any) -> str | None:
+    """Return a default as the help shows it, or None for what is off or chosen at run time."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or None
+    return None if value in (None, "auto") or value is False else str(value)
+
+
+DEFAULTS = Parameter(negative_iterable=(), negative_none=(), show_default=_show_default)
+"""Settings of every option."""
