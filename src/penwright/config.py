@@ -32,6 +32,7 @@ FormatName = Literal[
     "story", "coqa", "npz", "keywords",
 ]  # fmt: skip
 DocumentRule = Literal["auto", "marker", "file", "line", "paragraph"]
+QuoteStyle = Literal["auto", "double", "backslash", "none"]
 EngineName = Literal["local", "ray"]
 
 
@@ -50,6 +51,13 @@ class DataConfig:
     """A regular expression that ends documents, itself left out; "(?m)^(?=CHAPTER )" keeps it."""
     header: bool | None = None
     """Whether a CSV file starts with a row of names; looked at when not given."""
+    delimiter: str | None = None
+    """The character between the cells of a CSV file, such as ";" or "\\t", or none where a line is
+    one cell; looked at when not given."""
+    quotes: QuoteStyle = "auto"
+    """How cells of a CSV file hold quotes: doubled, after a backslash, or none: as plain text."""
+    skip_bad_rows: bool = False
+    """Leave out CSV rows that do not fit the columns, with a count, instead of stopping at them."""
     text_column: str | None = None
     """The column that holds the text, where a row is a document."""
     prompt_column: str | None = None

@@ -151,7 +151,8 @@ def test_parquet_gives_back_its_rows(
         {"prompt": [a for a, _ in rows], "story": [b for _, b in rows], "n": [1] * len(rows)}
     )
     parquet.write_table(table, path, row_group_size=3)
-    found = list(formats.read([path], DataConfig(separator=""), print))
+    options = DataConfig(separator="", prompt_column="prompt", completion_column="story")
+    found = list(formats.read([path], options, print))
     assert [d.text for d in found] == [a + b for a, b in rows]
     assert found[-1].source.line == len(rows)
     assert found[0].fields["n"] == "1"

@@ -124,6 +124,43 @@ def test_columns_that_cannot_be(options: dict[str, object], error: str) -> None:
         choose("subreddit", "title", **options)
 
 
+LONG = "It was the first time that anyone had seen number {} walk home alone."
+
+
+def guess(**columns: str) -> tuple[str, ...]:
+    """The columns that are chosen for rows of these values, {} being the row's number."""
+    rows = [
+        {name: value.format(number) for name, value in columns.items()} for number in range(10, 16)
+    ]
+    return choose_layout("f.csv", [*columns], rows, DataConfig()).columns
+
+
+def test_values_count_more_than_names() -> None:
+    """Exports as they are: the tweets, songs, posts and answers are found, labels are not."""
+    phone = '<a href="https://a.example/iphone">Twitter for iPhone</a>'
+    assert guess(tweet_id="88{}", source=phone, text="Day {} of lunch") == ("text",)
+    assert guess(source="https://a.example/{}", text="Day {} of lunch") == ("text",)
+    assert guess(title="Song {}", lyric_body=LONG) == ("lyric_body",)
+    assert guess(title="Post {} and more", selftext=LONG, url="https://a.example/" + "p" * 300) == (
+        "selftext",
+    )
+    assert guess(text="{}", content=LONG) == ("content",)
+    assert guess(text="ok {}", summary=LONG) == ("summary",)
+    assert guess(text="Some words, {}", entities='[{{"tag": "{0}"}}]'.replace("{0}", "y") * 30) == (
+        "text",
+    )
+    assert guess(date="2024-01-{}", joke="Why {}?", score="{}") == ("joke",)
+    assert guess(country="The United States of America", blurb="Village {}") == ("blurb",)
+
+
+def test_a_constant_is_no_prompt() -> None:
+    assert guess(prompt="Write a poem:", completion=LONG) == ("completion",)
+    assert guess(prompt="Poem {}:", completion=LONG) == ("prompt", "completion")
+    assert guess(question="{} + 1?", answer="{}") == ("question", "answer")
+    assert guess(context="News of {}", response=LONG) == ("context", "response")
+    assert guess(input="", output=LONG) == ("output",)
+
+
 def test_no_clear_column() -> None:
     with pytest.raises(DataError, match=r"clearly the text. Name it with --text-column"):
         choose("x", "y")

@@ -19,6 +19,10 @@ LONGEST_FIELD = 200
 """Characters up to which a column is kept as a document's field, to choose by."""
 
 
+MOST_LISTED = 12
+"""Columns that are listed by name."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A record: its line (or number, where there are no lines), and its columns as text."""
@@ -37,6 +41,8 @@ class Look:
     encoding: str | None = None
     header: bool | None = None
     delimiter: str | None = None
+    says: str = ""
+    """A clause about how the file is written."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +118,28 @@ def quiet(_: str) -> None:
 
 
 def _says(look: Look, layout: Layout) -> str:
+    """How a record becomes a document, the columns that are not used, and how to choose others."""
     if look.header is None:
         lead = "each line is a record" if look.format == "jsonl" else "each record is a document"
     else:
         lead = "the first row names the columns" if look.header else "there is no row of names"
-    if len(look.columns) == 1 and layout.columns == look.columns:
-        return f"{lead}; the only column is the text"
-    if len(layout.columns) == 1:
-        return f"{lead}; the text is column '{layout.columns[0]}' of {', '.join(look.columns)}"
-    learned, verb = _and(layout.learned), "is" if len(layout.learned) == 1 else "are"
-    return f"{lead}; a document is {layout.template!r}, of which {learned} {verb} learned"
+    unused = [name for name in look.columns if name not in layout.columns]
+    if len(look.columns) == 1 and not unused:
+        use = "the only column is the text"
+    elif len(layout.columns) == 1 and not layout.has_text:
+        use = f"the text is column '{layout.columns[0]}'"
+    else:
+        learned, verb = _and(layout.learned), "is" if len(layout.learned) == 1 else "are"
+        use = f"a document is {layout.template!r}, of which {learned} {verb} learned"
+    return "; ".join(filter(None, (lead, look.says, use, _unused(unused))))
+
+
+def _unused(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(names[:MOST_LISTED])
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"not used: {listed}{more} (choose with --text-column or --template)"
 
 
 def _and(names: Sequence[str]) -> str:

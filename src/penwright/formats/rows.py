@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +12,22 @@ from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.document import Span
 
 TEXT_NAMES = (
-    "text", "content", "body", "story", "article", "document", "poem", "lyrics", "title",
-    "sentence", "quote", "tweet", "review", "comment", "message", "headline", "description",
-    "question",
+    "text", "content", "body", "story", "article", "document", "poem", "lyrics", "full_text",
+    "selftext", "sentence", "quote", "tweet", "review", "comment", "message",
 )  # fmt: skip
+"""Names of columns that hold texts."""
+TITLE_NAMES = ("title", "headline", "description", "question")
+"""Names of columns that are the text only where no other column is longer."""
 PROMPT_NAMES = ("prompt", "instruction", "question", "input", "source", "context", "query")
 COMPLETION_NAMES = (
     "completion", "response", "answer", "output", "story", "target", "reply", "text",
 )  # fmt: skip
+
+_FEW_VALUES = 3
+"""Different rows from which on a column of one value counts as constant."""
+_LONGER_THAN_TEXT = 8
+_LONGER_THAN_TITLE = 2
+"""A column this many times as long as a column with a known name is the text instead."""
 
 EVERYTHING = "all"
 """`--learn all`: prompts and the text around the columns are learned too."""
@@ -58,6 +67,11 @@ class Layout:
         return tuple(
             dict.fromkeys(slot.value for slot in self.slots if slot.is_column and slot.learn)
         )
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is text around the columns."""
+        return not all(slot.is_column for slot in self.slots)
 
     @property
     def template(self) -> str:
@@ -227,14 +241,68 @@ def _pair(path: str, names: Sequence[str], data: DataConfig) -> Layout:
     return pair_layout(prompt, completion, data.separator)
 
 
+class _Values:
+    """The sampled values of a column: what kind they are, how long, how varied."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        filled = [value.strip() for value in values if value.strip()]
+        plain = [_TAG.sub("", value) for value in filled]
+        self.length = sum(map(len, plain)) / max(len(values), 1)
+        """Mean characters of a value, HTML tags and empty values not counted."""
+        self.variety = len(set(filled)) / len(filled) if len(filled) >= _FEW_VALUES else 1.0
+        """Distinct values over values."""
+        self.is_constant = len(filled) >= _FEW_VALUES and len(set(filled)) == 1
+        self.is_text = bool(filled) and 2 * sum(map(_is_prose, plain)) >= len(filled)
+
+
+_TAG = re.compile(r"<[^<>]{1,300}>")
+_CODE = re.compile(r"[a-z]+://\S+|\S+@\S+\.\w+|[{\[].*[}\]]|[!-~]{40,}", re.DOTALL | re.IGNORECASE)
+
+
+def is_figure(value: str) -> bool:
+    """Whether a value is a number, a date or an identifier: it has no more letters than digits."""
+    digits = sum(map(str.isdigit, value))
+    return 0 < digits <= len(value) <= 40 and digits >= sum(map(str.isalpha, value))
+
+
+def _is_prose(value: str) -> bool:
+    """Whether a value can be a text: no number, address, JSON or hash."""
+    return bool(value) and not is_figure(value) and _CODE.fullmatch(value) is None
+
+
 def _guess(
     path: str, names: Sequence[str], sample: Iterable[Mapping[str, str]], data: DataConfig
 ) -> Layout:
-    prompt = _known(names, PROMPT_NAMES)
+    """The layout that the columns' names and values suggest.
+
+    A prompt must vary from row to row, and a text must look like one. The column with a known name
+    is the text unless another is several times as long.
+    """
+    rows = list({tuple(row.items()): row for row in sample}.values())  # repeated ones once
+    columns = {name: _Values([row.get(name, "") for row in rows]) for name in names}
+    varied = [
+        name
+        for name, values in columns.items()
+        if not values.is_constant
+        and (name.strip().lower() in PROMPT_NAMES[:3] or (values.is_text and values.variety >= 0.5))
+    ]
+    prompt = _known(varied, PROMPT_NAMES)
     completion = _known(names, COMPLETION_NAMES, prompt)
     if prompt and completion:
         return pair_layout(prompt, completion, data.separator)
-    text = names[0] if len(names) == 1 else _known(names, TEXT_NAMES) or _longest(names, sample)
+    if len(names) == 1:
+        return _text_layout(names[0])
+    lengths = {
+        name: values.length
+        for name, values in columns.items()
+        if not values.is_constant and (values.is_text or name.strip().lower() in TEXT_NAMES)
+    } or {name: values.length for name, values in columns.items()}
+    text = _longest(lengths)
+    for known, times in ((TEXT_NAMES, _LONGER_THAN_TEXT), (TITLE_NAMES, _LONGER_THAN_TITLE)):
+        named = _known(list(lengths), known)
+        if named and times * lengths[named] > max(lengths.values()):
+            text = named
+            break
     if text is None:
         raise DataError(
             f"{path} has no column that is clearly the text.",
@@ -248,14 +316,10 @@ def _known(names: Sequence[str], known: Sequence[str], other: str | None = None)
     return next((plain[name] for name in known if name in plain), None)
 
 
-def _longest(names: Sequence[str], sample: Iterable[Mapping[str, str]]) -> str | None:
-    """The column whose texts are at least twice as long as any other's, or None."""
-    lengths = dict.fromkeys(names, 1)
-    for row in sample:
-        for name in names:
-            lengths[name] += len(row.get(name, ""))
-    first, second = sorted(names, key=lambda name: -lengths[name])[:2]
-    return first if lengths[first] >= 2 * lengths[second] else None
+def _longest(lengths: Mapping[str, float]) -> str | None:
+    """The column whose values are at least twice as long as any other's, or None."""
+    first, *others = sorted(lengths, key=lambda name: -lengths[name])
+    return first if all(lengths[first] >= 2 * lengths[other] for other in others) else None
 
 
 def _require(path: str, name: str, names: Sequence[str]) -> None:

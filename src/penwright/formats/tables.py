@@ -1,147 +1,275 @@
-"""CSV and its kin: rows with or without a row of names, streamed."""
+"""CSV and its kin: the delimiter, the quoting and the column names of a file, then its rows."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from penwright.config import DataConfig
-from penwright.errors import DataError
+from penwright.errors import DataError, UsageError
 from penwright.formats.decode import Warn, find_encoding, read_lines
+from penwright.formats.delimited import Dialect, Places, Row, RowReader
 from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
-from penwright.formats.rows import COMPLETION_NAMES, PROMPT_NAMES, TEXT_NAMES
+from penwright.formats.rows import (
+    COMPLETION_NAMES,
+    PROMPT_NAMES,
+    TEXT_NAMES,
+    TITLE_NAMES,
+    is_figure,
+    unescape,
+)
 from penwright.formats.streams import kind_suffix
 
-LONGEST_CELL = 1 << 28
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+"""Delimiters that are looked for, in the order of preference, and their names."""
 
-_NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
+ALIKE = 0.8
+"""The share of rows with as many cells as the first row that makes a delimiter likely."""
+
+_KNOWN = frozenset((*TEXT_NAMES, *TITLE_NAMES, *PROMPT_NAMES, *COMPLETION_NAMES))
+_NAME = re.compile(r"[^\W\d][\w .()/#&?:'-]{0,79}")
+_SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CsvHead:
-    """What a CSV file begins with: its first rows, the names of their columns, or numbers."""
+    """The beginning of a CSV file: its dialect, column names (or numbers) and first rows."""
 
-    delimiter: str
+    dialect: Dialect
     names: tuple[str, ...]
     header: bool
-    rows: tuple[list[str], ...]
+    rows: tuple[Row, ...]
+    """The first rows, the one with the names included."""
+    before: int = 0
+    """Lines before the first row: 1 where Excel's `sep=;` is the first line."""
+
+    @property
+    def sample(self) -> list[dict[str, str]]:
+        """The first rows by column."""
+        return [
+            {name: cell or "" for name, cell in zip(self.names, row.cells, strict=False)}
+            for row in self.rows[self.header :]
+        ]
+
+    @property
+    def says(self) -> str:
+        """A clause about the dialect, empty where cells end at commas and quotes are doubled."""
+        delimiter, quotes = self.dialect.delimiter, self.dialect.quotes
+        clauses = []
+        if delimiter is None:
+            marked = any(mark in (row.cells[0] or "") for row in self.rows for mark in DELIMITERS)
+            clauses += ["each line is one cell (--delimiter)"] if marked else []
+        elif delimiter != ",":
+            clauses.append(f"cells end at a {DELIMITERS.get(delimiter, delimiter)} (--delimiter)")
+        if quotes != "double":
+            how = "part of the text" if quotes == "none" else "written after a backslash"
+            clauses.append(f"quotes in a cell are {how} (--quotes)")
+        written = {(cell or "").strip() for cell in self.rows[0].cells}
+        unnamed = [name for name in self.names if name not in written] if self.header else []
+        if unnamed:
+            clauses.append(f"columns without a name are called {', '.join(unnamed)}")
+        return "; ".join(clauses)
 
 
 def look_at_csv(path: str, data: DataConfig) -> CsvHead:
-    """A CSV file's delimiter, header and columns; raises DataError for an empty file."""
-    delimiter = _find_delimiter(path, data)
-    raw = _csv_rows(path, data.encoding, delimiter, quiet)
-    rows = tuple(row for _, row in itertools.islice(raw, SAMPLE))
+    """Return a CSV file's dialect, header and columns, chosen by its first rows.
+
+    Raises DataError for a file without rows, UsageError for a delimiter that cannot be one.
+    """
+    lines = _Replay(read_lines(path, data.encoding, quiet))
+    sep = _SEP.fullmatch(next(iter(lines), ""))
+    dialect, rows = _find_dialect(lines, sep, kind_suffix(path) in (".tsv", ".tab"), data)
     if not rows:
         raise DataError(f"{path} is empty.", fix="Give a file with text in it.")
     header = _has_header(rows, data) if data.header is None else data.header
-    return CsvHead(delimiter, tuple(_names(path, rows[0], header)), header, rows)
+    first = [(cell or "").strip() for cell in rows[0].cells]
+    names = _names(f"{path}:{rows[0].line}", first, header)
+    return CsvHead(dialect, tuple(names), header, tuple(rows), int(sep is not None))
 
 
 def open_csv(item: Input, data: DataConfig) -> RecordReader:
-    """Looks for the delimiter, the header and the columns."""
+    """Choose the delimiter, the quoting, the header and the columns of a CSV file."""
     encoding = find_encoding(item.path, data.encoding)
     head = look_at_csv(item.path, data)
-    sample = [dict(zip(head.names, row, strict=False)) for row in head.rows[head.header :]]
-    look = Look("csv", head.names, sample, encoding, head.header, head.delimiter)
-    return open_records(
-        item.path, look, data, lambda warn: _records(item.path, look, data.encoding, warn)
+    delimiter = head.dialect.delimiter
+    look = Look("csv", head.names, head.sample, encoding, head.header, delimiter, head.says)
+
+    def records(warn: Warn) -> Iterator[Record]:
+        lines = itertools.islice(read_lines(item.path, data.encoding, warn), head.before, None)
+        rows = RowReader(lines, head.dialect, head.before, len(head.names))
+        return fit_rows(item.path, rows, head, reader.layout.columns, data.skip_bad_rows, warn)
+
+    reader = open_records(item.path, look, data, records)
+    return reader
+
+
+def fit_rows(
+    path: str, rows: RowReader, head: CsvHead, used: Sequence[str], skip: bool, warn: Warn
+) -> Iterator[Record]:
+    """Yield the rows after the header by column; `warn` is told how many were mended.
+
+    Empty cells after the last column are dropped; cells that a row lacks are empty. A row with
+    more text than columns, or without one of the columns in `used`, raises DataError, or with
+    `skip` is left out.
+    """
+    columns = head.names
+    left_out, short = Places(), Places()
+    for line, cells in itertools.islice(rows, int(head.header), None):
+        while len(cells) > len(columns) and not (cells[-1] or "").strip():
+            cells.pop()
+        values = {name: cell or "" for name, cell in zip(columns, cells, strict=False)}
+        if len(cells) > len(columns) or not values.keys() >= set(used):
+            if not skip:
+                raise _bad_row(f"{path}:{line}", len(cells), head)
+            left_out.add(line)
+            continue
+        if len(cells) < len(columns):
+            short.add(line)
+        yield Record(line, values)
+    left_out.tell(path, "row", "did not have the columns of the first row; left out", warn)
+    short.tell(path, "row", "had fewer cells than the first row; the others are empty", warn)
+    for kind, places in rows.mended.items():
+        places.tell(path, "cell", kind, warn)
+
+
+def _bad_row(place: str, cells: int, head: CsvHead) -> DataError:
+    columns = len(head.names)
+    name = DELIMITERS.get(head.dialect.delimiter or "", "delimiter")
+    fixes = ["leave such rows out with --skip-bad-rows"]
+    if cells > columns:
+        fixes.insert(0, f"put quotes around texts that hold a {name}")
+        fixes.append("read each line as one text with --delimiter none")
+    else:
+        fixes.insert(0, "add what is missing")
+    if columns == 1:
+        fixes.insert(0, "take lines above the row of names out")
+    fix = "; or ".join(fixes)
+    return DataError(
+        f"{place}: this row has {_count(cells)}, but the first row has {columns}.",
+        fix=f"{fix[0].upper()}{fix[1:]}.",
     )
 
 
-def _records(path: str, look: Look, encoding: str | None, warn: Warn) -> Iterator[Record]:
-    names = look.columns
-    rows = _csv_rows(path, encoding, look.delimiter or ",", warn)
-    for line, row in itertools.islice(rows, 1 if look.header else 0, None):
-        if len(row) != len(names):
-            few = len(row) < len(names)
-            raise DataError(
-                f"{path}:{line}: this row has {_count(len(row))}, but the first row has "
-                f"{len(names)}.",
-                fix="Add what is missing."
-                if few
-                else "Put quotes around texts that hold a comma; or read a text a line with "
-                "--format text --documents line.",
-            )
-        yield Record(line, dict(zip(names, row, strict=True)))
+class _Replay:
+    """Lines of a file that can be gone through several times; read once, as far as needed."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._read: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        for number in itertools.count():
+            if number == len(self._read):
+                line = next(self._lines, None)
+                if line is None:
+                    return
+                self._read.append(line)
+            yield self._read[number]
 
 
-def _csv_rows(
-    path: str, encoding: str | None, delimiter: str, warn: Warn
-) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the line it starts on."""
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
-    lines = read_lines(path, encoding, warn)
-    over = False
+class _Trial(NamedTuple):
+    """A dialect, and the first rows as it reads them."""
 
-    def feed() -> Iterator[str]:
-        nonlocal over
-        for line in lines:
-            yield line + "\n"
-        over = True
+    dialect: Dialect
+    rows: list[Row]
+    mended: int
 
-    reader = csv.reader(feed(), delimiter=delimiter)
-    while True:
-        start = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(f"{path}:{start}: this row cannot be read: {error}.") from None
-        if over:
-            raise DataError(
-                f"{path}:{start}: a quote that opens in this row is never closed.",
-                fix="Close it, or write a quote inside a quoted text twice.",
-            )
-        if any(row):
-            yield start, row
+    @property
+    def columns(self) -> int:
+        """The cells of the first row."""
+        return len(self.rows[0].cells) if self.rows else 0
 
+    def share(self, columns: int) -> float:
+        """The share of rows after the first with so many cells, empty ones after them aside."""
+        rest = [row.cells for row in self.rows[1:]]
+        fitting = sum(len(cells) >= columns and not any(cells[columns:]) for cells in rest)
+        return fitting / len(rest) if rest else 1.0
 
-def _find_delimiter(path: str, data: DataConfig) -> str:
-    """Tab for .tsv; else the first of comma, semicolon and tab that splits every row alike."""
-    if kind_suffix(path) in (".tsv", ".tab"):
-        return "\t"
-    for delimiter in (",", ";", "\t"):
-        rows = itertools.islice(_csv_rows(path, data.encoding, delimiter, quiet), SAMPLE)
-        try:
-            counts = {len(row) for _, row in rows}
-        except DataError:
-            continue  # a quote is out of place, if this is the delimiter
-        if len(counts) == 1 and counts.pop() > 1:
-            return delimiter
-    return ","
+    @property
+    def is_table_below(self) -> bool:
+        """Whether the first row is one cell and the others have several, as many each."""
+        counts = Counter(len(row.cells) for row in self.rows[1:])
+        most = counts.most_common(1)[0][0] if len(counts) > 0 else 1
+        return self.columns == 1 < most and len(self.rows) > 3 and self.share(most) >= ALIKE
+
+    @property
+    def rank(self) -> tuple[float, int, float]:
+        """The better dialect divides more rows alike, mends less, and not at `, ` in sentences."""
+        cells = [cell or "" for row in self.rows for cell in row.cells[1:]]
+        spaced = sum(cell.startswith(" ") for cell in cells)
+        share = self.share(self.columns) if self.columns > 1 else 0.0
+        return share, -self.mended, -spaced / max(len(cells), 1)
 
 
-def _has_header(rows: Sequence[Sequence[str]], data: DataConfig) -> bool:
+def _find_dialect(
+    lines: Iterable[str], sep: re.Match[str] | None, is_tsv: bool, data: DataConfig
+) -> tuple[Dialect, list[Row]]:
+    """The dialect in which the first rows are most alike, and the rows that it reads."""
+    wanted = data.delimiter if data.delimiter is not None else sep[1] if sep else None
+    given = None if wanted is None else unescape(wanted)
+    if given is not None and given != "none" and (len(given) != 1 or given in '"\n\\ '):
+        raise UsageError(
+            f"{given!r} cannot delimit cells.", fix="Give one character, such as ';', or none."
+        )
+    order = sorted(DELIMITERS, key=lambda delimiter: delimiter != "\t") if is_tsv else [*DELIMITERS]
+    strict = data.quotes != "auto"
+    trials: list[_Trial] = []
+    for delimiter in [None if given == "none" else given] if given else [*order, None]:
+        for quotes in (data.quotes,) if strict else ("double", "backslash"):
+            dialect = Dialect(delimiter, quotes, strict)
+            reader = RowReader(itertools.islice(lines, int(sep is not None), None), dialect)
+            rows = list(itertools.islice(reader, SAMPLE))
+            mended = sum(places.count for places in reader.mended.values())
+            trials.append(_Trial(dialect, rows, mended))
+    best = max(trials, key=lambda trial: trial.rank)
+    if not given and best.rank[0] < ALIKE and best.rows:
+        # No delimiter divides the rows alike: a row of names tells, or the name of the file. Where
+        # lines such as a title stand above a table, its rows are no texts either.
+        named = [each for each in trials if each.columns > 1 and _has_header(each.rows, data)]
+        usual = [each for each in trials if each.columns > 1 and each.dialect.delimiter == order[0]]
+        single = (best.rows[0].cells[0] or "").lower() in _KNOWN
+        under = [] if single else [each for each in trials if each.is_table_below]
+        whole = [each for each in trials if each.dialect.delimiter is None]
+        best = max(named or usual or under or whole, key=lambda trial: trial.rank)
+    return best.dialect, best.rows
+
+
+def _has_header(rows: Sequence[Row], data: DataConfig) -> bool:
     """Whether the first row is names: asked for by the options, known names, or names by look."""
-    first = [cell.strip() for cell in rows[0]]
+    first = [(cell or "").strip() for cell in rows[0].cells]
+    filled = [cell for cell in first if cell]
     asked = {data.text_column, data.prompt_column, data.completion_column}
-    if asked & set(first) or any("{" + cell + "}" in (data.template or "") for cell in first):
+    if asked & set(filled) or any("{" + cell + "}" in (data.template or "") for cell in filled):
         return True
-    if {cell.lower() for cell in first} & {*TEXT_NAMES, *PROMPT_NAMES, *COMPLETION_NAMES}:
+    if {cell.lower() for cell in filled} & _KNOWN:
         return True
-    if len(set(first)) < len(first) or not all(_NAME.fullmatch(cell) for cell in first):
+    if not filled or len(set(filled)) < len(filled) or not all(map(_NAME.fullmatch, filled)):
         return False
+    rest = [row.cells for row in rows[1:]]
+    for number, name in enumerate(first):
+        values = [row[number] or "" for row in rest if len(row) > number and row[number]]
+        if name and len(values) > 1 and not is_figure(name) and all(map(is_figure, values)):
+            return True  # a word above numbers or dates
     # Names are short and do not come again below, where the texts are much longer.
-    rest = rows[1:]
-    again = any(cell in (c.strip() for c in row) for row in rest for cell in first)
-    longest = max((sum(len(cell) for cell in row) for row in rest), default=0)
-    return not again and longest > 4 * sum(map(len, first)) and len(max(first, key=len)) <= 20
+    again = any(cell in (c.strip() for c in row if c) for row in rest for cell in filled)
+    longest = max((sum(len(cell or "") for cell in row) for row in rest), default=0)
+    return not again and longest > 4 * sum(map(len, filled)) and len(max(filled, key=len)) <= 20
 
 
-def _names(path: str, first: Sequence[str], header: bool) -> list[str]:
+def _names(place: str, first: Sequence[str], header: bool) -> list[str]:
+    """The columns' names; their numbers where there is no header, or no name in it."""
     if not header:
         return [str(number) for number in range(1, len(first) + 1)]
-    names = [cell.strip() for cell in first]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name in first if name and first.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{path}:1: two columns have the name '{twice}'.", fix="Rename one.")
-    return names
+        raise DataError(f"{place}: two columns have the name '{twice}'.", fix="Rename one.")
+    numbers = (str(n) if str(n) not in first else f"column {n}" for n in itertools.count(1))
+    return [name or number for name, number in zip(first, numbers, strict=False)]
 
 
 def _count(columns: int) -> str:
