@@ -2,11 +2,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from penwright.errors import UsageError
-from penwright.verbs.export import parse_size
 
 
 def test_a_model_is_exported_checked_and_opened_elsewhere(penwright, tmp_path):
@@ -42,16 +38,6 @@ def test_an_output_in_use_is_refused(penwright, tmp_path):
     said = penwright("export", "base", "--to", "huggingface", "-o", "out")
     assert said.code == 2
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
-
-
-@pytest.mark.parametrize(("text", "size"), [("2GB", 2 * 10**9), ("1.5 mb", 1_500_000)])
-def test_sizes_are_read_as_people_write_them(text, size):
-    assert parse_size(text) == size
-
-
-def test_what_is_no_size_is_refused():
-    with pytest.raises(UsageError, match="500MB"):
-        parse_size("many")
 
 
 def test_downloading_offline_is_told_in_a_sentence(penwright):

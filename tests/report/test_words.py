@@ -14,7 +14,7 @@ from penwright.report.read import read
 from penwright.report.sections import command_line, quoted, resume_line
 from penwright.report.settings import help_lines, list_settings
 from penwright.report.story import Facts, find_facts, headline, remarks
-from penwright.report.words import amount, count, duration, large, megabytes, moment, plain
+from penwright.report.words import moment, plain
 from tests.report.helpers import SMALL_LINES, eval_line, step_line, write_run
 
 FACTS = Facts(
@@ -30,40 +30,7 @@ FACTS = Facts(
 )
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.42, "0.4 s"),
-        (9.96, "10 s"),
-        (42, "42 s"),
-        (59.6, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (7384, "2 h 03 min"),
-        (172_790, "2 d 0 h"),
-        (273_600, "3 d 4 h"),
-    ],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds).replace("\u00a0", " ") == words
-
-
-def test_figures() -> None:
-    assert [amount(x) for x in (81.23, 31.4, 5.321, 1239.6, 0.04567)] == [
-        "81.2",
-        "31.4",
-        "5.32",
-        "1,240",
-        "0.0457",
-    ]
-    assert [large(x) for x in (6_967_808, 124e6, 1.5577e9, 307_200)] == [
-        "6.97 million",
-        "124 million",
-        "1.56 billion",
-        "307,200",
-    ]
-    assert (count(1, "token"), count(61_402, "token")) == ("1 token", "61,402 tokens")
-    assert (megabytes(812.3), megabytes(1434)) == ("812 MB", "1.4 GB")
+def test_moments_and_values() -> None:
     assert moment("2025-11-21T03:57:12+01:00") == "21 November 2025, 03:57"
     assert (moment("yesterday"), moment(7)) == ("yesterday", "")
     assert plain({"a": [1, 2.5, True], "b": None}) == "a: 1, 2.5, yes, b: not set"

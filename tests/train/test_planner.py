@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from penwright.config import FinetuneConfig, build
-from penwright.errors import OutOfRoomError, UsageError
+from penwright.errors import OutOfRoomError
 from penwright.model import GPT2, SIZES
 from penwright.train.memory import Counts, Load, predict
-from penwright.train.planner import choose, list_options, parse_memory
+from penwright.train.planner import choose, list_options
 from penwright.weights.names import SIZES as PRETRAINED
 
 SIZE = SIZES["355M"]
@@ -25,20 +25,6 @@ def test_the_counts_are_those_of_the_model(size):
     with torch.device("meta"):
         model = GPT2(SIZES[size])
     assert Counts.of(SIZES[size]).all == model.n_parameters
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("8GB", 8e9), ("500 MB", 5e8), ("6.5g", 6.5e9), ("1048576", 1048576), ("2GiB", 2e9)],
-)
-def test_amounts_of_memory(text, size):
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "much", "8 gigs", "1.2.3GB", "-4GB"])
-def test_what_is_no_amount_of_memory(text):
-    with pytest.raises(UsageError, match="8GB"):
-        parse_memory(text)
 
 
 def test_less_memory_takes_smaller_micro_batches_and_then_other_methods():

@@ -16,6 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from penwright.wording import count, data_size, duration
+
 if TYPE_CHECKING:
     from penwright.verbs.finetune import FinishedRun
 
@@ -82,10 +84,11 @@ class PlainView:
         self.step, self.evaluation, self.machine = {}, {}, {}
         self._speeds, self._first_step = [], None
         held_out = data["held_out"]["documents"]
-        measured = f"{held_out:,} documents held out" if held_out else "nothing held out"
+        measured = f"{count(held_out, 'document')} held out" if held_out else "nothing held out"
         self.say(
             f"Teaching {model['name']} ({model['n_parameters'] / 1e6:,.1f}M parameters): "
-            f"{data['training']['documents']:,} documents, {data['training']['tokens']:,} tokens; "
+            f"{count(data['training']['documents'], 'document')}, "
+            f"{count(data['training']['tokens'], 'token')}; "
             f"{measured}."
         )
         self.say(
@@ -134,7 +137,7 @@ class PlainView:
             found.append(("held-out perplexity", f"{self.evaluation['perplexity']:.2f}"))
         found.append(("tokens/s", f"{step['tokens_per_s']:,.0f}"))
         found.append(("left", self.time_left()))
-        found.append(("memory", f"{step['memory_mb'] / 1024:.1f} GB"))
+        found.append(("memory", data_size(step["memory_mb"] * 1e6)))
         self.machine |= {name: step[name] for name in MACHINE if name in step}
         found += [(MACHINE[name], f"{value:.0f} %") for name, value in self.machine.items()]
         return found
@@ -146,7 +149,7 @@ class PlainView:
         if "mfu_percent" in self.step:
             share = self.step["mfu_percent"] * speed / self.step["tokens_per_s"]
             found.append(f"{share:.0f} % of the machine's arithmetic (MFU)")
-        return ", ".join([*found, f"{self.step['memory_mb'] / 1024:.1f} GB of memory at most"])
+        return ", ".join([*found, f"{data_size(self.step['memory_mb'] * 1e6)} of memory at most"])
 
     def time_left(self) -> str:
         """How long the steps that are left will take, at the pace so far."""
@@ -154,7 +157,7 @@ class PlainView:
         if not done:
             return "?"
         pace = (time.monotonic() - self._started) / done
-        return clock(pace * (self.steps - self.step["step"]))
+        return duration(pace * (self.steps - self.step["step"]))
 
     def show_result(self, run: FinishedRun) -> None:
         """The outcome, and what to type next."""
@@ -166,7 +169,7 @@ class PlainView:
             )
         if self.step:
             self.say(f"{self.cost()}.")
-        self.say(f"Took {clock(run.seconds)}. Report: {run.report}")
+        self.say(f"Took {duration(run.seconds)}. Report: {run.report}")
         name = run.folder.name if run.folder.parent.name == "runs" else str(run.folder)
         self.say(f"Now try: penwright write {name}")
 
@@ -207,13 +210,3 @@ class LiveView(PlainView):
             words.truncate(self.console.width * 6, overflow="ellipsis")
             parts.append(words)
         return Group(*parts)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 3:05, 2:10:00."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -29,8 +29,8 @@ def prepare(*data: str, options: Annotated[PrepareConfig, Opened]) -> None:
     data
         Files, folders or globs.
     """
-    from penwright.report.words import count
     from penwright.verbs.prepare import run_prepare
+    from penwright.wording import count
 
     store = run_prepare(data, options, warn)
     documents, tokens = count(store.n_documents, "document"), count(store.n_tokens, "token")
@@ -69,8 +69,8 @@ def encode(*data: str, options: Annotated[KeywordsFileConfig, Opened]) -> None:
     data
         CSV, JSONL, JSON or Parquet files.
     """
-    from penwright.report.words import count
     from penwright.verbs.keywords import run_encode
+    from penwright.wording import count
 
     done = run_encode(data, options.output, options, warn)
     print(f"{count(done.rows, 'row')}, {count(done.lines, 'line')} in {options.output}")
@@ -94,8 +94,8 @@ def decode(
 
     from penwright.files import refuse_existing
     from penwright.formats.keywords import NAMES, Marks
-    from penwright.report.words import count
     from penwright.verbs.keywords import decode_keywords
+    from penwright.wording import count
 
     output = options.output
     as_json = json_ or (output is not None and output.suffix == ".jsonl")
@@ -160,11 +160,11 @@ def _show_plan(planned: Planned) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from penwright.train.planner import gigabytes
+    from penwright.wording import data_size, duration
 
     print(
         f"{planned.model} on this machine's {planned.device}, {planned.batch_size} sequences of "
-        f"{planned.length:,} tokens a step, within {gigabytes(planned.budget)}:\n"
+        f"{planned.length:,} tokens a step, within {data_size(planned.budget)}:\n"
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
@@ -176,11 +176,11 @@ def _show_plan(planned: Planned) -> None:
         memory, seconds = option.memory, planned.seconds(number)
         table.add_row(
             option.name,
-            *(gigabytes(getattr(memory, part)) for part in parts),
-            gigabytes(memory.total),
+            *(data_size(getattr(memory, part)) for part in parts),
+            data_size(memory.total),
             str(option.load.micro_batch),
             f"{planned.tokens_per_s(number):,.0f}",
-            _time(seconds),
+            "-" if seconds is None else duration(seconds),
             "" if option.fits else "does not fit",
         )
     console = Console(highlight=False)
@@ -192,11 +192,3 @@ def _show_plan(planned: Planned) -> None:
         print(f"finetune takes {taken.name}, which {taken.note}.")
     if planned.says:
         print(planned.says)
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

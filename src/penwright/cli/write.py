@@ -83,7 +83,7 @@ def generate(
         _show("", prompts[0])
     texts = write_texts(writer, options, _show if live else None, warn)
     if output is not None:
-        from penwright.report.words import count
+        from penwright.wording import count
 
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(_render(texts, as_json) + "\n", encoding="utf-8", newline="\n")

@@ -15,11 +15,12 @@ from penwright.errors import DataError
 from penwright.formats.catalog import FORMATS, detect
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
 from penwright.formats.coqa import CoqaReader
-from penwright.formats.decode import Warn, find_line_ends
+from penwright.formats.decode import find_line_ends
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.files import find_inputs
 from penwright.formats.reader import Choice, Input, Reader
 from penwright.formats.sizes import Size, short_enough
+from penwright.wording import Warn
 
 __all__ = [
     "Choice",
@@ -28,7 +29,6 @@ __all__ = [
     "Source",
     "Span",
     "Tally",
-    "Warn",
     "describe",
     "detect",
     "open_reader",

@@ -17,11 +17,12 @@ from xml.etree import ElementTree
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import Warn, find_encoding, read_blocks
+from penwright.formats.decode import find_encoding, read_blocks
 from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes
 from penwright.markers import END_OF_TEXT
+from penwright.wording import Warn
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _CONTAINER = "META-INF/container.xml"

@@ -8,12 +8,13 @@ from typing import Any
 
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.decode import Warn, find_encoding
+from penwright.formats.decode import find_encoding
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.json_records import read_items
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
 from penwright.formats.sizes import AROUND, Size, tell_of_long
+from penwright.wording import Warn
 
 PARTS = ("story", "questions", "answers")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.streams import open_bytes, read_block, read_head
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 BLOCK = 1 << 22
 """Bytes read at a time."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import Warn, find_encoding, read_blocks, read_lines
+from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
+from penwright.wording import Warn
 
 LIST_NAMES = ("data", "records", "rows", "items", "examples", "train")
 """Names under which a file that is one object may keep its list of records."""

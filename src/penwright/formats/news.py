@@ -11,11 +11,12 @@ from pathlib import Path
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import Warn, find_encoding, read_blocks, read_lines
+from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.document import Document
 from penwright.formats.reader import Choice, Input
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import Layout, parse_template
+from penwright.wording import Warn
 
 TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"
 """How GPT-2 was asked for summaries (Radford et al. 2019, section 3.6)."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import Warn, find_encoding, read_lines
+from penwright.formats.decode import find_encoding, read_lines
 from penwright.formats.document import Document
 from penwright.formats.reader import Choice, Input
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import Layout, first_words, pair_layout
+from penwright.wording import Warn
 
 PAIR_SUFFIXES = {".wp_source": ".wp_target", ".source": ".target", ".src": ".tgt"}
 """A file of prompts, a line each, and the file beside it with the texts that answer them."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError
-from penwright.formats.decode import Warn
 from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records
 from penwright.formats.streams import open_bytes
+from penwright.wording import Warn
 
 BATCH = 1024
 """Rows held at a time."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from penwright.config import DataConfig
 from penwright.errors import UsageError
-from penwright.formats.decode import Warn, find_encoding, read_blocks
+from penwright.formats.decode import find_encoding, read_blocks
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.reader import Choice, Input
 from penwright.markers import END_OF_TEXT, WORD_END
+from penwright.wording import Warn
 
 PIECE = 1 << 22
 """A document longer than this many characters comes in pieces."""

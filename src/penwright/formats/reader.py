@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from penwright.formats.decode import Warn
 from penwright.formats.document import Document
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)

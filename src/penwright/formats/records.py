@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Source
 from penwright.formats.reader import Choice
 from penwright.formats.rows import Layout, choose_layout
+from penwright.wording import Warn
 
 SAMPLE = 100
 """Records that are looked at before deciding."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Source
+from penwright.wording import Warn
 
 Size = Callable[[str], int]
 """The tokens of a text."""

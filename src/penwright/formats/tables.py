@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.decode import Warn, find_encoding, read_lines
+from penwright.formats.decode import find_encoding, read_lines
 from penwright.formats.delimited import Dialect, Places, Row, RowReader
 from penwright.formats.reader import Input
 from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
@@ -24,6 +24,7 @@ from penwright.formats.rows import (
     unescape,
 )
 from penwright.formats.streams import kind_suffix
+from penwright.wording import Warn
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """Delimiters that are looked for, in the order of preference, and their names."""

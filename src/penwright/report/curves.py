@@ -23,7 +23,8 @@ from penwright.report.figure import Chart, Line, draw
 from penwright.report.page import Html, fold, html, table
 from penwright.report.read import Evaluation, RunData, number
 from penwright.report.story import Facts
-from penwright.report.words import amount, count, duration, megabytes
+from penwright.report.words import unbroken
+from penwright.wording import amount, count, data_size, duration
 
 _STEPS_TO_STRETCH = 100
 _MOST_BORDERS = 12
@@ -70,13 +71,13 @@ KINDS = (
         True,
         lambda v: f"{quantile(v, 0.5):.0f} % at the median step.",
     ),
-    Kind("memory_mb", "Memory", "memory", False, lambda v: f"{megabytes(max(v))} at most."),
+    Kind("memory_mb", "Memory", "memory", False, lambda v: f"{data_size(max(v) * 1e6)} at most."),
     Kind(
         "gpu_memory_mb",
         "Memory of the GPU",
         "memory",
         False,
-        lambda v: f"{megabytes(max(v))} at most.",
+        lambda v: f"{data_size(max(v) * 1e6)} at most.",
     ),
     Kind(
         "cpu_percent", "Processor use", "percent", True, lambda v: f"{_mean(v):.0f} % on average."
@@ -181,7 +182,7 @@ def _loss_summary(steps: Points, facts: Facts, measured: list[float], beyond: Po
     wild = [point for point in beyond if not math.isnan(point[1])]
     if wild:
         step, value = max(wild, key=lambda point: abs(point[1]))
-        points = "1 point lies" if len(wild) == 1 else f"{len(wild):,} points lie"
+        points = count(len(wild), "point", "lies")
         said.append(f"{points} beyond the frame, the farthest {amount(value)} at step {step:,.0f}.")
     return " ".join(said)
 
@@ -252,7 +253,7 @@ def _measurements(data: RunData, facts: Facts) -> Html:
 def _row(item: Evaluation, *, is_best: bool) -> list[str]:
     return [
         f"{item.step:,}",
-        "" if item.seconds is None else duration(item.seconds),
+        "" if item.seconds is None else unbroken(duration(item.seconds)),
         "not a number" if math.isnan(item.loss) else f"{item.loss:.4f}",
         "" if item.perplexity is None else amount(item.perplexity),
         "" if item.bits_per_byte is None else f"{item.bits_per_byte:.4f}",

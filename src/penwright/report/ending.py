@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright.report.page import Html, fold, html, table
-from penwright.report.words import amount
+from penwright.wording import amount
 
 _ON = {"held out": "on what was held out", "data": "on what was learned"}
 _NAMES = {"token": "perplexity", "batch": "mean of batches' losses, as perplexity"}

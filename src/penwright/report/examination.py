@@ -8,7 +8,7 @@ from typing import Any
 
 from penwright.files import write_text
 from penwright.report.page import Html, Section, definitions, flags, html, page, table
-from penwright.report.words import count
+from penwright.wording import count
 
 _PLACES = 5
 _FILES = 50

@@ -12,7 +12,8 @@ from penwright.report.page import Html, command, definitions, flags, fold, html
 from penwright.report.read import RunData, number
 from penwright.report.settings import list_settings, setting_rows
 from penwright.report.story import STATUSES, Facts, headline, remarks
-from penwright.report.words import amount, count, duration, large, megabytes, moment, plain, spaced
+from penwright.report.words import moment, plain, spaced, unbroken
+from penwright.wording import amount, count, data_size, duration, large
 
 _FILES_SHOWN = 6
 _WAYS_SHOWN = 3
@@ -60,11 +61,11 @@ def _key_facts(data: RunData, facts: Facts) -> list[tuple[str, object]]:
     return [
         ("Model", model_words(data)),
         ("Steps", steps),
-        ("Time", None if facts.seconds is None else duration(facts.seconds)),
+        ("Time", None if facts.seconds is None else unbroken(duration(facts.seconds))),
         ("Read", f"{large(seen[0])} tokens" if seen else None),
         ("Speed", f"{quantile(speed, 0.5):,.0f} tokens/s" if speed else None),
         ("MFU", f"{quantile(share, 0.5):.0f} %" if share else None),
-        ("Memory", f"{megabytes(max(memory))} at most" if memory else None),
+        ("Memory", f"{data_size(max(memory) * 1e6)} at most" if memory else None),
     ]
 
 

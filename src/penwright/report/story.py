@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from penwright.report.charts import Series, smooth
 from penwright.report.read import Evaluation, RunData, number
-from penwright.report.words import amount, count, duration
+from penwright.report.words import unbroken
+from penwright.wording import amount, count, duration
 
 # How a status is shown: a sign and a word, so that colour says nothing by itself.
 STATUSES = {
@@ -83,7 +84,7 @@ def find_best(data: RunData) -> Evaluation | None:
 
 def headline(facts: Facts) -> str:
     """One sentence: what happened."""
-    time = "" if facts.seconds is None else duration(facts.seconds)
+    time = "" if facts.seconds is None else unbroken(duration(facts.seconds))
     if facts.status == "finished":
         return _finished(facts, time)
     so_far = count(facts.steps, "step")

@@ -8,7 +8,7 @@ from penwright.report.charts import spread
 from penwright.report.page import Html, fold, html
 from penwright.report.read import RunData, Sample, Snapshot
 from penwright.report.story import Facts
-from penwright.report.words import amount, count
+from penwright.wording import amount, count
 
 _MOST_SNAPSHOTS = 8
 _LEAVES_IN_VIEW = 4

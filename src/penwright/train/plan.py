@@ -22,9 +22,10 @@ from penwright.tokens.batches import Shape
 from penwright.train.calibrate import choose_precision
 from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, MethodKind, free_memory
-from penwright.train.planner import choose, parse_memory
+from penwright.train.planner import choose
 from penwright.train.precision import Arithmetic
 from penwright.train.schedule import Schedule
+from penwright.wording import parse_size
 
 _MANY_STEPS = 200  # enough for the schedule to do its work
 _MOST_TOKENS_A_STEP = 16_384
@@ -191,7 +192,7 @@ def make_plan(
     option, why = choose(
         model.config,
         Load.wanted(config, precision, batch_size, length, device),
-        parse_memory(config.memory) if config.memory else free_memory(device),
+        parse_size(config.memory) if config.memory else free_memory(device),
         config,
     )
     load = option.load

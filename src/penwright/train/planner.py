@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from penwright.config import FinetuneConfig
-from penwright.errors import OutOfRoomError, UsageError
+from penwright.errors import OutOfRoomError
 from penwright.model import SIZES, GPT2Config
 from penwright.train.memory import Load, Memory, MethodKind, predict
 from penwright.weights.names import SIZES as PRETRAINED
+from penwright.wording import data_size
 
 _SHARE = 0.9  # of the memory that may be planned for
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _NOTES = {
     "full": "trains every weight in float32",
     "lean": "trains every weight, rounded to bfloat16",
@@ -44,16 +43,6 @@ class Option:
         return _NOTES[self.load.method]
 
 
-def parse_memory(text: str) -> int:
-    """Bytes of `8GB`, `500 MB`, `6.5g` or a plain number; raises UsageError."""
-    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.lower())
-    try:
-        assert found
-        return int(float(found[1]) * _UNITS[found[2]])
-    except (AssertionError, ValueError):
-        raise UsageError(f"'{text}' is no amount of memory.", fix="Give one such as 8GB.") from None
-
-
 def list_options(config: GPT2Config, wanted: Load, budget: int) -> list[Option]:
     """Every method on a model of this shape, each with the largest micro-batch that fits."""
     return [_fitted(config, load, budget) for load in _ways(wanted)]
@@ -81,20 +70,20 @@ def choose(
             why = (
                 ""
                 if number == 0
-                else f"{first.name} would take {gigabytes(first.memory.total)} of the "
-                f"{gigabytes(budget)} at hand, so {option.name} is taken: "
-                f"{gigabytes(option.memory.total)}."
+                else f"{first.name} would take {data_size(first.memory.total)} of the "
+                f"{data_size(budget)} at hand, so {option.name} is taken: "
+                f"{data_size(option.memory.total)}."
             )
             return option, why
     smallest = min(options, key=lambda option: option.memory.total)
     if asked.method != "auto" or asked.micro_batch:
         return smallest, (
-            f"{smallest.name} is likely to take {gigabytes(smallest.memory.total)}, more than the "
-            f"{gigabytes(budget)} at hand."
+            f"{smallest.name} is likely to take {data_size(smallest.memory.total)}, more than the "
+            f"{data_size(budget)} at hand."
         )
     raise OutOfRoomError(
-        f"Training this model takes {gigabytes(smallest.memory.total)} at the least, and "
-        f"{gigabytes(budget)} are at hand.",
+        f"Training this model takes {data_size(smallest.memory.total)} at the least, and "
+        f"{data_size(budget)} are at hand.",
         fix=what_would_fit(wanted, budget),
     )
 
@@ -106,11 +95,6 @@ def what_would_fit(wanted: Load, budget: int) -> str:
             if option.fits:
                 return f"What fits: --model {size} with --method {option.load.method}."
     return "Shorter sequences (--max-length) and the small bundled model (--model base) take less."
-
-
-def gigabytes(size: int) -> str:
-    """Such as 1.3 GB or 85 MB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def as_json(option: Option) -> dict[str, Any]:

@@ -34,10 +34,11 @@ from penwright.train import (
 from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, Warn, calibration_file, open_data
+from penwright.verbs.data import Data, calibration_file, open_data
 from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
+from penwright.wording import Warn
 
 MAY_CHANGE = (
     "steps", "epochs", "micro_batch", "device", "compile", "save_every", "keep", "patience", "log",

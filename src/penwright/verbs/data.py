@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ from penwright.formats.streams import identify, is_remote
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
 from penwright.verbs.packed import is_packed, unpack
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)

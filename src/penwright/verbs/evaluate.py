@@ -25,8 +25,7 @@ from penwright.verbs.data import Data, open_data
 from penwright.verbs.held_out import open_held_out
 from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from penwright.score import Score
 from penwright.train import Interrupted, Observer, Silent, Trainer
 from penwright.verbs import assemble, observers
 from penwright.verbs.writer import Writer, load
+from penwright.wording import duration
 
 _TRAINING_OVER_SCORING = 3.0  # how much longer a token takes to train on than to score
 
@@ -126,7 +127,7 @@ def _measure_before(trainer: Trainer) -> None:
         trainer.run.update(
             result={"perplexity_before": score.perplexity, "seconds_expected": seconds}
         )
-        trainer.observer.on_message(f"About {_minutes(seconds)} to go.")
+        trainer.observer.on_message(f"About {duration(seconds)} to go.")
     if trainer.plan.sample_every:
         trainer.sample()
 
@@ -154,7 +155,3 @@ def _measure_after(trainer: Trainer) -> None:
             "seconds": state.seconds,
         },
     )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{max(1, round(seconds))} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

@@ -16,8 +16,7 @@ from penwright.sample import Sample
 from penwright.sample.logits import check as check_sampling
 from penwright.verbs.writer import Writer, load
 from penwright.weights import default_model
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 _PARTS = ("sections", "fields")
 

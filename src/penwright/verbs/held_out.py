@@ -11,7 +11,8 @@ from penwright.errors import RunError
 from penwright.runs import RUNS, Run
 from penwright.tokens import Part, Tokenizer
 from penwright.verbs.assemble import divide_data, open_all
-from penwright.verbs.data import Data, Warn
+from penwright.verbs.data import Data
+from penwright.wording import Warn
 
 
 def open_held_out(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ from penwright.config import KeywordsConfig, build
 from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.keywords import NAMES, Marks
 from penwright.formats.keywords.encode import Encoded, encode
-from penwright.formats.keywords.reader import decode_file, left_out
-
-Warn = Callable[[str], None]
+from penwright.formats.keywords.reader import decode_file
+from penwright.wording import Warn, count
 
 
 def encode_keywords(
@@ -62,7 +61,10 @@ def decode_keywords(
         else:
             lacking += 1
     if lacking:
-        warn(f"{path}: {left_out(lacking, 'text')}, without a section that was asked for.")
+        warn(
+            f"{path}: {count(lacking, 'text', 'was')} left out, without a section that was asked "
+            "for."
+        )
     if not kept:
         raise DataError(
             f"{path} has no text with sections in it.",

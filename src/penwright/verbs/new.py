@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from penwright.files import atomic_folder, refuse_existing
 from penwright.model import GPT2, SIZES, init_weights
 from penwright.tokens import Tokenizer
 from penwright.weights.card import MIND
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 
 def train_tokenizer(

@@ -11,6 +11,7 @@ from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import UsageError
 from penwright.tokens import Part, Store, split
 from penwright.tokens.mixing import divide_sources, mix
+from penwright.wording import count
 
 
 class Parts(NamedTuple):
@@ -25,7 +26,7 @@ class Parts(NamedTuple):
 
     def __str__(self) -> str:
         one = self.leaked == 1
-        found = "1 held-out document is" if one else f"{self.leaked:,} held-out documents are"
+        found = count(self.leaked, "held-out document", "is")
         them = "it" if one else "them"
         done = f"--fix moved {them} there" if self.moved else f"--fix moves {them} there"
         return f"{found} in the training part too; {done}."
@@ -33,11 +34,11 @@ class Parts(NamedTuple):
 
 def tell_repeats(store: Store) -> str:
     """A sentence about documents that are there twice; nothing where none is."""
-    count = count_repeats(store)
-    if not count:
+    found = count_repeats(store)
+    if not found:
         return ""
-    these = "1 document repeats" if count == 1 else f"{count:,} documents repeat"
-    out = "it" if count == 1 else "them"
+    these = count(found, "document", "repeats")
+    out = "it" if found == 1 else "them"
     return f"{these} an earlier one exactly; --drop-duplicates leaves {out} out."
 
 

@@ -24,13 +24,13 @@ from penwright.train.planner import (
     as_json,
     choose,
     list_options,
-    parse_memory,
 )
 from penwright.train.precision import choose_device
 from penwright.verbs.data import calibration_file, open_data
 from penwright.verbs.parts import divide
 from penwright.weights.names import resolve
 from penwright.weights.opening import default_model, read_place
+from penwright.wording import parse_size
 
 _BATCH = 8  # sequences, where no data says better
 
@@ -106,7 +106,7 @@ def run_plan(
     shape = parts.config
     device = choose_device(config.compute.device)
     precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
-    budget = parse_memory(config.memory) if config.memory else free_memory(device)
+    budget = parse_size(config.memory) if config.memory else free_memory(device)
     asked = FinetuneConfig(
         max_length=config.max_length,
         batch_size=config.batch_size,

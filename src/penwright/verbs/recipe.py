@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,7 @@ from penwright.verbs.keywords import run_encode
 from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
 from penwright.verbs.tasks import Task, find_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
-
-Warn = Callable[[str], None]
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)

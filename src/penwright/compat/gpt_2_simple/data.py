@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,11 @@ from penwright.formats.plain import RULES, split
 from penwright.formats.tables import look_at_csv
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
 from penwright.weights import names
+from penwright.wording import Warn
 
 if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer
 
-Warn = Callable[[str], None]
 _SLICE = 1 << 20
 
 

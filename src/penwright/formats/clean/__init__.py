@@ -13,8 +13,8 @@ from penwright.formats.clean.choose import Chooser, best_of_each, parse_conditio
 from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
 from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
-from penwright.formats.decode import Warn
 from penwright.formats.document import Document, Span
+from penwright.wording import Warn, count
 from penwright.workers import spread
 
 REPORT = "Cleaning: "
@@ -40,9 +40,9 @@ class Tally:
         return {"changed": dict(self.changed), "dropped": dict(self.dropped)}
 
     def __str__(self) -> str:
-        parts = [f"{name} changed {n:,} documents" for name, n in self.changed.items()]
-        parts += [f"{name} left out {n:,} documents" for name, n in self.dropped.items()]
-        return ", ".join(parts).replace(" 1 documents", " 1 document")
+        parts = [f"{name} changed {count(n, 'document')}" for name, n in self.changed.items()]
+        parts += [f"{name} left out {count(n, 'document')}" for name, n in self.dropped.items()]
+        return ", ".join(parts)
 
 
 def is_wanted(data: DataConfig) -> bool:

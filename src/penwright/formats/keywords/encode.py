@@ -22,13 +22,12 @@ from penwright import formats
 from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
-from penwright.formats.decode import Warn
 from penwright.formats.files import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
-from penwright.formats.keywords.reader import left_out
 from penwright.formats.keywords.sections import Marks, build_line, slug
 from penwright.formats.reader import Input
 from penwright.formats.records import RecordReader
+from penwright.wording import Warn, count
 from penwright.workers import spread
 
 BATCH = 256
@@ -163,7 +162,7 @@ def _read(
             else:
                 empty += 1
     if empty:
-        warn(f"{left_out(empty, 'row')}, without text.")
+        warn(f"{count(empty, 'row', 'was')} left out, without text.")
 
 
 def _jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:

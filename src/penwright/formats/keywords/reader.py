@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.decode import Warn, find_encoding, read_blocks
+from penwright.formats.decode import find_encoding, read_blocks
 from penwright.formats.document import Document, Source, Span
 from penwright.formats.keywords.sections import (
     BEGINS,
@@ -25,6 +25,7 @@ from penwright.formats.plain import TextReader
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
 from penwright.markers import START_OF_TEXT
+from penwright.wording import Warn, count
 
 _LOOK = 100
 _TEXT = ("title", "body")
@@ -56,7 +57,8 @@ class KeywordReader:
             elif text.strip(" =\n"):
                 strange, first = strange + 1, first or (source.line or 0)
         if strange:
-            warn(f"{choice.path}:{first}: {left_out(strange, 'text')}, without a title or body.")
+            left_out = f"{count(strange, 'text', 'was')} left out"
+            warn(f"{choice.path}:{first}: {left_out}, without a title or body.")
 
 
 def is_keyword_text(head: bytes) -> bool:
@@ -97,12 +99,7 @@ def decode_file(
         elif text.strip(" =\n"):
             strange += 1
     if strange:
-        warn(f"{path}: {left_out(strange, 'text')}, without any section.")
-
-
-def left_out(count: int, noun: str) -> str:
-    """1 text was left out, 2 texts were left out."""
-    return f"1 {noun} was left out" if count == 1 else f"{count:,} {noun}s were left out"
+        warn(f"{path}: {count(strange, 'text', 'was')} left out, without any section.")
 
 
 def whole_texts(texts: TextReader, warn: Warn) -> Iterator[tuple[Source, str]]:
