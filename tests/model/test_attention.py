@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from penwright.model import causal, chunked_cross_entropy, documents
+from penwright.model import chunked_cross_entropy, documents
 from penwright.model.attention import FlashDocuments, MaskedDocuments, attend_causal
 from tests.model.conftest import make, tiny
 
@@ -101,7 +101,6 @@ def test_one_document_a_row_needs_no_mask():
     documents_BT, _ = pack([[5], [9], [2]], 9)
     assert documents(documents_BT) is attend_causal
     assert documents(documents_BT[:, :1]) is attend_causal
-    assert causal() is attend_causal
 
 
 def test_a_device_other_than_the_cpu_gets_a_mask():

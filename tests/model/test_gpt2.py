@@ -15,10 +15,10 @@ from penwright.model import (
     GPT2,
     SIZES,
     GPT2Config,
-    causal,
     chunked_cross_entropy,
     init_weights,
 )
+from penwright.model.attention import attend_causal
 from tests.model.conftest import configs, make, tiny, twin
 
 LIGHT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -132,7 +132,7 @@ def test_upcast_attention_computes_in_float32():
 
     def attend(layer, q_BHTD, *others):
         seen.append(q_BHTD.dtype)
-        return causal()(layer, q_BHTD, *others)
+        return attend_causal(layer, q_BHTD, *others)
 
     for upcast in (True, False):
         model = make(tiny(reorder_and_upcast_attn=upcast, n_layer=1)).bfloat16()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from penwright.model.attention import Attend, causal, documents
+from penwright.model.attention import Attend, bring, documents
 from penwright.model.cache import KVCache
 from penwright.model.config import SIZES, GPT2Config
-from penwright.model.gpt2 import GPT2, init_weights
+from penwright.model.gpt2 import GPT2, evaluating, init_weights
 from penwright.model.loss import chunked_cross_entropy, token_logprobs
 
 __all__ = [
@@ -14,9 +14,10 @@ __all__ = [
     "Attend",
     "GPT2Config",
     "KVCache",
-    "causal",
+    "bring",
     "chunked_cross_entropy",
     "documents",
+    "evaluating",
     "init_weights",
     "token_logprobs",
 ]

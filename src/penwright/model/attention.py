@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from penwright.model.transfer import bring
-
 PADDING = -1
 
 
@@ -47,11 +45,6 @@ def attend_causal(
     )
 
 
-def causal() -> Attend:
-    """Each token attends to itself and to all before it in its row."""
-    return attend_causal
-
-
 def documents(documents_BT: Tensor, device: torch.device | str | None = None) -> Attend:
     """Each token attends to itself and to all before it in its document.
 
@@ -69,6 +62,16 @@ def documents(documents_BT: Tensor, device: torch.device | str | None = None) ->
     if (flash := flash_attention(device)) is not None:
         return FlashDocuments(documents_BT, flash, device)
     return MaskedDocuments(bring(documents_BT, device))
+
+
+def bring(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return `tensor` on `device`, copied without a wait on the host.
+
+    A GPU copies asynchronously only from pinned memory; the copy is queued behind earlier work.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def find_offsets(documents_BT: Tensor) -> Tensor:

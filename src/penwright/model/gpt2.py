@@ -9,6 +9,8 @@ Language Understanding by Generative Pre-Training" (2018).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -201,3 +203,14 @@ def init_weights(model: GPT2, seed: int) -> None:
             deviation /= math.sqrt(2 * config.n_layer)
         drawn = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
         parameter.copy_(drawn)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off for a block of code, then restore the model's mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.model import GPT2, KVCache
+from penwright.model import GPT2, KVCache, evaluating
 from penwright.sample import draw, logits, window
 from penwright.sample.stops import CharacterStream, StopMatcher
 from penwright.tokens.bpe import Tokenizer
@@ -86,7 +86,7 @@ class Batch:
     def enter(self, rows: Sequence[Row]) -> None:
         """Begin to write these rows too: read all but the last token of their windows."""
         rows = sorted(rows, key=lambda row: len(row.cached))
-        with torch.inference_mode(), Evaluating(self._model):
+        with torch.inference_mode(), evaluating(self._model):
             while rows:
                 longest = 1
                 count = 0
@@ -130,7 +130,7 @@ class Batch:
 
     def _choose(self) -> list[int]:
         sampling = self._sampling
-        with torch.inference_mode(), Evaluating(self._model):
+        with torch.inference_mode(), evaluating(self._model):
             last_BT = torch.tensor([row.ids[-1:] for row in self.rows], device=self._device)
             hidden_BC = self._cache.feed(self._model, last_BT)
             logits_BV = self._model.logits(hidden_BC)[:, : self._tokenizer.vocab_size].float()
@@ -192,22 +192,6 @@ def empty_cache(model: GPT2, rows: int) -> KVCache:
     amp = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if amp else weight_VC.dtype
     return KVCache(model.config, rows, model.config.n_positions, dtype, weight_VC.device)
-
-
-class Evaluating:
-    """The model without dropout; afterwards as it was, for samples in the middle of training."""
-
-    def __init__(self, model: GPT2) -> None:
-        self._model = model
-        self._training = model.training
-
-    def __enter__(self) -> None:
-        if self._training:
-            self._model.eval()
-
-    def __exit__(self, *_: object) -> None:
-        if self._training:
-            self._model.train()
 
 
 def choose_rows(model: GPT2, prompts: Sequence[Sequence[int]], max_new: int) -> int:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.model import GPT2
+from penwright.model import GPT2, evaluating
 from penwright.sample import draw, logits, window
-from penwright.sample.batch import Evaluating, empty_cache
+from penwright.sample.batch import empty_cache
 from penwright.sample.stops import CharacterStream
 from penwright.tokens.bpe import Tokenizer
 
@@ -73,7 +73,7 @@ def search(
     running, parents = [_Found(0.0, [])], [0]
     finished: list[_Found] = []
     while running:
-        with torch.inference_mode(), Evaluating(model):
+        with torch.inference_mode(), evaluating(model):
             logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
             logits_KV = logits_KV[:, : tokenizer.vocab_size]
             candidates = _best(logits_KV, prompt, running, tokenizer.eot_id, sampling)

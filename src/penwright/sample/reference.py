@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from penwright.config import SamplingConfig
-from penwright.model import GPT2
+from penwright.model import GPT2, evaluating
 from penwright.sample import draw, logits, window
 from penwright.sample.engine import FinishReason, Sample
 from penwright.tokens.bpe import Tokenizer
@@ -62,10 +62,8 @@ def _scores(
     sampling: SamplingConfig,
 ) -> torch.Tensor:
     device = model.head_weight_VC.device
-    training = model.training
-    model.eval()
-    hidden_1TC = model(torch.tensor([ids[start:]], device=device))
-    model.train(training)
+    with evaluating(model):
+        hidden_1TC = model(torch.tensor([ids[start:]], device=device))
     scores_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size].float().cpu()
     text = torch.tensor([ids[1:]], dtype=torch.long), torch.tensor([len(ids) - 1])
     written_1 = torch.tensor([len(ids) - prompt_length])

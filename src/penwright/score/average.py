@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+
+import torch
 
 from penwright.errors import UsageError
 from penwright.markers import IGNORED
-from penwright.model import GPT2
-from penwright.score.scores import evaluating, exp, token_losses
+from penwright.model import GPT2, evaluating
+from penwright.score.scores import exp, token_losses
 from penwright.score.windows import Window, load
 from penwright.tokens import Part
 
@@ -63,7 +65,7 @@ def batch_average(
     windows = list(_texts(part, eot_id, max_length))
     means: list[float] = []
     tokens = 0
-    with evaluating(model, autocast):
+    with evaluating(model), torch.no_grad(), autocast or nullcontext():
         for first in range(0, len(windows), batch_size):
             tokens_BT, targets_BT = load(part.store, windows[first : first + batch_size])
             learned = int((targets_BT != IGNORED).sum())

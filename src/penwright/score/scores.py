@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from penwright.errors import UsageError
 from penwright.markers import IGNORED
-from penwright.model import GPT2, token_logprobs
+from penwright.model import GPT2, evaluating, token_logprobs
 from penwright.score.windows import batches, learned, load
 from penwright.tokens import Part
 
@@ -95,7 +94,7 @@ def score_documents(
     windows = list(learned(part, context, stride))
     losses_D = np.zeros(len(part.ranges), dtype=np.float64)
     counts_D = np.zeros(len(part.ranges), dtype=np.int64)
-    with evaluating(model, autocast):
+    with evaluating(model), torch.no_grad(), autocast or contextlib.nullcontext():
         for batch in batches(windows, batch_tokens):
             tokens_BT, targets_BT = load(part.store, batch)
             losses_BT = token_losses(model, tokens_BT, targets_BT)
@@ -116,18 +115,6 @@ def token_losses(model: GPT2, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
     )
     losses_BT[learned_BT] = -logprobs_N.cpu().double()
     return losses_BT
-
-
-@contextlib.contextmanager
-def evaluating(model: GPT2, autocast: AbstractContextManager[object] | None) -> Iterator[None]:
-    """Without dropout and gradients, in the arithmetic of `autocast`; the mode is restored."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), autocast or contextlib.nullcontext():
-            yield
-    finally:
-        model.train(was_training)
 
 
 def exp(loss: float) -> float:

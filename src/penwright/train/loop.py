@@ -20,8 +20,7 @@ from typing import Any, NoReturn
 import torch
 
 from penwright.errors import DivergedError, OutOfRoomError
-from penwright.model import GPT2, chunked_cross_entropy, documents
-from penwright.model.transfer import bring
+from penwright.model import GPT2, bring, chunked_cross_entropy, documents
 from penwright.runs import RUNS, Run
 from penwright.score import Score, score_part
 from penwright.seeds import combine
