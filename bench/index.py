@@ -71,7 +71,7 @@ def main() -> None:
 
 def encode(files: list[Path], folder: Path) -> Store:
     """The files as one store of GPT-2's tokens, a document a file."""
-    from penwright.formats.document import Document, Source, Span
+    from penwright.document import Document, Source, Span
 
     texts = (path.read_text(encoding="utf-8-sig") for path in files)
     documents = (

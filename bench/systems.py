@@ -37,10 +37,10 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
     """What both are to do: the model as a Hugging Face folder, the texts, the plan."""
     from dataclasses import asdict
 
+    from penwright.compute import choose_device
     from penwright.config import FinetuneConfig, build
     from penwright.tokens import Part
     from penwright.train import make_plan
-    from penwright.train.precision import choose_device
     from penwright.verbs.data import open_data
     from penwright.verbs.recipe import encode_table
     from penwright.verbs.recipes import read_recipe

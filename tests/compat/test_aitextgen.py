@@ -12,8 +12,8 @@ import torch
 import penwright
 import penwright.compat.gpt_2_simple as gpt2
 from penwright.cli import run as command
+from penwright.compute import choose_device
 from penwright.errors import ModelError, UsageError
-from penwright.train import choose_device
 
 from .conftest import ROWS
 

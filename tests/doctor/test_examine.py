@@ -13,12 +13,13 @@ from penwright.config import DataConfig
 from penwright.doctor import Bin, Piece
 from penwright.doctor.lengths import measure
 from penwright.doctor.survey import count_duplicates, survey
+from penwright.document import Document, Source, Span
 from penwright.errors import DataError
-from penwright.formats import Document, ReadPlan, Source, Span
+from penwright.formats import ReadPlan
 from penwright.tokens.batches import Plan
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.encode import prepare
 from penwright.tokens.part import Part
-from penwright.tokens.prepare import prepare
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from penwright import doctor, formats
 from penwright.config import DataConfig
 from penwright.doctor import Examination, count_repeats, find_leaks, find_near, move_leaks
 from penwright.doctor.survey import survey
-from penwright.formats import Document, Source, Span
+from penwright.document import Document, Source, Span
 from penwright.tokens.batches import Plan
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.encode import prepare
 from penwright.tokens.part import Part, split
-from penwright.tokens.prepare import prepare
 
 needs_rensa = pytest.mark.skipif(
     importlib.util.find_spec("rensa") is None, reason="rensa is not installed"

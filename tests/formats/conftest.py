@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from penwright import formats
 from penwright.config import DataConfig
-from penwright.formats import Document
+from penwright.document import Document
 
 # These tests write files: how long one takes depends on the disk and on who else is at work.
 settings.register_profile(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
+from penwright.document import Document, Source, Span
 from penwright.errors import DataError, UsageError
-from penwright.formats import Document, Source, Span, Tally
+from penwright.formats import Tally
 from penwright.formats.clean import clean
 from penwright.formats.clean.choose import parse_condition
 from penwright.formats.clean.steps import (

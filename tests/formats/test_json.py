@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.document import Span
 from penwright.errors import DataError
-from penwright.formats import Span, decode
+from penwright.formats import decode
 from penwright.formats.json_records import read_items
 
 from .conftest import Read

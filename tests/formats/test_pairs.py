@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.document import Span
 from penwright.errors import DataError
-from penwright.formats import Span
 
 from .conftest import Read
 

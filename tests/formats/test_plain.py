@@ -10,8 +10,9 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.document import Document
 from penwright.errors import DataError, UsageError
-from penwright.formats import Document, decode, plain
+from penwright.formats import decode, plain
 
 from .conftest import Read
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penwright.config import DataConfig
+from penwright.document import Span
 from penwright.errors import DataError, UsageError
-from penwright.formats import Span
 from penwright.formats.rows import choose_layout, first_words, pair_layout, parse_template
 
 ROW = {"prompt": "Why?", "story": "Because.", "mood": "sad"}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.document import Document, Source, Span
 from penwright.errors import DataError, UsageError
-from penwright.formats import Document, Source, Span
 from penwright.formats.delimited import RowReader
 from penwright.formats.tables import look_at_csv
 

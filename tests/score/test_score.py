@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.formats import Document, Source, Span
 from penwright.score import batch_average, score_documents, score_part
 from penwright.score.windows import batches, cut
 from penwright.tokens import Part, Tokenizer, prepare

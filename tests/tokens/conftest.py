@@ -6,7 +6,7 @@ import pytest
 import tiktoken
 from hypothesis import strategies as st
 
-from penwright.formats import Document, Source, Span
+from penwright.document import Document, Source, Span
 from penwright.tokens import Tokenizer, prepare
 
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

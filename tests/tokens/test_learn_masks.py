@@ -14,8 +14,8 @@ import torch
 
 from penwright import formats
 from penwright.config import DataConfig
-from penwright.formats.keywords import build_line
 from penwright.model import GPT2, GPT2Config, documents, init_weights
+from penwright.sections import build_line
 from penwright.tokens import Part, Plan, Store, Tokenizer, prepare
 
 END = "<|endoftext|>"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.formats import Document, Source, Span
 from penwright.tokens import Part, Plan, Tokenizer, prepare
 from penwright.tokens.mixing import divide_sources, mix
 

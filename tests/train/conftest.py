@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from penwright.config import FinetuneConfig, build
-from penwright.formats import Document, Source, Span
+from penwright.document import Document, Source, Span
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.runs import Run
 from penwright.tokens import Tokenizer, prepare, split

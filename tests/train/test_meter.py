@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from penwright.train import calibrate, meter
-from penwright.train.calibrate import card_flops, choose_precision, peak_flops
+from penwright.train.calibrate import card_flops, peak_flops
 from penwright.train.memory import Counts
 from penwright.train.meter import Busy, Meter, flops_a_token
 
@@ -155,13 +155,3 @@ def test_the_peak_of_a_processor_is_the_best_that_was_seen(tmp_path, monkeypatch
 
 def test_the_peak_is_really_measured(tmp_path):
     assert peak_flops("fp32", CPU, tmp_path / "calibration.json") > 1e8
-
-
-def test_the_arithmetic_is_measured_once(tmp_path, monkeypatch):
-    kept = tmp_path / "calibration.json"
-    monkeypatch.setattr(calibrate, "_product_seconds", lambda dtype, _: float(dtype.itemsize))
-    assert choose_precision("auto", CPU, 64, kept) == "bf16"
-    monkeypatch.setattr(calibrate, "_product_seconds", lambda *_: 1.0)
-    assert choose_precision("auto", CPU, 64, kept) == "bf16"
-    assert choose_precision("auto", CPU, 64) == choose_precision("auto", CPU, 32, kept) == "fp32"
-    assert choose_precision("bf16", CPU, 32, kept) == "bf16"

@@ -88,7 +88,7 @@ import json, resource, sys
 import torch
 from pathlib import Path
 from penwright.config import FinetuneConfig, build
-from penwright.formats import Document, Source, Span
+from penwright.document import Document, Source, Span
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.runs import Run
 from penwright.tokens import Tokenizer, prepare, split

@@ -9,7 +9,7 @@ import pytest
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import UsageError
-from penwright.formats.keywords import build_line
+from penwright.sections import build_line
 from penwright.tokens import Part, Tokenizer, prepare
 from penwright.verbs.recipes import SAMPLES
 from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts

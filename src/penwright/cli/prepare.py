@@ -93,7 +93,7 @@ def decode(
     from itertools import chain
 
     from penwright.files import refuse_existing
-    from penwright.formats.keywords import NAMES, Marks
+    from penwright.sections import NAMES, Marks
     from penwright.verbs.keywords import decode_keywords
     from penwright.wording import count
 

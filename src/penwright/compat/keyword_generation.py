@@ -14,10 +14,9 @@ from pathlib import Path
 
 from penwright.config import KeywordsConfig
 from penwright.errors import UsageError, suggest
-from penwright.formats.keywords import NAMES, Marks, parse
 from penwright.formats.keywords.extract import find_models
-from penwright.formats.keywords.sections import BEGINS, MARKS, SECTION
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
+from penwright.sections import BEGINS, MARKS, NAMES, SECTION, Marks, parse
 from penwright.verbs.keywords import decode_keywords, run_encode
 
 __all__ = ["build_pattern", "decode_file", "decode_texts", "encode_keywords"]

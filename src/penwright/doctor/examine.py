@@ -13,8 +13,9 @@ from penwright.doctor.lengths import Lengths, measure
 from penwright.doctor.survey import Int64, Survey, count_duplicates, survey
 from penwright.doctor.tokens import Costly, find_costly, white_space_share
 from penwright.doctor.windows import Window, preview
+from penwright.document import Document
 from penwright.errors import DataError
-from penwright.formats import Choice, Document, ReadPlan
+from penwright.formats import Choice, ReadPlan
 from penwright.tokens.batches import Plan
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.part import Part

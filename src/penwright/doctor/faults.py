@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from penwright.formats import Document
+from penwright.document import Document
 from penwright.formats.clean.steps import CONTROL, NEWLINES, TAGS
 
 EXAMPLES = 5

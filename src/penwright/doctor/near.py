@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from penwright.document import Document
 from penwright.errors import MissingExtraError
-from penwright.formats import Document
 from penwright.formats.clean.choose import first_pieces
 from penwright.formats.clean.near import NearIndex
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penwright.doctor.faults import Faults
-from penwright.formats import Document
+from penwright.document import Document
 
 _UNUSUAL = re.compile(r"[^\x00-\x7f]")
 

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from penwright.config import DataConfig, WorkConfig
+from penwright.document import Document
 from penwright.errors import DataError
 from penwright.formats.catalog import FORMATS, detect
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
 from penwright.formats.coqa import CoqaReader
 from penwright.formats.decode import find_line_ends
-from penwright.formats.document import Document, Source, Span
 from penwright.formats.files import find_inputs
 from penwright.formats.reader import Choice, Input, Reader
 from penwright.formats.sizes import Size, short_enough
@@ -24,10 +24,7 @@ from penwright.wording import Warn
 
 __all__ = [
     "Choice",
-    "Document",
     "ReadPlan",
-    "Source",
-    "Span",
     "Tally",
     "describe",
     "detect",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from penwright.config import DataConfig
+from penwright.document import Document, Source, Span
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding
-from penwright.formats.document import Document, Source, Span
 from penwright.formats.json_records import read_items
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penwright.config import DataConfig
+from penwright.document import Document
 from penwright.errors import DataError
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
-from penwright.formats.document import Document
 from penwright.formats.reader import Choice, Input
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import Layout, parse_template

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from penwright.config import DataConfig
+from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.formats.decode import find_encoding, read_blocks
-from penwright.formats.document import Document, Source, Span
 from penwright.formats.reader import Choice, Input
 from penwright.markers import END_OF_TEXT, WORD_END
 from penwright.wording import Warn

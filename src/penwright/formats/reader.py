@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from penwright.formats.document import Document
+from penwright.document import Document
 from penwright.wording import Warn
 
 

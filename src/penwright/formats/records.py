@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from penwright.config import DataConfig
+from penwright.document import Document, Source
 from penwright.errors import DataError
-from penwright.formats.document import Document, Source
 from penwright.formats.reader import Choice
 from penwright.formats.rows import Layout, choose_layout
 from penwright.wording import Warn

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penwright.config import DataConfig
+from penwright.document import Span
 from penwright.errors import DataError, UsageError, suggest
-from penwright.formats.document import Span
 
 TEXT_NAMES = (
     "text", "content", "body", "story", "article", "document", "poem", "lyrics", "full_text",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from penwright.formats.document import Document, Source
+from penwright.document import Document, Source
 from penwright.wording import Warn
 
 Size = Callable[[str], int]

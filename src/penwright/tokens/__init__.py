@@ -1,47 +1,51 @@
 """Documents become token ids, a memory-mapped store of them, and batches.
 
 bpe         text <-> token ids (byte-level BPE)
-prepare     documents -> a store on disk
+encode      documents -> a store on disk
 store       the store, opened by memory map
 part        which stretches of a store are trained on, and which are held out
-batches     a part -> batches of tensors; the only file here that needs torch, so that the
-            processes that encode need not load it
+batches     a part -> batches of tensors; the only module here that imports torch
+
+Names are loaded when they are first used: generation needs the tokenizer alone, and processes
+that encode need no torch.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.hashing import fingerprint, hash_file, hash_files
-from penwright.tokens.part import Part, split
-from penwright.tokens.prepare import prepare
-from penwright.tokens.store import Store
-
 if TYPE_CHECKING:
-    from penwright.tokens.batches import Batch, Plan, fit_length, split_micro
+    from penwright.tokens.batches import Batch as Batch
+    from penwright.tokens.batches import Plan as Plan
+    from penwright.tokens.batches import fit_length as fit_length
+    from penwright.tokens.batches import split_micro as split_micro
+    from penwright.tokens.bpe import Tokenizer as Tokenizer
+    from penwright.tokens.encode import prepare as prepare
+    from penwright.tokens.hashing import fingerprint as fingerprint
+    from penwright.tokens.hashing import hash_file as hash_file
+    from penwright.tokens.hashing import hash_files as hash_files
+    from penwright.tokens.part import Part as Part
+    from penwright.tokens.part import split as split
+    from penwright.tokens.store import Store as Store
 
-__all__ = [
-    "Batch",
-    "Part",
-    "Plan",
-    "Store",
-    "Tokenizer",
-    "fingerprint",
-    "fit_length",
-    "hash_file",
-    "hash_files",
-    "prepare",
-    "split",
-    "split_micro",
-]
-
-_WITH_TORCH = ("Batch", "Plan", "fit_length", "split_micro")
+_HOMES = {
+    "Batch": "batches",
+    "Part": "part",
+    "Plan": "batches",
+    "Store": "store",
+    "Tokenizer": "bpe",
+    "fingerprint": "hashing",
+    "fit_length": "batches",
+    "hash_file": "hashing",
+    "hash_files": "hashing",
+    "prepare": "encode",
+    "split": "part",
+    "split_micro": "batches",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WITH_TORCH:
-        from penwright.tokens import batches
-
-        return getattr(batches, name)
-    raise AttributeError(f"module 'penwright.tokens' has no attribute '{name}'")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penwright.formats.document import Document
+from penwright.document import Document
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.digests import UInt64, digest_stretches
 from penwright.tokens.pieces import FindEnds, cut

@@ -5,7 +5,6 @@ from penwright.train.loop import Interrupted, Trainer
 from penwright.train.observer import Observer, Silent
 from penwright.train.optimizer import freeze
 from penwright.train.plan import TrainPlan, choose_held_out, make_plan
-from penwright.train.precision import choose_device
 
 __all__ = [
     "Interrupted",
@@ -14,7 +13,6 @@ __all__ = [
     "TrainPlan",
     "TrainState",
     "Trainer",
-    "choose_device",
     "choose_held_out",
     "freeze",
     "load_state",

@@ -6,7 +6,6 @@ through one block and back, a token through the output matrix and the loss, and 
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import time
@@ -16,12 +15,17 @@ from pathlib import Path
 
 import torch
 
-from penwright.files import write_json
+from penwright.compute import (
+    DTYPES,
+    autocast,
+    keep_measurement,
+    measurement_key,
+    read_measurements,
+)
 from penwright.model import GPT2, GPT2Config, chunked_cross_entropy, init_weights
 from penwright.model.attention import attend_causal
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.memory import Counts, Load
-from penwright.train.precision import DTYPES, Arithmetic, autocast
 
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
@@ -81,54 +85,16 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
     )
 
 
-def choose_precision(
-    wanted: str, device: torch.device, width: int, kept: Path | None = None
-) -> Arithmetic:
-    """The arithmetic asked for, or the fastest that learns as well.
-
-    On a CPU bf16 is taken where a matrix product of the model's width runs at least 1.3 times as
-    fast in it: measured here in some milliseconds, and kept in the file `kept`, so that a run that
-    is started again has the same numbers.
-    """
-    if wanted in DTYPES:
-        return wanted  # type: ignore[return-value]
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "mps":
-        return "fp32"
-    key = _key("arithmetic", platform.machine(), width)
-    known = _known(kept).get(key) if kept else None
-    if known in ("bf16", "fp32"):
-        return known
-    faster = _product_seconds(torch.float32, width) > 1.3 * _product_seconds(torch.bfloat16, width)
-    found: Arithmetic = "bf16" if faster else "fp32"
-    if kept:
-        _keep(kept, key, found)
-    return found
-
-
-def _product_seconds(dtype: torch.dtype, width: int) -> float:
-    """The best of several timings of one block-shaped product, casting of the weights included."""
-    x, w = torch.randn(1024, width).to(dtype), torch.randn(width, 4 * width)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        x @ w.to(dtype)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
 def rates_of(config: GPT2Config, precision: str, device: torch.device, kept: Path) -> Rates:
     """The rates kept in the file `kept`, or measured now and kept there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    key = _key(name, precision, config.n_embd, config.n_head, config.vocab_size)
+    key = measurement_key(name, precision, config.n_embd, config.n_head, config.vocab_size)
     try:
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        return Rates(**known[key])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Rates(**read_measurements(kept)[key])  # type: ignore[arg-type]
+    except (KeyError, TypeError):
         pass
     rates = measure(config, precision, device)
-    _keep(kept, key, asdict(rates))
+    keep_measurement(kept, key, asdict(rates))
     return rates
 
 
@@ -143,14 +109,14 @@ def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None
         return card_flops(name) if precision != "fp32" else None
     if device.type != "cpu":
         return None
-    key = _key("peak", platform.machine(), precision)
-    before = _known(kept).get(key)
+    key = measurement_key("peak", platform.machine(), precision)
+    before = read_measurements(kept).get(key)
     best = before if isinstance(before, float) else 0.0
     x = torch.randn(1024, 1024).to(DTYPES[precision])
     seconds = _best(lambda: x @ x, device, _SECONDS_OF_PEAK)
     reached = 2.0 * x.shape[0] ** 3 / seconds
     if reached > best:
-        _keep(kept, key, reached)
+        keep_measurement(kept, key, reached)
     return max(best, reached)
 
 
@@ -173,25 +139,6 @@ def seconds_a_step(config: GPT2Config, load: Load, rates: Rates) -> float:
     eight_bits = load.optimizer == "adamw8bit"
     update = weights * (rates.adamw8bit_weight if eight_bits else rates.adamw_weight)
     return tokens * (config.n_layer * block + rates.head_token * share) + update
-
-
-def _known(kept: Path) -> dict[str, object]:
-    try:
-        values = json.loads(kept.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _key(*parts: object) -> str:
-    """What a rate holds for: these things on this machine, with so many threads."""
-    name, *others = parts
-    machine = (platform.node(), torch.get_num_threads(), torch.__version__)
-    return " ".join(str(part) for part in (name, *machine, *others))
-
-
-def _keep(kept: Path, key: str, value: object) -> None:
-    write_json(kept, _known(kept) | {key: value})
 
 
 def _best(work: Callable[[], object], device: torch.device, seconds: float = _SECONDS) -> float:

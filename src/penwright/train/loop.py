@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from penwright.compute import autocast
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.model import GPT2, bring, chunked_cross_entropy, documents
 from penwright.runs import RUNS, Run
@@ -39,7 +40,6 @@ from penwright.train.meter import Meter
 from penwright.train.methods import change_method, make_method
 from penwright.train.observer import Observer
 from penwright.train.plan import TrainPlan
-from penwright.train.precision import autocast
 from penwright.train.shrink import is_out_of_memory, smaller
 from penwright.train.taken import Taken
 

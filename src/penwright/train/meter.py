@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from penwright.compute import memory_bytes
 from penwright.model import GPT2Config
 from penwright.train.memory import Counts
 from penwright.train.plan import TrainPlan
-from penwright.train.precision import memory_bytes
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -14,16 +14,15 @@ from typing import Literal
 import numpy as np
 import torch
 
+from penwright.compute import Arithmetic, choose_precision
 from penwright.config import BatchShape, FinetuneConfig, OptimizerName
 from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import Part, Plan, fit_length
 from penwright.tokens.batches import Shape
-from penwright.train.calibrate import choose_precision
 from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, MethodKind, free_memory
 from penwright.train.planner import choose
-from penwright.train.precision import Arithmetic
 from penwright.train.schedule import Schedule
 from penwright.wording import parse_size
 

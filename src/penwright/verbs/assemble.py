@@ -14,6 +14,7 @@ import torch
 
 import penwright
 from penwright import files, runs, sample, weights
+from penwright.compute import choose_device
 from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
@@ -24,7 +25,6 @@ from penwright.train import (
     Trainer,
     TrainPlan,
     TrainState,
-    choose_device,
     choose_held_out,
     freeze,
     load_state,

@@ -13,9 +13,9 @@ from typing import Any
 
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
+from penwright.document import Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import disk_errors
-from penwright.formats import Document
 from penwright.formats.files import find_inputs
 from penwright.formats.streams import identify, is_remote
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare

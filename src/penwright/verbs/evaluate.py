@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from penwright import metrics, sample
+from penwright.compute import autocast, choose_device, choose_precision
 from penwright.config import DataConfig, EvaluateConfig, build
 from penwright.errors import UsageError, suggest
 from penwright.formats.coqa import more_answers
@@ -19,8 +20,6 @@ from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_f
 from penwright.score import batch_average, score_documents
 from penwright.score.scores import Score
 from penwright.tokens import Part
-from penwright.train.calibrate import choose_precision
-from penwright.train.precision import autocast, choose_device
 from penwright.verbs.data import Data, open_data
 from penwright.verbs.held_out import open_held_out
 from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts

@@ -11,9 +11,9 @@ from typing import Any
 
 from penwright.config import GenerateConfig, GenerateFilesConfig, WriteConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.keywords import parse
 from penwright.sample import Sample
 from penwright.sample.logits import check as check_sampling
+from penwright.sections import parse
 from penwright.verbs.writer import Writer, load
 from penwright.weights import default_model
 from penwright.wording import Warn

@@ -14,8 +14,8 @@ from penwright import formats
 from penwright.config import FinetuneConfig, InspectConfig, build
 from penwright.doctor import Examination, examine, find_near
 from penwright.doctor.near import is_available
+from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.formats import Document, Source, Span
 from penwright.formats.clean import REPORT
 from penwright.tokens import Plan, Store, Tokenizer
 from penwright.train.plan import choose_held_out, choose_window

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penwright.compute import choose_device, choose_precision
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.errors import OutOfRoomError
 from penwright.tokens import Plan
-from penwright.train.calibrate import Rates, choose_precision, rates_of, seconds_a_step
+from penwright.train.calibrate import Rates, rates_of, seconds_a_step
 from penwright.train.memory import Load, free_memory
 from penwright.train.plan import (
     choose_batch_size,
@@ -25,7 +26,6 @@ from penwright.train.planner import (
     choose,
     list_options,
 )
-from penwright.train.precision import choose_device
 from penwright.verbs.data import calibration_file, open_data
 from penwright.verbs.parts import divide
 from penwright.weights.names import resolve

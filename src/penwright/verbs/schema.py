@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from penwright.formats import Choice
+if TYPE_CHECKING:
+    from penwright.formats import Choice
 
 
 def find_template(choices: Iterable[Choice]) -> str | None:

@@ -9,9 +9,8 @@ import numpy as np
 
 from penwright.config import DataConfig
 from penwright.errors import UsageError
-from penwright.formats.keywords import parse
-from penwright.formats.keywords.sections import BEGINS, NAME_OF
 from penwright.formats.rows import EVERYTHING
+from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Part, Tokenizer
 
 _WRITTEN = ("title", "body")

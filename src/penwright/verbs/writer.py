@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from penwright import sample, weights
+from penwright.compute import DTYPES, choose_device
 from penwright.config import GenerateConfig, WriteConfig, build
 from penwright.errors import UsageError
-from penwright.formats.keywords import build_prefix
 from penwright.model import GPT2
 from penwright.sample import Sample
 from penwright.sample.logits import is_greedy
+from penwright.sections import build_prefix
 from penwright.tokens import Tokenizer
-from penwright.train.precision import DTYPES, choose_device
 from penwright.verbs.schema import find_fields
 
 _FAR = 1 << 32

@@ -8,9 +8,10 @@ import pytest
 
 from penwright.config import KeywordsConfig, WorkConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.keywords import Marks, encode, parse
+from penwright.formats.keywords import encode
 from penwright.formats.keywords.encode import write_in_order
 from penwright.formats.keywords.reader import decode_file
+from penwright.sections import Marks, parse
 
 TITLES = [f"The {word} number {n} wrote ~@ home" for n in range(40) for word in ("goose", "owl")]
 

@@ -4,9 +4,9 @@ import pytest
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.document import Span
 from penwright.errors import DataError, UsageError
-from penwright.formats import Span
-from penwright.formats.keywords import build_line
+from penwright.sections import build_line
 
 TEXTS = [
     {"category": "cats", "keywords": "my-soul soul", "title": '"My" soul'},

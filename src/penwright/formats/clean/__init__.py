@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from penwright.config import DataConfig, WorkConfig
+from penwright.document import Document, Span
 from penwright.errors import UsageError, suggest
 from penwright.formats.clean.choose import Chooser, best_of_each, parse_condition
 from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
 from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
-from penwright.formats.document import Document, Span
 from penwright.wording import Warn, count
 from penwright.workers import spread
 

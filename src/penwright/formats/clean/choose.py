@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from penwright.config import DataConfig
+from penwright.document import Document
 from penwright.errors import DataError, MissingExtraError, UsageError
 from penwright.formats.decode import read_lines
-from penwright.formats.document import Document
 from penwright.wording import Warn
 
 CATEGORY_NAMES = ("category", "subreddit", "genre", "label", "class", "tag", "topic", "author")

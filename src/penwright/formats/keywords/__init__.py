@@ -2,21 +2,7 @@
 
     <|startoftext|>~`cats~^my-soul straight~@My little Clementine always ...<|endoftext|>
 
-sections    the sections of a line: written, and read back
 extract     the keywords of a text: spaCy, YAKE, or a statistic of its own
 encode      a table -> a file of such lines, in several processes
 reader      a file of such lines -> documents
 """
-
-from __future__ import annotations
-
-from penwright.formats.keywords.sections import (
-    NAMES,
-    Marks,
-    build_line,
-    build_prefix,
-    parse,
-    slug,
-)
-
-__all__ = ["NAMES", "Marks", "build_line", "build_prefix", "parse", "slug"]

@@ -24,9 +24,9 @@ from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
 from penwright.formats.files import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
-from penwright.formats.keywords.sections import Marks, build_line, slug
 from penwright.formats.reader import Input
 from penwright.formats.records import RecordReader
+from penwright.sections import Marks, build_line, slug
 from penwright.wording import Warn, count
 from penwright.workers import spread
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from penwright.errors import DataError, MissingExtraError
-from penwright.formats.keywords.sections import slug
+from penwright.sections import slug
 
 ExtractorName = Literal["auto", "spacy", "yake", "builtin"]
 Extract = Callable[[Sequence[str]], list[list[str]]]

@@ -9,10 +9,14 @@ from itertools import islice
 from pathlib import Path
 
 from penwright.config import DataConfig
+from penwright.document import Document, Source, Span
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding, read_blocks
-from penwright.formats.document import Document, Source, Span
-from penwright.formats.keywords.sections import (
+from penwright.formats.plain import TextReader
+from penwright.formats.reader import Choice, Input
+from penwright.formats.rows import EVERYTHING
+from penwright.markers import START_OF_TEXT
+from penwright.sections import (
     BEGINS,
     MARKS,
     NAME_OF,
@@ -21,10 +25,6 @@ from penwright.formats.keywords.sections import (
     Marks,
     parse,
 )
-from penwright.formats.plain import TextReader
-from penwright.formats.reader import Choice, Input
-from penwright.formats.rows import EVERYTHING
-from penwright.markers import START_OF_TEXT
 from penwright.wording import Warn, count
 
 _LOOK = 100

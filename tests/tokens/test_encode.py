@@ -156,7 +156,7 @@ def test_killed_at_any_moment_it_is_continued(tmp_path):
         """
         import sys, time
         from penwright.config import WorkConfig
-        from penwright.formats import Document, Source, Span
+        from penwright.document import Document, Source, Span
         from penwright.tokens import Tokenizer, blocks, prepare
         blocks.BLOCK = 2000
         def documents():
@@ -281,7 +281,7 @@ def test_workers_do_not_run_the_callers_script_again(tmp_path):
         textwrap.dedent(
             """
             from penwright.config import WorkConfig
-            from penwright.formats import Document, Source, Span
+            from penwright.document import Document, Source, Span
             from penwright.tokens import Tokenizer, prepare
             print("once")
             store = prepare(
@@ -293,11 +293,6 @@ def test_workers_do_not_run_the_callers_script_again(tmp_path):
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "once\n", "")
-
-
-def test_preparing_needs_no_torch():
-    program = "import sys, penwright.tokens; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 @pytest.mark.parametrize("workers", [0, 1])

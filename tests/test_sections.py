@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penwright.errors import UsageError
-from penwright.formats.keywords import NAMES, Marks, build_line, build_prefix, parse, slug
-from penwright.formats.keywords.sections import build_body
+from penwright.sections import NAMES, Marks, build_body, build_line, build_prefix, parse, slug
 
 LINE = (
     "<|startoftext|>~`cats~^my-soul straight soul~@My little Clementine always looks like she's "

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from penwright.config import WorkConfig
+from penwright.document import Document
 from penwright.errors import DataError, UsageError
-from penwright.formats.document import Document
 from penwright.tokens.blocks import Batch, Block, Text, group
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.locking import locked, remove

@@ -1,0 +1,115 @@
+"""Device and precision: which ones this machine has, and the contexts a forward pass runs in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from penwright.errors import UsageError
+from penwright.files import write_json
+
+Arithmetic = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_FASTER = 1.3  # bf16 is chosen on a CPU from this speed-up on
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """Return the device `wanted`, or the fastest available; raise UsageError if it is missing."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available[wanted]:
+        names = ", ".join(name for name, there in available.items() if there)
+        raise UsageError(f"This machine has no device '{wanted}'.", fix=f"It has: {names}.")
+    return torch.device(wanted)
+
+
+def choose_precision(
+    wanted: str, device: torch.device, width: int, kept: Path | None = None
+) -> Arithmetic:
+    """Return the precision `wanted`, or for "auto" the fastest one that trains as well.
+
+    On a CPU that is bf16 if a matrix product of the model's `width` runs at least 1.3 times as fast
+    in it. The choice is timed once, in some milliseconds, and stored in the file `kept`, so that a
+    run that is started again computes the same numbers.
+    """
+    if wanted in DTYPES:
+        return wanted  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "mps":
+        return "fp32"
+    key = measurement_key("arithmetic", platform.machine(), width)
+    known = read_measurements(kept).get(key) if kept else None
+    if known in ("bf16", "fp32"):
+        return known
+    wide, narrow = product_seconds(torch.float32, width), product_seconds(torch.bfloat16, width)
+    found: Arithmetic = "bf16" if wide > _FASTER * narrow else "fp32"
+    if kept:
+        keep_measurement(kept, key, found)
+    return found
+
+
+def product_seconds(dtype: torch.dtype, width: int) -> float:
+    """Return the best of five timings of an MLP-shaped product, weight cast included."""
+    x, w = torch.randn(1024, width).to(dtype), torch.randn(width, 4 * width)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        x @ w.to(dtype)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def autocast(device: torch.device, arithmetic: str) -> AbstractContextManager[object]:
+    """Return the context for a forward pass in `arithmetic`."""
+    if arithmetic == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[arithmetic])
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Return the peak memory of this process in bytes: on the GPU, or resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def measurement_key(name: object, *parts: object) -> str:
+    """Return the key of a measurement of `parts`, valid for this host, threads and torch."""
+    machine = (platform.node(), torch.get_num_threads(), torch.__version__)
+    return " ".join(str(part) for part in (name, *machine, *parts))
+
+
+def read_measurements(kept: Path) -> dict[str, object]:
+    """Read the measurements in the file `kept`; none if it is missing or damaged."""
+    try:
+        values = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def keep_measurement(kept: Path, key: str, value: object) -> None:
+    """Add one measurement to the file `kept`."""
+    write_json(kept, read_measurements(kept) | {key: value})
