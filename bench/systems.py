@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,12 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
     options = recipe.finetune_options(with_data=False, with_model=False)
     # All of the data is trained on, so that nothing is measured along the way.
     options |= {"held_out": 0.0, "held_out_data": (), "sample_every": 0, "add_token": ()}
-    config: FinetuneConfig = build(FinetuneConfig, options)
     paths: Any = recipe.sample_data()
+    asked: Mapping[str, Any] = options
     if recipe.keywords is not None:
-        paths, config = encode_table(recipe, paths, config, lambda _: None)
-        paths += config.held_out_data
+        paths, asked = encode_table(recipe, paths, options, lambda _: None)
+        paths += asked.get("held_out_data", ())
+    config: FinetuneConfig = build(FinetuneConfig, asked)
     opened = open_model("base")
     store = open_data(paths, config.data, opened.tokenizer, lambda _: None).store
     part = Part.whole(store)

@@ -15,7 +15,7 @@ from penwright.fields import build as build
 from penwright.fields import coerce as coerce
 from penwright.fields import flat_fields as flat_fields
 from penwright.fields import flat_values as flat_values
-from penwright.fields import narrow as narrow
+from penwright.fields import given_values as given_values
 from penwright.fields import read_toml as read_toml
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
@@ -272,6 +272,15 @@ class FinetuneConfig:
     """Tokens in a sample written while training."""
     log: Annotated[tuple[LoggerName, ...], Spelling.LIST] = ()
     """Tell others too: tensorboard (a folder in the run's), wandb (Weights & Biases)."""
+
+
+MAY_CHANGE = (
+    "steps", "epochs", "micro_batch", "device", "compile", "save_every", "keep", "patience", "log",
+    "sample_every", "sample_prompts", "sample_tokens",
+)  # fmt: skip
+"""Options that may have another value when a run is resumed."""
+ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
+"""Options that choose a run or its place, and are not compared when it is resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -58,12 +59,13 @@ def flat_values(config: Any) -> dict[str, Any]:
     return values
 
 
-def narrow(cls: type[Any], config: Any) -> Any:
-    """Return the options of `config` that its base class `cls` has, as a `cls`."""
-    return cls(**{item.name: getattr(config, item.name) for item in dataclasses.fields(cls)})
+def given_values(config: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return the options `names` of a config by name, without those that are None (left open)."""
+    wanted = set(names)
+    return {k: v for k, v in flat_values(config).items() if k in wanted and v is not None}
 
 
-def build(cls: type[Any], options: dict[str, Any]) -> Any:
+def build(cls: type[Any], options: Mapping[str, Any]) -> Any:
     """A config of class `cls` from flat options; raises UsageError for an unknown name."""
     known = flat_fields(cls)
     for name in options:
@@ -72,7 +74,7 @@ def build(cls: type[Any], options: dict[str, Any]) -> Any:
     return _build(cls, options)
 
 
-def _build(cls: type[Any], options: dict[str, Any]) -> Any:
+def _build(cls: type[Any], options: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name, hint in get_type_hints(cls).items():
         if dataclasses.is_dataclass(hint):

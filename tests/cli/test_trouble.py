@@ -92,6 +92,19 @@ def test_another_model_is_refused(penwright):
     assert resume(penwright, "--model", "base", "--steps", "10").code == 0
 
 
+@pytest.mark.usefixtures("started")
+def test_a_default_on_the_command_line_is_an_option_that_was_given(penwright, tmp_path):
+    """The run began with --patience 0; the defaults are 5 and 0.01."""
+    said = resume(penwright, "--patience", "5", "--weight-decay", "0.01")
+    assert said.code == 0, said.err
+    assert Run(tmp_path / "runs" / "run").info["plan"]["patience"] == 5
+    said = resume(penwright, "--no-recompute", "--seed", "7")
+    assert (said.code, "--seed cannot change" in said.err) == (1, True)
+    (tmp_path / "options.toml").write_text("beta1 = 0.8")
+    said = resume(penwright, "--config", "options.toml")
+    assert (said.code, "--beta1 cannot change" in said.err) == (1, True)
+
+
 def test_a_model_that_was_replaced_is_refused_where_the_run_still_needs_it(penwright, tmp_path):
     """An adapter's checkpoint goes on from the model that the run began with."""
     (tmp_path / "story.txt").write_text(LINES)

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Group
 from penwright import __version__
 from penwright.cli.errors import explain
 from penwright.cli.help import DEFAULTS, HelpFormatter
-from penwright.cli.options import config_options, spell_out
+from penwright.cli.options import config_options, run_command, spell_out
 from penwright.errors import PenwrightError
 
 VERBS = {
@@ -109,8 +109,8 @@ def run(argv: Sequence[str]) -> int:
     os.environ.update(ENVIRONMENT | os.environ)
     app = make_app()
     try:
-        app.config = config_options(argv)
-        app(spell_out(argv, lambda: flags_of(app, argv)))
+        sources = config_options(argv)
+        run_command(app, spell_out(argv, lambda: flags_of(app, argv)), sources)
     except CycloptsError as error:
         verb = find_verb(argv)
         return _fail(*explain(error, argv, verb, flags_of(app, argv)), 2)

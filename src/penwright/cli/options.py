@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from penwright import config
@@ -17,6 +17,8 @@ from penwright.errors import UsageError
 from penwright.fields import Spelling, find_spelled
 
 Opened = Parameter(name="*")
+Given = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The options that the user gave, by flag or file; `run_command` fills it in."""
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="A TOML file of options; flags win over it.")
@@ -50,6 +52,21 @@ def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
     if not path:
         return []
     return [_as_source(path, config.read_toml(Path(path), _CONFIGS[argv[0]]))]
+
+
+def run_command(app: App, words: Sequence[str], sources: Sequence[Callable[..., Any]]) -> None:
+    """Run the command that `words` ask for, with `sources` of defaults for its options."""
+    names: set[str] = set()
+
+    def note_given(_app: App, _commands: object, arguments: ArgumentCollection) -> None:
+        names.update(a.field_info.name for a in arguments if a.keys and a.has_tokens)
+
+    app.config = [*sources, note_given]
+    command, bound, unparsed = app.parse_args(words)
+    if "given" in unparsed:
+        options = bound.arguments.get("options")
+        bound.arguments["given"] = config.given_values(options, names) if options else {}
+    command(*bound.args, **bound.kwargs)
 
 
 def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:

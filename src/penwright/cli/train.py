@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-from penwright.cli.options import ConfigFile, Json, Opened
+from penwright.cli.options import ConfigFile, Given, Json, Opened
 from penwright.config import CrossTrainConfig, FinetuneConfig, RecipeConfig
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def quickstart() -> None:
 
     from penwright.cli.inspect import show_inspection
     from penwright.cli.live import make_view
-    from penwright.config import FinetuneConfig, InspectConfig
+    from penwright.config import InspectConfig
     from penwright.runs import RUNS, new_name
     from penwright.sample import Sample
     from penwright.verbs.finetune import run_finetune
@@ -56,9 +56,9 @@ def quickstart() -> None:
 
         heading("Teaching it")
         name = new_name(RUNS, "quickstart")
-        config = FinetuneConfig(model="base", name=name)
+        options = {"model": "base", "name": name}
         with make_view() as view:
-            run = run_finetune([stories], config, view, "penwright quickstart")
+            run = run_finetune([stories], options, view, "penwright quickstart")
 
     heading("The same beginning, after")
     writer = run.writer
@@ -73,7 +73,8 @@ def quickstart() -> None:
 def finetune(
     *data: str,
     config: ConfigFile = None,  # noqa: ARG001 - read before the flags, in cli.options
-    options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: B008 - frozen
+    options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: ARG001, B008
+    given: Given,
 ) -> None:
     """Train a model on your text.
 
@@ -86,14 +87,15 @@ def finetune(
     from penwright.verbs.finetune import run_finetune
 
     with make_view() as view, stopping(view):
-        run = run_finetune(data, options, view, _typed())
+        run = run_finetune(data, given, view, _typed())
     view.show_result(run)
 
 
 def cross_train(
     *data: str,
     config: ConfigFile = None,  # noqa: ARG001 - read before the flags, in cli.options
-    options: Annotated[CrossTrainConfig, Opened] = CrossTrainConfig(),  # noqa: B008 - frozen
+    options: Annotated[CrossTrainConfig, Opened] = CrossTrainConfig(),  # noqa: ARG001, B008
+    given: Given,
 ) -> None:
     """Train on one data set after another, each at a lower learning rate.
 
@@ -110,7 +112,7 @@ def cross_train(
 
     sets = [[path] for path in data]
     with make_view() as view, stopping(view, "the same command with --resume"):
-        runs = run_sequence(sets, options, view, _typed())
+        runs = run_sequence(sets, given, view, _typed())
     view.show_result(runs[-1])
 
 
@@ -119,8 +121,9 @@ def recipe(
     /,
     *,
     own: Annotated[RecipeConfig, Opened] = RecipeConfig(),  # noqa: B008 - frozen
-    options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: B008 - frozen
+    options: Annotated[FinetuneConfig, Opened] = FinetuneConfig(),  # noqa: ARG001, B008
     json_: Json = False,
+    given: Given,
 ) -> None:
     """Repeat a known way of fine-tuning: train, measure before and after, write.
 
@@ -143,7 +146,7 @@ def recipe(
 
     with make_view() as view, stopping(view):
         found = read_recipe(which).with_prompts(own.prompt)
-        outcome = run_recipe(found, own.data, options, view, _typed())
+        outcome = run_recipe(found, own.data, given, view, _typed())
     view.show_result(outcome.run)
     print(json.dumps(outcome.as_json(), ensure_ascii=False) if json_ else render(outcome))
 

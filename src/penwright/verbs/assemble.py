@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,15 @@ import torch
 import penwright
 from penwright import files, runs, sample, weights
 from penwright.compute import choose_device
-from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
+from penwright.config import (
+    ABOUT_THE_CALL,
+    MAY_CHANGE,
+    FinetuneConfig,
+    SamplingConfig,
+    build,
+    flat_values,
+    given_values,
+)
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
 from penwright.runs import RUNS, Run, list_runs, new_name, now
@@ -40,12 +49,6 @@ from penwright.verbs.schema import find_template
 from penwright.weights.growing import with_tokens
 from penwright.wording import Warn
 
-MAY_CHANGE = (
-    "steps", "epochs", "micro_batch", "device", "compile", "save_every", "keep", "patience", "log",
-    "sample_every", "sample_prompts", "sample_tokens",
-)  # fmt: skip
-"""Options that a resumed run may be given anew."""
-_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 _SAMPLES = 3
 _LOOK_AHEAD = 96
 
@@ -102,45 +105,45 @@ def start(
     )
 
 
-def resume(paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer) -> Trainer:
-    """An old run where it stood at its newest sound checkpoint, or at its beginning.
+def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Trainer:
+    """Open an old run at its newest sound checkpoint, or at its beginning.
 
-    Raises RunError for anything that would silently make it another run.
+    `options` are those that the user gave, and no others. Raises RunError for one that would make
+    it another run, and for a model or data that is not what the run began with.
     """
-    run = Run.open(_folder_to_resume(config))
+    run = Run.open(_folder_to_resume(build(FinetuneConfig, options)))
     run.claim()
     try:
-        return _continue(run, paths, config, observer)
+        return _continue(run, paths, options, observer)
     except BaseException:
         run.close()
         raise
 
 
-def as_it_began(config: FinetuneConfig) -> tuple[list[str], FinetuneConfig]:
-    """The data of the run that `config` resumes, and its options with what `config` changes."""
-    run = Run.open(_folder_to_resume(config))
+def as_it_began(options: Mapping[str, Any]) -> tuple[list[str], FinetuneConfig]:
+    """Return the data and the options of the run that `options` resume, with their changes."""
+    run = Run.open(_folder_to_resume(build(FinetuneConfig, options)))
     stored = build(FinetuneConfig, _with_tuples(run.info["config"]))
-    options = flat_values(stored) | _allowed_changes(config, stored, run)
-    options |= {name: getattr(config, name) for name in _ABOUT_THE_CALL}
-    options |= {"output_dir": run.folder, "model": config.model or run.info["model"]["name"]}
-    return run.info["data"]["paths"], build(FinetuneConfig, options)
+    changed = flat_values(stored) | _changes(options, stored, run)
+    changed |= {"output_dir": run.folder, "model": run.info["model"]["name"]}
+    return run.info["data"]["paths"], build(FinetuneConfig, changed)
 
 
 def _continue(
-    run: Run, paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer
+    run: Run, paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer
 ) -> Trainer:
     info = run.info
     began_with = info["model"]["name"]
     stored = build(FinetuneConfig, _with_tuples(info["config"]))
-    if config.model not in (None, stored.model, began_with):
+    asked: FinetuneConfig = build(FinetuneConfig, options)
+    if asked.model not in (None, stored.model, began_with):
         raise RunError(
             f"--model cannot change while {run.name} is resumed: it began with {began_with}.",
             fix="Leave it out, or start a new run with another --name.",
         )
-    changes = _allowed_changes(config, stored, run)
-    wanted = config.checkpoint
+    changes = _changes(options, stored, run)
     config = build(FinetuneConfig, flat_values(stored) | changes)
-    checkpoint = _checkpoint_to_resume(run, wanted, observer)
+    checkpoint = _checkpoint_to_resume(run, asked.checkpoint, observer)
     state = load_state(checkpoint) if checkpoint else TrainState()
     # The factors of LoRA stand beside the model that the run began with, not the merged one.
     kept = checkpoint if info["plan"].get("method") != "lora" else None
@@ -338,35 +341,46 @@ def _checkpoint_to_resume(run: Run, wanted: str | None, observer: Observer) -> P
     return folder
 
 
-def _allowed_changes(config: FinetuneConfig, stored: FinetuneConfig, run: Run) -> dict[str, Any]:
-    """The options given anew; raises RunError for one that would change what the run is."""
-    old, defaults = flat_values(stored), flat_values(FinetuneConfig())
-    given = {
+def _changes(options: Mapping[str, Any], stored: FinetuneConfig, run: Run) -> dict[str, Any]:
+    """Return the given options that differ from those that the run has.
+
+    Raises RunError for one that may not change. Steps take the place of epochs, and epochs of
+    steps.
+    """
+    old = flat_values(stored)
+    given = given_values(build(FinetuneConfig, options), options)
+    changes = {
         name: value
-        for name, value in flat_values(config).items()
-        if name not in _ABOUT_THE_CALL and value not in (defaults[name], old[name])
+        for name, value in given.items()
+        if name not in ABOUT_THE_CALL and value != old[name]
     }
-    for name in given:
+    for name in changes:
         if name not in MAY_CHANGE:
             flag = "--" + name.replace("_", "-")
             raise RunError(
                 f"{flag} cannot change while {run.name} is resumed: it began with {old[name]}.",
                 fix=f"Leave it out, or start a new run from it with --model {run.name}.",
             )
-    return given
+    if "steps" in changes:
+        changes["epochs"] = given.get("epochs")
+    elif "epochs" in changes:
+        changes["steps"] = None
+    return changes
 
 
 def _changed_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
-    """The stored plan with what a resumed run may change."""
+    """Return the stored plan with what a resumed run may change."""
     direct = {
         name: changes[name]
-        for name in ("steps", "micro_batch", "keep", "patience", "sample_every", "sample_tokens")
+        for name in ("micro_batch", "keep", "patience", "sample_every", "sample_tokens")
         if name in changes
     }
-    if "compile" in changes:
+    if changes.get("compile", "auto") != "auto":
         direct["compile"] = changes["compile"] == "on"
-    if "epochs" in changes:
-        direct["steps"] = round(changes["epochs"] * plan.steps_per_epoch)
+    if changes.get("steps") is not None:
+        direct["steps"] = changes["steps"]
+    elif changes.get("epochs") is not None:
+        direct["steps"] = math.ceil(changes["epochs"] * plan.steps_per_epoch)
     if "save_every" in changes:
         direct["save_every"], direct["save_seconds"] = parse_every(changes["save_every"])
     return dataclasses.replace(plan, **direct)

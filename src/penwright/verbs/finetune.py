@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,21 +65,21 @@ def finetune(
     perplexity, and whether it is the best so far; an `observer` is told of all else as well.
     Raises a PenwrightError that says what to do, and Interrupted, after saving, when stopped.
     """
-    config: FinetuneConfig = build(FinetuneConfig, options)
     given = [*(repr(str(path)) for path in data), *(f"{k}={v!r}" for k, v in options.items())]
     told = observer or Silent()
     if on_evaluate:
         told = observers.Several([told, observers.OnEvaluate(on_evaluate)])
-    return run_finetune(data, config, told, f"penwright.finetune({', '.join(given)})")
+    return run_finetune(data, options, told, f"penwright.finetune({', '.join(given)})")
 
 
 def run_finetune(
-    data: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
+    data: Sequence[str | Path], options: Mapping[str, Any], observer: Observer, command: str
 ) -> FinishedRun:
-    """Start or resume the run that `config` asks for, and bring it to its end."""
+    """Start or resume the run that the user's `options` ask for, and bring it to its end."""
+    config: FinetuneConfig = build(FinetuneConfig, options)
     observers.check(config.log)
     trainer = (
-        assemble.resume(data, config, observer)
+        assemble.resume(data, options, observer)
         if config.resume
         else assemble.start(data, config, observer, command)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,29 +113,31 @@ def recipe(
     own = found.finetune_options(
         with_data=bool(data), with_model="model" in options, resume=bool(options.get("resume"))
     )
-    config: FinetuneConfig = build(FinetuneConfig, own | options)
-    return run_recipe(found, data, config, observer or Silent(), f"penwright.recipe({str(name)!r})")
+    command = f"penwright.recipe({str(name)!r})"
+    return run_recipe(found, data, own | options, observer or Silent(), command)
 
 
 def run_recipe(
     recipe: Recipe,
     data: Sequence[str | Path],
-    config: FinetuneConfig,
+    options: Mapping[str, Any],
     observer: Observer,
     command: str,
 ) -> Outcome:
-    """Run a recipe with the options that it has come to have."""
+    """Run a recipe with its options and the user's, of which `options` is the union."""
     start = time.perf_counter()
     wanted = [_installed(one, observer.on_message) for one in recipe.measure]
     try:
-        if config.resume:
-            began_with, config = as_it_began(config)
+        if options.get("resume"):
+            began_with, config = as_it_began(options)
+            options = {**options, "output_dir": config.output_dir}
             learned = data if data and recipe.keywords is None else began_with
             paths = data or began_with
         else:
             paths = data or recipe.sample_data()
-            learned, config = _begin(recipe, paths, config, observer.on_message)
-        run = run_finetune(learned, config, observer, command)
+            learned, options = _begin(recipe, paths, options, observer.on_message)
+            config = build(FinetuneConfig, options)
+        run = run_finetune(learned, options, observer, command)
     except DataError as error:
         raise recipe.refusal(error) from None
     observer.on_message("Measuring it beside what it was before ...")
@@ -161,15 +163,16 @@ def run_recipe(
 
 
 def _begin(
-    recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
-) -> tuple[Sequence[str | Path], FinetuneConfig]:
-    """What a new run learns from, and its options, once the data has been found to do."""
+    recipe: Recipe, paths: Sequence[str | Path], options: Mapping[str, Any], warn: Warn
+) -> tuple[Sequence[str | Path], Mapping[str, Any]]:
+    """Check the data; return the files that a new run learns from, and its options."""
+    config: FinetuneConfig = build(FinetuneConfig, options)
     recipe.check([*paths, *config.held_out_data], config)
     if config.name is None and config.output_dir is None:
-        config = replace(config, name=new_name(RUNS, recipe.name))
+        options = {**options, "name": new_name(RUNS, recipe.name)}
     if recipe.keywords is None:
-        return paths, config
-    return encode_table(recipe, paths, config, warn)
+        return paths, options
+    return encode_table(recipe, paths, options, warn)
 
 
 @dataclass(frozen=True)
@@ -250,23 +253,26 @@ def _installed(wanted: Measure, warn: Warn) -> Measure:
 
 
 def encode_table(
-    recipe: Recipe, paths: Sequence[str | Path], config: FinetuneConfig, warn: Warn
-) -> tuple[list[str], FinetuneConfig]:
-    """The table as texts that begin with their keywords: those to learn, those to measure on.
+    recipe: Recipe, paths: Sequence[str | Path], options: Mapping[str, Any], warn: Warn
+) -> tuple[list[str], Mapping[str, Any]]:
+    """Encode a table as texts that begin with keywords; return their file and the run's options.
 
-    They are kept in the cache under a name of their own, so that the run can go on with them.
+    The files are kept in the cache under a hash of what they came from, so that the run can go on
+    with them.
     """
-    options = dict(recipe.keywords or {}) | {"seed": config.seed}
-    options |= recipe.keyword_columns(str(paths[0]), config)
+    config: FinetuneConfig = build(FinetuneConfig, options)
+    encoding = dict(recipe.keywords or {}) | {"seed": config.seed}
+    encoding |= recipe.keyword_columns(str(paths[0]), config)
     if config.held_out is not None:
-        options["held_out"] = config.held_out
+        encoding["held_out"] = config.held_out
     files = [file for item in find_inputs(paths) for file in item.files]
-    key = json.dumps([*hash_files(files), options], default=list)
+    key = json.dumps([*hash_files(files), encoding], default=list)
     folder = cache_folder() / "keywords" / hashlib.sha256(key.encode()).hexdigest()[:16]
     output = folder / f"{recipe.name}.txt"
-    wanted: KeywordsConfig = build(KeywordsConfig, options)
+    wanted: KeywordsConfig = build(KeywordsConfig, encoding)
     done = run_encode(paths, output, wanted, warn)
     warn(f"{done.rows:,} rows, {done.lines:,} lines in {output}")
     if done.held_out is None:
-        return [str(output)], config
-    return [str(output)], replace(config, held_out_data=(str(done.held_out),), held_out=None)
+        return [str(output)], options
+    held_out = {"held_out_data": (str(done.held_out),), "held_out": None}
+    return [str(output)], {**options, **held_out}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from penwright import weights
-from penwright.config import CrossTrainConfig, FinetuneConfig, build, narrow
+from penwright.config import CrossTrainConfig, FinetuneConfig, build
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run, spell
 from penwright.train import Observer, Silent
@@ -50,17 +50,17 @@ def cross_train(
     same call with `resume=True` goes on where it was stopped or killed, and ends as it would have.
     Raises a PenwrightError that says what to do, and Interrupted, after saving, when stopped.
     """
-    config: CrossTrainConfig = build(CrossTrainConfig, options | {"falling": falling})
     sets = [[item] if isinstance(item, (str, Path)) else list(item) for item in data]
     given = [repr(data), f"falling={falling!r}", *(f"{k}={v!r}" for k, v in options.items())]
     command = f"penwright.cross_train({', '.join(given)})"
-    return run_sequence(sets, config, observer or Silent(), command)
+    return run_sequence(sets, options | {"falling": falling}, observer or Silent(), command)
 
 
 def run_sequence(
-    sets: Sequence[Paths], config: CrossTrainConfig, observer: Observer, command: str
+    sets: Sequence[Paths], options: Mapping[str, Any], observer: Observer, command: str
 ) -> list[FinishedRun]:
-    """Bring every stage of a sequence to its end; those that are there already stay."""
+    """Bring every stage of a sequence to its end; those that are finished already stay."""
+    config: CrossTrainConfig = build(CrossTrainConfig, options)
     if not sets:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
     if not config.falling > 0:
@@ -85,7 +85,7 @@ def run_sequence(
         observer.on_message(
             f"Data set {stage.number} of {len(stages)}: {shlex.join(map(str, stage.paths))}"
         )
-        asked = _asked(stage, stages, config, resume=run is not None)
+        asked = _asked(stage, stages, options, resume=run is not None)
         done.append(run_finetune(stage.paths, asked, observer, command))
     return done
 
@@ -122,13 +122,13 @@ def _is_stale(stage: _Stage, run: Run) -> bool:
 
 
 def _asked(
-    stage: _Stage, stages: Sequence[_Stage], config: CrossTrainConfig, *, resume: bool
-) -> FinetuneConfig:
+    stage: _Stage, stages: Sequence[_Stage], options: Mapping[str, Any], *, resume: bool
+) -> dict[str, Any]:
     """Return the options of one stage."""
-    asked: FinetuneConfig = narrow(FinetuneConfig, config)
-    asked = replace(asked, name=None, output_dir=stage.folder, resume=resume)
+    asked = {**options, "name": None, "output_dir": stage.folder, "resume": resume}
+    falling = asked.pop("falling", CrossTrainConfig.falling)
     if stage.before is None:
         return asked
     first = Run(stages[0].folder).info["plan"]["learning_rate"]
-    rate = float(f"{first * config.falling ** (stage.number - 1):.6g}")
-    return replace(asked, model=spell(stage.before), learning_rate=rate)
+    rate = float(f"{first * falling ** (stage.number - 1):.6g}")
+    return asked | {"model": spell(stage.before), "learning_rate": rate}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from penwright.compat.gpt_2_simple.models import (
 )
 from penwright.compat.gpt_2_simple.printing import Printer
 from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
-from penwright.config import DataConfig, FinetuneConfig, build, flat_values
+from penwright.config import MAY_CHANGE, DataConfig, FinetuneConfig, build, given_values
 from penwright.errors import UsageError
 from penwright.files import jsonable
 from penwright.runs import Run, spell
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 ENDLESS = 10**9
 """Steps of a run that goes on until it is stopped."""
 _ALL = 10**6
-_CHANGE_FREELY = (
-    "steps", "micro_batch", "save_every", "keep", "sample_every", "sample_prompts", "sample_tokens",
-)  # fmt: skip
-_ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite", "log")
 
 
 def finetune(
@@ -146,21 +141,18 @@ class _Call:
         if self.source != self.folder or not has_checkpoint(self.folder):
             return False
         info = Run(self.folder).info
-        asked = flat_values(build(FinetuneConfig, self.options))
-        for name, value in jsonable(asked).items():
-            if name in (*_ABOUT_THE_CALL, *_CHANGE_FREELY):
-                continue
-            if json.loads(json.dumps(value)) != info["config"].get(name):
-                return False
+        asked = given_values(build(FinetuneConfig, self.options), self.options)
+        fixed = {name: value for name, value in asked.items() if name not in MAY_CHANGE}
+        if any(info["config"].get(name) != value for name, value in jsonable(fixed).items()):
+            return False
         same = fingerprint(hash_files(files), DataConfig(), tokenizer.hash)
         return bool(same == info["data"]["fingerprint"])
 
     def _resume(self, files: list[str]) -> None:
         run = Run(self.folder)
         before = int(run.info.get("steps_before", 0))
-        free = {name: self.options[name] for name in _CHANGE_FREELY if name in self.options}
         wanted = {"steps": run.steps()[-1] + self.steps, "resume": True, "output_dir": self.folder}
-        self._train(files, free | wanted, before)
+        self._train(files, self.options | wanted, before)
 
     def _start(self, files: list[str]) -> None:
         old = has_checkpoint(self.folder)
@@ -190,10 +182,9 @@ class _Call:
 
         self.printer.before = before
         log = ("tensorboard",) if observers.is_installed("tensorboard") else ()
-        config = build(FinetuneConfig, options | {"log": log})
         command = f"penwright.compat.gpt_2_simple.finetune({str(self.dataset)!r})"
         try:
-            run_finetune(files, config, self.printer, command)
+            run_finetune(files, options | {"log": log}, self.printer, command)
         except Interrupted:
             print("interrupted")
         self.printer.say_saved(Run(self.folder).pointed("latest"))
@@ -215,12 +206,10 @@ def _special(optimizer: str, only_layers: bool) -> dict[str, Any]:
     """The options that stand for the optimizer and for training the layers alone."""
     if optimizer not in ("adam", "sgd"):
         raise UsageError(f"There is no optimizer '{optimizer}'.", fix="It is adam or sgd.")
-    options: dict[str, Any] = {}
-    if optimizer == "sgd":
-        options["optimizer"] = "sgd"
-    if only_layers:
-        options["train_only"] = "layers"
-    return options
+    return {
+        "optimizer": "sgd" if optimizer == "sgd" else "adamw",
+        "train_only": "layers" if only_layers else "all",
+    }
 
 
 def _read_tokenizer(source: Path) -> Tokenizer:
