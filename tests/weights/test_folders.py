@@ -13,7 +13,7 @@ from penwright import weights
 from penwright.errors import ModelError
 from penwright.model import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import hub, huggingface, stored
+from penwright.weights import huggingface, stored
 
 from .models import logits, random_model, some_tokens, tiny_config
 
@@ -145,17 +145,6 @@ def test_a_damaged_config(saved: tuple[Path, GPT2], content: str, says: str) -> 
     (folder / "config.json").write_text(content)
     with pytest.raises(ModelError, match=says):
         weights.open(folder)
-
-
-def test_the_default_model_is_the_large_one_only_where_it_is_already(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(hub, "cached", lambda _: None)
-    name, why = weights.default_model()
-    assert name == "base"
-    assert "penwright download 124M" in why
-    monkeypatch.setattr(hub, "cached", lambda _: Path())
-    assert weights.default_model()[0] == "124M"
 
 
 def test_the_card_says_what_it_is_made_of() -> None:

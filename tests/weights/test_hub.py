@@ -101,7 +101,7 @@ def test_a_download_that_was_stopped_is_not_taken_for_whole(server: Hub, tmp_pat
 
 def test_missing_gated_and_unreachable(server: Hub, tmp_path: Path) -> None:
     said = ask(tmp_path, server.url, "fetch", "distillgpt2")
-    assert "There is no model 'distillgpt2' on the Hub" in said
+    assert "no model 'distillgpt2' on the Hub" in said
     assert "Did you mean 'distilgpt2'?" in said
     server.gated.add("her/secret")
     said = ask(tmp_path, server.url, "fetch", "her/secret")

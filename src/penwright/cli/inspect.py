@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from penwright.cli.options import Json, Opened, warn
@@ -42,7 +43,9 @@ def inspect(
     from rich.console import Console
 
     from penwright.verbs.inspect import run_inspect
+    from penwright.weights import choose_model
 
+    options = replace(options, model=str(choose_model(options.model, warn)))
     # What was told while reading is among the findings; a program gets them there too.
     found = run_inspect(data, options, lambda _: None)
     if json_:

@@ -27,10 +27,13 @@ def write(
     model
         A run, a folder, a size (124M), a Hub name, or base.
     """
-    from penwright.verbs.generate import check, open_writer
+    from penwright.verbs.generate import check
+    from penwright.verbs.writer import load
 
     check(options)
-    writer = open_writer(model, options, warn)
+    writer = load(
+        model, device=options.compute.device, precision=options.compute.precision, warn=warn
+    )
     warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
     number = 0
     while True:
@@ -66,7 +69,8 @@ def generate(
         A run, a folder, a size (124M), a Hub name, or base.
     """
     from penwright.files import refuse_existing
-    from penwright.verbs.generate import check, open_writer, read_prompts, write_texts
+    from penwright.verbs.generate import check, read_prompts, write_texts
+    from penwright.verbs.writer import load
 
     check(options)
     output = options.output
@@ -76,7 +80,9 @@ def generate(
     prompts = read_prompts(options, warn)
     options = replace(options, prompt=prompts, prompts=None)
     as_json = json_ or (output is not None and output.suffix == ".jsonl")
-    writer = open_writer(model, options, warn)
+    writer = load(
+        model, device=options.compute.device, precision=options.compute.precision, warn=warn
+    )
     alone = output is None and len(prompts) * options.n == 1
     live = alone and not as_json and not writer.sections and not options.strip
     if live:

@@ -59,10 +59,8 @@ def start(
     """A new run, its folder made and its plan written down."""
     if not paths:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
-    name, reason = (config.model, "") if config.model else weights.default_model()
-    if reason:
-        observer.on_message(reason)
-    opened = _open(name or "base", config.add_token)
+    name = str(weights.choose_model(config.model, observer.on_message))
+    opened = _open(name, config.add_token)
     data = open_all(paths, config, opened.tokenizer, observer.on_message)
     device = choose_device(config.compute.device)
     held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)

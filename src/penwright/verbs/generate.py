@@ -14,8 +14,7 @@ from penwright.errors import DataError, UsageError
 from penwright.sample import Sample
 from penwright.sample.logits import check as check_sampling
 from penwright.sections import parse
-from penwright.verbs.writer import Writer, load
-from penwright.weights import default_model
+from penwright.verbs.writer import Writer
 from penwright.wording import Warn
 
 _PARTS = ("sections", "fields")
@@ -56,16 +55,12 @@ def check(config: WriteConfig) -> None:
     check_sampling(config.sampling)
     if config.n < 1:
         raise UsageError(f"--n is {config.n}, the number of texts; it must be at least 1.")
-    if isinstance(config, GenerateConfig) and (config.batch_size or 1) < 1:
+    if (
+        isinstance(config, GenerateConfig)
+        and config.batch_size is not None
+        and config.batch_size < 1
+    ):
         raise UsageError(f"--batch-size is {config.batch_size}; it must be at least 1.")
-
-
-def open_writer(name: str | None, config: WriteConfig, warn: Warn) -> Writer:
-    """Open the model `name`, or the default one, for which `warn` is told the reason."""
-    if name is None:
-        name, reason = default_model()
-        warn(reason)
-    return load(name, device=config.compute.device, precision=config.compute.precision)
 
 
 def write_texts(

@@ -18,12 +18,11 @@ from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.formats.clean import REPORT
 from penwright.tokens import Plan, Store, Tokenizer
+from penwright.train.memory import Counts
 from penwright.train.plan import choose_held_out, choose_window
 from penwright.verbs.data import Data, is_store, open_data, open_store
 from penwright.verbs.parts import divide
-from penwright.verbs.which import describe
-from penwright.weights.names import Place, resolve
-from penwright.weights.opening import default_model, read_place
+from penwright.weights import choose_model, read_shape
 
 ALIKE = 0.8
 """Documents that share this part of their runs of words are near duplicates."""
@@ -47,15 +46,14 @@ def run_inspect(
     warn: Callable[[str], None] = lambda _: None,
 ) -> Examination:
     """Look at data as `finetune` with the same options would."""
-    name = config.model or default_model()[0]
-    place = resolve(name)
-    parts = read_place(place)
-    tokenizer = parts.tokenizer()
+    name = choose_model(config.model, warn)
+    model, read_tokenizer = read_shape(name)
+    tokenizer = read_tokenizer()
     data = open_data(paths, config.data, tokenizer, warn)
     as_finetune = FinetuneConfig(max_length=config.max_length, data=config.data)
     share = choose_held_out(as_finetune, data.store.n_documents, data.store.n_tokens)
     training, held_out, *_ = divide(data.store, share, as_finetune.seed, fix=config.fix)
-    shape, length = choose_window(training, parts.config.n_positions, max_length=config.max_length)
+    shape, length = choose_window(training, model.n_positions, max_length=config.max_length)
 
     def documents() -> Iterator[Document]:
         if not any(map(is_store, paths)):
@@ -75,14 +73,10 @@ def run_inspect(
         tokenizer,
         windows=config.windows,
         held_out=held_out,
-        parameters=_parameters(name, place),
+        parameters=Counts.of(model).all,
         warnings=[text for text in data.warnings if not text.startswith(REPORT)],
         near=_find_near(documents, data, config.near),
     )
-
-
-def _parameters(name: str | Path, place: Place) -> int | None:
-    return None if place.kind == "adapter" else describe(name).parameters
 
 
 def _find_near(

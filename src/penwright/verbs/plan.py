@@ -28,8 +28,7 @@ from penwright.train.planner import (
 )
 from penwright.verbs.data import calibration_file, open_data
 from penwright.verbs.parts import divide
-from penwright.weights.names import resolve
-from penwright.weights.opening import default_model, read_place
+from penwright.weights import choose_model, read_shape
 from penwright.wording import parse_size
 
 _BATCH = 8  # sequences, where no data says better
@@ -101,9 +100,8 @@ def run_plan(
     warn: Callable[[str], None] = lambda _: None,
 ) -> Planned:
     """Plan as `finetune` with the same options would."""
-    name = name or default_model()[0]
-    parts = read_place(resolve(name))
-    shape = parts.config
+    name = str(choose_model(name, warn))
+    shape, read_tokenizer = read_shape(name)
     device = choose_device(config.compute.device)
     precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
     budget = parse_size(config.memory) if config.memory else free_memory(device)
@@ -115,7 +113,7 @@ def run_plan(
     )
     length, batch, steps = min(shape.n_positions, config.max_length or 1024), _BATCH, None
     if paths:
-        store = open_data(paths, config.data, parts.tokenizer(), warn).store
+        store = open_data(paths, config.data, read_tokenizer(), warn).store
         share = choose_held_out(asked, store.n_documents, store.n_tokens)
         training, *_ = divide(store, share, asked.seed)
         kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
@@ -136,7 +134,7 @@ def run_plan(
     except OutOfRoomError as error:
         says = f"{error.message} {error.fix}"
     return Planned(
-        model=str(name),
+        model=name,
         device=device.type,
         precision=precision,
         budget=budget,

@@ -13,8 +13,7 @@ from penwright.files import refuse_existing
 from penwright.tokens import Store
 from penwright.verbs.data import encode, is_store, name_data, open_data, open_store
 from penwright.verbs.packed import SUFFIX, pack
-from penwright.weights.names import resolve
-from penwright.weights.opening import default_model, read_place
+from penwright.weights import choose_model, read_shape
 
 
 def prepare(
@@ -51,7 +50,8 @@ def run_prepare(
         store = open_store(stores[0])
         pack(store, output)
         return store
-    tokenizer = read_place(resolve(config.model or default_model()[0])).tokenizer()
+    _, read_tokenizer = read_shape(choose_model(config.model, warn))
+    tokenizer = read_tokenizer()
     if packs:
         store = open_data(paths, config.data, tokenizer, warn, config.work).store
         pack(store, output)

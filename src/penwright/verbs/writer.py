@@ -134,14 +134,21 @@ class Writer:
 
 
 def load(
-    model: str | Path | None = None, *, device: str = "auto", precision: str = "auto"
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Writer:
     """Open a model by size, Hub name, folder or run; without a name, the default one.
+
+    The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`; `warn`
+    is told which.
 
     Weights are float32 on a CPU and bf16 on a GPU unless `precision` says otherwise.
     Raises ModelError when there is no such model or it is damaged.
     """
-    name = model if model is not None else weights.default_model()[0]
+    name = weights.choose_model(model, warn)
     place = choose_device(device)
     if precision == "auto":
         precision = "bf16" if place.type == "cuda" else "fp32"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penwright.weights.card import model_card as model_card
     from penwright.weights.checking import Checked as Checked
+    from penwright.weights.default import choose_model as choose_model
+    from penwright.weights.default import read_shape as read_shape
     from penwright.weights.describing import Description as Description
     from penwright.weights.describing import describe as describe
     from penwright.weights.describing import digest as digest
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from penwright.weights.huggingface import save as save
     from penwright.weights.names import resolve as resolve
     from penwright.weights.opening import Opened as Opened
-    from penwright.weights.opening import default_model as default_model
     from penwright.weights.opening import open as open
 
 _HOMES = {
@@ -31,7 +32,7 @@ _HOMES = {
     "Description": "describing",
     "Exported": "exporting",
     "Opened": "opening",
-    "default_model": "opening",
+    "choose_model": "default",
     "describe": "describing",
     "digest": "describing",
     "download": "hub",
@@ -40,6 +41,7 @@ _HOMES = {
     "model_card": "card",
     "open": "opening",
     "push": "exporting",
+    "read_shape": "default",
     "resolve": "names",
     "save": "huggingface",
 }

@@ -8,10 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from penwright.errors import ModelError, OutOfRoomError, suggest
+from penwright.errors import ModelError, OutOfRoomError
+from penwright.runs import RUNS
 from penwright.weights import names
 
 SMALL_FILES = (
@@ -62,6 +66,35 @@ def _is_whole(folder: Path) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A repository that the Hub has; `bytes` is the size of its download, or 0 if unknown."""
+
+    bytes: int
+
+
+def look_up(repository: str, seconds: float) -> Answer | str:
+    """Ask the Hub for a repository; returns its answer, or why there is none, such as
+    "the Hub does not answer"."""
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        with contextlib.suppress(ModelError, OutOfRoomError), _told(repository):
+            info = HfApi().model_info(repository, timeout=seconds, files_metadata=True)
+            files = {file.rfilename: file.size or 0 for file in info.siblings or []}
+            answers.append(Answer(sum(files[name] for name in choose(list(files)))))
+
+    # The client's own time limit does not cover looking up the Hub's address.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return answers[0] if answers else "the Hub does not answer"
+
+
 def download(repository: str, *, revision: str | None = None) -> Path:
     """Fetch a model from the Hub, or what is missing of it, and return its folder.
 
@@ -80,7 +113,35 @@ def download(repository: str, *, revision: str | None = None) -> Path:
                 f"{repository} on the Hub has no weights that Penwright reads.",
                 fix="It reads safetensors and pytorch_model.bin.",
             )
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
+        bar = _make_bar(repository)
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=wanted, tqdm_class=bar)
+        )
+
+
+def _make_bar(repository: str) -> type[Any]:
+    """Return a progress bar for the client: bytes, speed and time left of the whole download."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled
+    from tqdm.auto import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # The client has a bar for files and one for packets, too.
+            bytes_ = options.get("unit") == "B" and options["desc"] != "Downloading bytes"
+            options |= {
+                "desc": f"Downloading {repository}",
+                "bar_format": "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}, "
+                "{remaining} left",
+                "disable": not bytes_ or are_progress_bars_disabled(),
+            }
+            super().__init__(*args, **options)
+
+        def set_description(self, *_: Any, **__: Any) -> None:
+            """Keep the description, whatever stage the client is in."""
+
+        set_description_str = set_description
+
+    return Bar
 
 
 def choose(files: Sequence[str]) -> list[str]:
@@ -141,9 +202,10 @@ def _told(repository: str) -> Iterator[None]:
             fix=f"Ask at https://huggingface.co/{repository}, then set HF_TOKEN.",
         ) from None
     except errors.RepositoryNotFoundError:
-        near = names.unknown(repository)
+        run = "" if "/" in repository else f"no run '{repository}' in {RUNS}/ and "
         raise ModelError(
-            f"There is no model '{repository}' on the Hub, or it is private.", fix=near.fix
+            f"There is {run}no model '{repository}' on the Hub, or it is private.",
+            fix=names.unknown(repository).fix,
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelError(f"{repository} on the Hub has no such revision.") from None
@@ -168,10 +230,14 @@ def _told(repository: str) -> Iterator[None]:
 
 
 def _unreachable(repository: str, error: BaseException) -> ModelError:
-    known = repository in names.KNOWN or "/" in repository
-    near = "" if known else f"{suggest(repository, names.KNOWN)} ".lstrip()
+    if repository in names.KNOWN or "/" in repository:
+        return ModelError(
+            f"{repository} is not on this machine and the Hub cannot be reached "
+            f"({type(error).__name__}).",
+            fix=f"Run `penwright download {repository}` when you are online; {OFFER}",
+        )
     return ModelError(
-        f"{repository} is not on this machine and the Hub cannot be reached "
-        f"({type(error).__name__}).",
-        fix=f"{near}Run `penwright download {repository}` when you are online; {OFFER}",
+        f"There is no run '{repository}' in {RUNS}/ and no such model on this machine, and the "
+        f"Hub cannot be asked for it ({type(error).__name__}).",
+        fix=names.unknown(repository).fix,
     )

@@ -145,14 +145,3 @@ def _read_keras(path: Path) -> Parts:
         partial(keras_h5.read_tensors, path),
         partial(huggingface.read_tokenizer, path.parent, config),
     )
-
-
-def default_model() -> tuple[str, str]:
-    """The model to take when none is named, and why, in words for the user."""
-    if hub.cached(names.SIZES["124M"]):
-        return "124M", "GPT-2 124M is on this machine already; --model base takes the small one"
-    return (
-        "base",
-        "GPT-2 124M is not on this machine, so the small bundled model is taken; "
-        "`penwright download 124M` fetches the larger one",
-    )

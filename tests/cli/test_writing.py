@@ -1,0 +1,114 @@
+"""Prompts as people give them, and the options of writing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import threading
+
+import pytest
+
+SHORT = ("--max-new-tokens", "2", "--json")
+
+
+def prompts_of(said):
+    assert said.code == 0, said.err
+    return [json.loads(line)["prompt"] for line in said.out.strip().split("\n")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "prompt"), [(r"INT. DINER\n\nNIGHT", "INT. DINER\n\nNIGHT"), ("- Hello", "- Hello")]
+)
+def test_a_prompt_as_it_is_typed(penwright, typed, prompt):
+    assert prompts_of(penwright("generate", "base", "--prompt", typed, *SHORT)) == [prompt]
+
+
+def test_stop_at_a_line_end(penwright):
+    words = ("generate", "base", "--prompt", "The sea", "--seed", "3", "--max-new-tokens", "120")
+    assert "\n" in penwright(*words).out.strip()
+    assert "\n" not in penwright(*words, "--stop", r"\n").out.strip()
+
+
+def test_prompts_from_a_file_end_at_line_ends_only(penwright, tmp_path):
+    (tmp_path / "p.txt").write_bytes("a\u2028b\r\nc\x0cd\n\n e\n".encode())
+    said = penwright("generate", "base", "--prompts", "p.txt", *SHORT)
+    assert prompts_of(said) == ["a\u2028b", "c\x0cd", " e"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a named pipe is POSIX's")
+def test_prompts_from_a_pipe(penwright, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("one\ntwo\n",))
+    writer.start()
+    said = penwright("generate", "base", "--prompts", "pipe", *SHORT)
+    writer.join()
+    assert prompts_of(said) == ["one", "two"]
+
+
+def test_prompts_from_standard_input(penwright, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    assert prompts_of(penwright("generate", "base", "--prompts", "-", *SHORT)) == ["one", "two"]
+
+
+def test_a_prompt_that_ends_with_a_space_or_is_cut_is_reported(penwright):
+    said = penwright("generate", "base", "--prompt", "The sea ", *SHORT)
+    assert "ends with a space" in said.err
+    said = penwright("generate", "base", "--prompt", "sea " * 600 + "end", *SHORT)
+    assert "the model reads 512 at most" in said.err
+    assert "ends with a space" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--temperature", "-1"), "temperature"),
+        (("--top-p", "2"), "top_p"),
+        (("-n", "0"), "at least 1"),
+        (("--batch-size", "0"), "at least 1"),
+    ],
+)
+def test_options_are_checked_before_anything_is_written(penwright, words, says):
+    said = penwright("generate", "base", "--prompt", "The sea", *words)
+    assert (said.code, said.out) == (2, "")
+    assert says in said.err
+
+
+def test_a_run_that_is_not_there(penwright, tmp_path):
+    (tmp_path / "runs" / "storyline").mkdir(parents=True)
+    (tmp_path / "runs" / "storyline" / "run.json").write_text("{}")
+    said = penwright("generate", "storylin")
+    assert said.code == 1
+    assert "no run 'storylin' in runs/" in said.err
+    assert "Did you mean 'storyline'?" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "ours"),
+    [
+        (("generate", "base", "--length", "20"), "--max-new-tokens"),
+        (("generate", "base", "--max_length", "20"), "--max-new-tokens"),
+        (("generate", "base", "--prefix", "x"), "--prompt"),
+        (("generate", "base", "--truncate", "x"), "--stop"),
+        (("generate", "base", "--nsamples", "3"), "--n"),
+        (("finetune", "a.txt", "--run_name", "x"), "--name"),
+        (("finetune", "a.txt", "--length", "512"), "--max-length"),
+        (("finetune", "a.txt", "--num_train_epochs", "3"), "--epochs"),
+        (("finetune", "a.txt", "--only_train_transformer_layers"), "--train-only layers"),
+        (("finetune", "--dataset", "a.txt"), "without a flag"),
+        (("generate", "base", "The sea"), "--prompt 'The sea'"),
+        (("evaluate",), "MODEL is missing"),
+    ],
+)
+def test_flags_of_older_tools_are_answered_with_ours(penwright, words, ours):
+    said = penwright(*words)
+    assert said.code == 2
+    assert ours in said.err
+
+
+def test_plan_knows_gpt2_without_its_weights(penwright, tmp_path):
+    (tmp_path / "a.txt").write_text("The goose asked for tea. " * 60)
+    said = penwright("plan", "124M", "a.txt", "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["steps"] > 0
