@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from penwright import doctor, formats
 from penwright.config import DataConfig
 from penwright.doctor import Bin, Piece
-from penwright.doctor.lengths import measure
-from penwright.doctor.survey import count_duplicates, survey
+from penwright.doctor.repeats import count_duplicates
+from penwright.doctor.survey import measure_lengths, survey
 from penwright.document import Document, Source, Span
 from penwright.errors import DataError
 from penwright.formats import ReadPlan
@@ -88,7 +88,7 @@ def test_duplicates_are_those_seen_before(numbers: list[int]) -> None:
 
 @given(lengths=st.lists(st.integers(0, 5000), min_size=1))
 def test_the_histogram_counts_each_once(lengths: list[int]) -> None:
-    found = measure(np.array(lengths, dtype=np.int64))
+    found = measure_lengths(np.array(lengths, dtype=np.int64))
     for b in found.histogram:
         assert b.count == sum(b.low <= n <= b.high for n in lengths)
     assert sum(b.count for b in found.histogram) == len(lengths)

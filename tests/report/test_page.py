@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from penwright.report.chart import Line
 from penwright.report.curves import KINDS
-from penwright.report.figure import Line
 from penwright.report.page import (
     Html,
     Section,

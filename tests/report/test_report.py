@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from penwright import report
 from penwright.report.read import RunData, Sample, Snapshot
-from penwright.report.writing import list_prompts, pick
+from penwright.report.samples import list_prompts, pick
 from tests.report.helpers import (
     SMALL_LINES,
     Page,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from penwright.doctor import Examination, Window
+    from penwright.doctor import Examination, PreviewRow
     from penwright.weights.describing import Description
 
 _BAR = 32
@@ -161,7 +161,7 @@ def show_histogram(found: Examination, console: Console) -> None:
         console.print(f"[dim]{span:>17} tokens[/dim] {bar} {item.count:,}")
 
 
-def colour(window: Window) -> Text:
+def colour(window: PreviewRow) -> Text:
     """A window as text: learned green, context grey, a rule between documents.
 
     Of long texts their beginning and end; all of it is in the JSON and on the page.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from penwright.doctor.batch_preview import Piece, PreviewRow, preview
 from penwright.doctor.examine import Cut, Duplicates, Examination, Extremes, examine
 from penwright.doctor.findings import Finding
-from penwright.doctor.leaks import count_repeats, find_leaks, move_leaks
-from penwright.doctor.lengths import Bin, Lengths
-from penwright.doctor.near import find_near
-from penwright.doctor.tokens import Costly
-from penwright.doctor.windows import Piece, Window, preview
+from penwright.doctor.repeats import count_repeats, find_leaks, find_near, move_leaks
+from penwright.doctor.survey import Bin, Costly, Lengths
 
 __all__ = [
     "Bin",
@@ -20,7 +18,7 @@ __all__ = [
     "Finding",
     "Lengths",
     "Piece",
-    "Window",
+    "PreviewRow",
     "count_repeats",
     "examine",
     "find_leaks",

@@ -7,13 +7,19 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from penwright.doctor.batch_preview import PreviewRow, preview
 from penwright.doctor.findings import Facts, Finding, draw
-from penwright.doctor.leaks import find_leaks
-from penwright.doctor.lengths import Lengths, measure
-from penwright.doctor.survey import Int64, Survey, count_duplicates, survey
-from penwright.doctor.tokens import Costly, find_costly, white_space_share
-from penwright.doctor.windows import Window, preview
-from penwright.document import Document
+from penwright.doctor.repeats import count_duplicates, find_leaks
+from penwright.doctor.survey import (
+    Costly,
+    Int64,
+    Lengths,
+    Survey,
+    find_costly,
+    measure_lengths,
+    survey,
+    white_space_share,
+)
 from penwright.errors import DataError
 from penwright.formats import Choice, ReadPlan
 from penwright.tokens.batches import Plan
@@ -78,7 +84,7 @@ class Examination:
     findings: tuple[Finding, ...]
     """What is wrong, and what to type."""
     cut: Cut
-    windows: tuple[Window, ...]
+    windows: tuple[PreviewRow, ...]
 
     def as_json(self) -> dict[str, object]:
         """Everything as plain values."""
@@ -138,7 +144,7 @@ def examine(
         words=int(found.words.sum()),
         tokens=int(tokens.sum()),
         learned=store.n_learned,
-        lengths=measure(tokens),
+        lengths=measure_lengths(tokens),
         duplicates=_duplicates(found, repeats),
         extremes=_extremes(found, tokens),
         white_space=blank,
@@ -171,7 +177,7 @@ def _duplicates(found: Survey, pairs: Sequence[tuple[int, int]]) -> Duplicates:
     return Duplicates(len(pairs), examples)
 
 
-def _cut(plan: Plan, tokens: Int64, shown: list[Window]) -> Cut:
+def _cut(plan: Plan, tokens: Int64, shown: list[PreviewRow]) -> Cut:
     # A document of n tokens stands between two end-of-text tokens: n + 1 inputs.
     longer = int((tokens + 1 > plan.length).sum())
     places = len(shown) * plan.length

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from penwright.doctor.faults import FAULTS
-from penwright.doctor.survey import Int64, Survey
-from penwright.doctor.tokens import Costly
+from penwright.doctor.survey import FAULTS, Costly, Int64, Survey
 
 FEW_TOKENS = 10_000
 """Fewer learned tokens than this are soon known by heart, whatever the model."""

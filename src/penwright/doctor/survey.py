@@ -1,4 +1,7 @@
-"""One pass over the documents: what is counted of each, in a few bytes a document."""
+"""Counts over a data set in one pass: faults in texts, lengths, and the cost in tokens.
+
+A document takes a few bytes of memory, however long it is.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,129 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from penwright.doctor.faults import Faults
 from penwright.document import Document
+from penwright.formats.clean.steps import CONTROL, NEWLINES, TAGS
+from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.store import Store
+
+EXAMPLES = 5
+"""Places kept of each fault."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A pattern, and how often it must be there (a share of the words) to be worth a word."""
+
+    pattern: re.Pattern[str]
+    says: str
+    fix: str
+    hint: tuple[str, ...]
+    """Unless one of these stands in the text, the pattern need not be tried."""
+    share: float = 0.0
+
+
+FAULTS = {
+    "marker": Fault(
+        re.compile(r"<\|(?:end|start)oftext\|>"),
+        "hold an end-of-text marker as ordinary text",
+        "If it should end documents, read it from a .txt file (or with --format text).",
+        ("oftext|>",),
+    ),
+    "mojibake": Fault(
+        re.compile(r"Ã[\x80-\xbf©¨¤¶¼±§]|â€[™œ\x9d\x9c\x99“”¦]|Â[\xa0-\xbf]"),
+        "hold text that was once read in a wrong encoding (such as cafÃ© for café)",
+        "Mend it with --clean mojibake.",
+        ("Ã", "â€", "Â"),
+    ),
+    "entities": Fault(
+        re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});"),
+        "hold HTML entities (such as &amp;)",
+        "Undo them with --clean entities.",
+        ("&",),
+    ),
+    "tags": Fault(
+        TAGS,
+        "hold HTML tags",
+        "Take them out with --clean tags, or the model will write them too.",
+        ("</", "<br", "<p"),
+    ),
+    "tokenized": Fault(
+        re.compile(r"\w (?:n['’]t|['’](?:s|re|ve|ll|m|d))\b|\w [,.!?;:](?= |\n|\Z)|`` "),
+        "have spaces before their punctuation",
+        "Mend it with --clean detokenize.",
+        (" ,", " .", " n't", "`` ", " '"),
+        share=0.02,
+    ),
+    "replaced": Fault(
+        re.compile("\ufffd"),
+        "hold the sign for a character that was lost (U+FFFD)",
+        "Go back to the source of the text and read it with --encoding, such as cp1252.",
+        ("\ufffd",),
+    ),
+    "control": Fault(
+        CONTROL,
+        "hold control characters",
+        "Take them out with --clean control, unless the model should write them.",
+        tuple(map(chr, (*range(9), 11, 12, *range(14, 32), 127))),
+    ),
+    "newline": Fault(
+        NEWLINES,
+        "spell line breaks out (as \\n or <newline>)",
+        "Make them line breaks with --clean newlines, or the model will spell them out too.",
+        ("\\n", "<newline>", "<br"),
+    ),
+    "news": Fault(
+        re.compile(r"\(CNN[^)\n]{0,40}\)|(?:PUBLISHED|UPDATED):[\s.]*\d{1,2}:\d{2}"),
+        "hold a newspaper's datelines and time stamps",
+        "Take them out with --clean news.",
+        ("(CNN", "PUBLISHED", "UPDATED"),
+    ),
+}
+
+
+@dataclass
+class Faults:
+    """Which faults were found, in how many documents, and where first."""
+
+    documents: Counter[str] = field(default_factory=Counter)
+    hits: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    def look(self, document: Document, *, new: bool) -> None:
+        """Look through a document, or a further piece of one (then not `new`)."""
+        text = document.text
+        for name, fault in FAULTS.items():
+            if any(hint in text for hint in fault.hint):
+                hits = sum(1 for _ in fault.pattern.finditer(text))
+                if hits:
+                    self.note(name, document, hits, new=new)
+        self._look_at_spans(document, new=new)
+
+    def note(self, name: str, document: Document, hits: int = 1, *, new: bool = True) -> None:
+        """Count a fault."""
+        self.hits[name] += hits
+        self.documents[name] += new
+        places = self.places.setdefault(name, [])
+        if len(places) < EXAMPLES and new:
+            places.append(str(document.source))
+
+    def _look_at_spans(self, document: Document, *, new: bool) -> None:
+        spans = document.spans
+        for before, after in pairwise(spans):
+            if after.learn and before.text[-1].isalnum() and after.text[0].isalnum():
+                self.note("glued", document, new=new)
+                break
+        if spans and spans[0].learn and new:
+            self.note("no prompt", document)
+        elif spans and new:
+            self.note("prompt", document)
+
 
 _UNUSUAL = re.compile(r"[^\x00-\x7f]")
 
@@ -117,19 +236,78 @@ class _End(NamedTuple):
         return same and self.character.isalnum() and document.text[:1].islower()
 
 
-def count_duplicates(digests: Int64) -> tuple[int, list[tuple[int, int]]]:
-    """How many documents repeat an earlier one, and pairs (first, repeated) in order."""
-    if len(digests) == 0:
-        return 0, []
-    order = np.argsort(digests, kind="stable")
-    same = digests[order][1:] == digests[order][:-1]
-    begins = np.flatnonzero(np.concatenate([[True], ~same]))
-    group = np.cumsum(np.concatenate([[True], ~same])) - 1
-    firsts = order[begins][group]
-    repeated = order[1:][same]
-    pairs = sorted(zip(firsts[1:][same].tolist(), repeated.tolist(), strict=True), key=_second)
-    return len(pairs), pairs
+@dataclass(frozen=True)
+class Bin:
+    """How many documents have `low` to `high` tokens, both counted in."""
+
+    low: int
+    high: int
+    count: int
 
 
-def _second(pair: tuple[int, int]) -> int:
-    return pair[1]
+@dataclass(frozen=True)
+class Lengths:
+    """Documents' lengths in tokens, without the end-of-text tokens around them."""
+
+    shortest: int
+    median: int
+    mean: float
+    longest: int
+    histogram: tuple[Bin, ...]
+
+
+def measure_lengths(tokens: Int64) -> Lengths:
+    """Lengths of at least one document; each bin of the histogram is twice as wide as the last."""
+    counts = np.bincount([int(n).bit_length() for n in tokens.tolist()])
+    filled = np.flatnonzero(counts)
+    bins = tuple(
+        Bin(low=(1 << i) >> 1, high=max((1 << i) - 1, 0), count=int(counts[i]))
+        for i in range(int(filled[0]), int(filled[-1]) + 1)
+    )
+    return Lengths(
+        int(tokens.min()),
+        int(np.median(tokens)),
+        float(tokens.mean()),
+        int(tokens.max()),
+        bins,
+    )
+
+
+CHUNK = 1 << 22
+COSTLY = 3
+"""Tokens from which on a character counts as costly."""
+MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Costly:
+    """A character that the tokenizer spells in `tokens` tokens, and how often it is there."""
+
+    character: str
+    tokens: int
+    count: int
+
+
+def white_space_share(store: Store, tokenizer: Tokenizer) -> float:
+    """The share of the text's tokens that are only white space."""
+    counts = np.zeros(store.vocab_size, np.int64)
+    for start in range(0, store.n_tokens, CHUNK):
+        line = store.tokens(start, min(start + CHUNK, store.n_tokens))
+        counts += np.bincount(line, minlength=store.vocab_size)
+    counts[store.eot_id] = 0
+    used = np.flatnonzero(counts).tolist()
+    blank = sum(int(counts[i]) for i in used if tokenizer.token_bytes(i).isspace())
+    return blank / max(int(counts.sum()), 1)
+
+
+def find_costly(characters: Counter[str], tokenizer: Tokenizer) -> tuple[Costly, ...]:
+    """The characters that cost the most tokens in all, dearest first."""
+    common = [character for character, _ in characters.most_common(1000)]
+    sizes = [len(ids) for ids in tokenizer.encode_batch(common)] if common else []
+    found = [
+        Costly(character, size, characters[character])
+        for character, size in zip(common, sizes, strict=True)
+        if size >= COSTLY
+    ]
+    found.sort(key=lambda item: (-item.tokens * item.count, item.character))
+    return tuple(found[:MOST_SHOWN])

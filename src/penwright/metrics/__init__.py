@@ -1,33 +1,41 @@
-"""How good texts are, in figures with their intervals. No torch.
+"""Score texts with 95 % intervals. No torch.
 
     from penwright.metrics import measure
 
     print(measure(summaries, highlights, metrics=["rouge", "bleu"]))
 
-rouge, bleu, chrf   how near texts come to their references
-answers             exact match and F1, by the rules of CoQA
-verbatim            the share of texts that begin with the very words of their references
-keywords            the share of texts that hold what they were asked for
-diversity           repetition within texts and between them
+A metric is a function in a file of its own and an entry in `METRICS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from penwright.errors import UsageError, suggest
 from penwright.metrics.answers import exact_match, normalise, score_answer, score_answers, word_f1
 from penwright.metrics.diversity import score_diversity
-from penwright.metrics.interval import Figure, Resampling, exp_mean, make_figure, mean_of
+from penwright.metrics.interval import PLAIN, Figure, Resampling, exp_mean, make_figure, mean_of
 from penwright.metrics.keywords import find_keywords, score_keywords
-from penwright.metrics.overlap import score_bleu, score_chrf, score_rouge, score_verbatim
-from penwright.metrics.table import METRICS, Measurements, measure, side_by_side
+from penwright.metrics.overlap import (
+    References,
+    score_bleu,
+    score_chrf,
+    score_rouge,
+    score_verbatim,
+)
 
 __all__ = [
     "METRICS",
     "Figure",
     "Measurements",
+    "Metric",
     "Resampling",
     "exact_match",
     "exp_mean",
     "find_keywords",
+    "find_metric",
     "make_figure",
     "mean_of",
     "measure",
@@ -43,3 +51,105 @@ __all__ = [
     "side_by_side",
     "word_f1",
 ]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A function that scores texts, and the values that it compares each text with.
+
+    `score(texts, how=...)`, or with `compares` `score(texts, values, how=...)`, returns one figure
+    or several.
+    """
+
+    score: Callable[..., Figure | Sequence[Figure]]
+    compares: Literal["references", "keywords"] | None = None
+    all_answers: bool = False
+    """Compare with every answer that people gave, where the data has several."""
+
+
+METRICS = {
+    "rouge": Metric(score_rouge, "references"),
+    "bleu": Metric(score_bleu, "references"),
+    "chrf": Metric(score_chrf, "references"),
+    "answers": Metric(score_answers, "references", all_answers=True),
+    "verbatim": Metric(score_verbatim, "references"),
+    "keywords": Metric(score_keywords, "keywords"),
+    "diversity": Metric(score_diversity),
+}
+"""The metrics by the names that `--metrics` takes."""
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric called `name`; raises UsageError when there is none."""
+    if name not in METRICS:
+        raise UsageError(
+            f"There is no metric '{name}'.",
+            fix=suggest(name, METRICS) or f"There is: {', '.join(METRICS)}.",
+        )
+    return METRICS[name]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The figures of some texts."""
+
+    figures: tuple[Figure, ...]
+    texts: int
+    seed: int
+
+    def __getitem__(self, name: str) -> Figure:
+        """Return a figure by its name, such as `"ROUGE-L"`; raises KeyError for none."""
+        return {figure.name: figure for figure in self.figures}[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "texts": self.texts,
+            "seed": self.seed,
+            "interval": 0.95,
+            "figures": {figure.name: figure.as_json() for figure in self.figures},
+        }
+
+    def __str__(self) -> str:
+        return side_by_side({"": self})
+
+
+def measure(
+    texts: Sequence[str],
+    references: References | None = None,
+    *,
+    metrics: Sequence[str],
+    wanted_keywords: Sequence[Sequence[str]] | None = None,
+    how: Resampling = PLAIN,
+) -> Measurements:
+    """Score texts by the named metrics (see `METRICS`).
+
+    `references` has one right text, or several, for each text; `wanted_keywords` the keywords that
+    each was asked for. Raises UsageError for an unknown metric or one without its references or
+    keywords; MissingExtraError and DataError as the metrics do.
+    """
+    given = {"references": references, "keywords": wanted_keywords}
+    figures: list[Figure] = []
+    for name in metrics:
+        metric = find_metric(name)
+        wanted = () if metric.compares is None else (given[metric.compares],)
+        if None in wanted:
+            raise UsageError(f"Measuring {name} needs the {metric.compares} of each text.")
+        found = metric.score(texts, *wanted, how=how)
+        figures += [found] if isinstance(found, Figure) else found
+    return Measurements(tuple(figures), len(texts), how.seed)
+
+
+def side_by_side(columns: Mapping[str, Measurements]) -> str:
+    """Format a table with one row for each figure and one titled column for each model."""
+    names = list(dict.fromkeys(f.name for column in columns.values() for f in column.figures))
+    rows = [["", *columns]] if any(columns) else []
+    for name in names:
+        found = [next((str(f) for f in c.figures if f.name == name), "") for c in columns.values()]
+        rows.append([name, *found])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns) + 1)] if rows else []
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -6,20 +6,19 @@ from pathlib import Path
 
 from penwright.files import write_text
 from penwright.report.curves import curves, has_curves
-from penwright.report.ending import ending
 from penwright.report.page import Section, page
 from penwright.report.read import RunData, read
+from penwright.report.samples import recipe_outcome, samples
 from penwright.report.sections import (
     data_summary,
     header,
     machine,
+    moment,
     next_steps,
     perplexity,
     settings,
 )
 from penwright.report.story import find_facts, headline
-from penwright.report.words import moment
-from penwright.report.writing import writing
 
 __all__ = ["RunData", "read", "render", "write"]
 
@@ -47,10 +46,12 @@ def render(data: RunData) -> str:
         Section("next", "Next", "What to type next", next_steps(data, facts)),
     ]
     if data.snapshots:
-        samples = Section("writing", "Writing", "What it wrote", writing(data, facts))
-        chapters.insert(1, samples)
-    if data.ending:
-        chapters.insert(1, Section("recipe", "Recipe", "How the recipe ended", ending(data.ending)))
+        written = Section("writing", "Writing", "What it wrote", samples(data, facts))
+        chapters.insert(1, written)
+    if data.outcome:
+        chapters.insert(
+            1, Section("recipe", "Recipe", "How the recipe ended", recipe_outcome(data.outcome))
+        )
     empty = {"curves"} if not has_curves(data) else set()
     return page(
         title=f"{data.name} · Penwright",

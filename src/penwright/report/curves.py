@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from penwright.report.charts import (
+from penwright.report.chart import Chart, Line, draw
+from penwright.report.page import Html, fold, html, table, unbroken
+from penwright.report.read import Evaluation, RunData, number
+from penwright.report.series import (
     FEWEST_TO_SMOOTH,
     Points,
     Series,
@@ -19,11 +22,7 @@ from penwright.report.charts import (
     spread,
     tick_labels,
 )
-from penwright.report.figure import Chart, Line, draw
-from penwright.report.page import Html, fold, html, table
-from penwright.report.read import Evaluation, RunData, number
 from penwright.report.story import Facts
-from penwright.report.words import unbroken
 from penwright.wording import amount, count, data_size, duration
 
 _STEPS_TO_STRETCH = 100

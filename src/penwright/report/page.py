@@ -51,6 +51,11 @@ def text(value: str) -> Html:
     return Html(escape(value.replace("\r\n", "\n").translate(_VISIBLE)))
 
 
+def unbroken(text: str) -> str:
+    """Return `text` with spaces that do not break a line."""
+    return text.replace(" ", "\u00a0")
+
+
 @dataclass(frozen=True)
 class Section:
     """A chapter of a page: `name` is its anchor and `short` its word in the list of chapters."""

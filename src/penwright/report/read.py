@@ -10,14 +10,14 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penwright.report.charts import Series
-from penwright.report.ending import Ending, read_ending
+from penwright.report.series import Series
 from penwright.runs import RECIPE, RUNS, Run, now, spell
+from penwright.wording import amount
 
 # The figures of a step that have a curve or are spoken of.
 COLUMNS = (
@@ -34,6 +34,9 @@ COLUMNS = (
     "seconds",
     "tokens_seen",
 )
+
+_ON = {"held out": "on what was held out", "data": "on what was learned"}
+_NAMES = {"token": "perplexity", "batch": "mean of batches' losses, as perplexity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,33 @@ class Snapshot:
     samples: tuple[Sample, ...]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A figure before and after the training, in words, with its interval."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text, and whose it is: the data's own, or a model's."""
+
+    title: str
+    prompt: str
+    who: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RecipeOutcome:
+    """All of it."""
+
+    figures: tuple[Compared, ...]
+    texts: tuple[Written, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunData:
     """A run as a report tells it. `handle` is what to type for it; `curves` has a Series by column.
@@ -82,7 +112,7 @@ class RunData:
     curves: Mapping[str, Series] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
-    ending: Ending | None = None
+    outcome: RecipeOutcome | None = None
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
@@ -113,9 +143,9 @@ def read(run_dir: Path) -> RunData:
     unreadable = list(damaged_files)
     if damaged:
         unreadable.insert(0, f"{damaged:,} line{'s' * (damaged != 1)} of metrics.jsonl")
-    ending = None
+    outcome = None
     try:
-        ending = read_ending(run_dir / RECIPE)
+        outcome = read_outcome(run_dir / RECIPE)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         unreadable.append(RECIPE)
     folder = run_dir.resolve()
@@ -128,7 +158,7 @@ def read(run_dir: Path) -> RunData:
         curves=curves,
         evaluations=evaluations,
         snapshots=snapshots,
-        ending=ending,
+        outcome=outcome,
         unreadable=tuple(unreadable),
     )
 
@@ -216,3 +246,46 @@ def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
         if found and samples:
             snapshots.append(Snapshot(int(found[1]), samples))
     return tuple(sorted(snapshots, key=lambda snapshot: snapshot.step)), damaged
+
+
+def read_outcome(path: Path) -> RecipeOutcome | None:
+    """The end of a recipe, or None; raises ValueError, TypeError, KeyError or AttributeError for a
+    damaged file, and OSError for one that cannot be read."""
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    figures = (row for one in content["measured"] for row in _compare(one))
+    texts = (text for one in content["writing"] for text in _texts(one))
+    return RecipeOutcome(tuple(dict.fromkeys(figures)), tuple(texts))
+
+
+def _compare(one: Mapping[str, Any]) -> Iterator[Compared]:
+    before, after = (dict(_figures(one[side])) for side in ("before", "after"))
+    for name, words in after.items():
+        yield Compared(f"{name}, {_ON[one['on']]}", before.get(name, "-"), words)
+
+
+def _figures(side: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield _NAMES[side["average"]], _words(side["perplexity"], side["low"], side["high"])
+    for name, figure in side.get("metrics", {"figures": {}})["figures"].items():
+        yield str(name), _words(figure["value"], figure["low"], figure["high"])
+
+
+def _words(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "-"
+    return amount(value) + (
+        "" if low is None or high is None else f" [{amount(low)}, {amount(high)}]"
+    )
+
+
+def _texts(one: Mapping[str, Any]) -> Iterator[Written]:
+    human = [] if one["human"] is None else [one["human"]]
+    for who, texts in (
+        ("human", human),
+        ("trained", one["texts"]),
+        ("untrained", one["untrained"]),
+    ):
+        for number, text in enumerate(texts, 1):
+            name = who if len(texts) == 1 else f"{who} {number}"
+            yield Written(str(one["title"]), str(one["prompt"]), name, str(text))

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from penwright.report.charts import Series, quantile
-from penwright.report.page import Html, command, definitions, flags, fold, html
+from penwright.report.options_table import list_settings, setting_rows
+from penwright.report.page import Html, command, definitions, flags, fold, html, unbroken
 from penwright.report.read import RunData, number
-from penwright.report.settings import list_settings, setting_rows
+from penwright.report.series import Series, quantile
 from penwright.report.story import STATUSES, Facts, headline, remarks
-from penwright.report.words import moment, plain, spaced, unbroken
 from penwright.wording import amount, count, data_size, duration, large
 
 _FILES_SHOWN = 6
 _WAYS_SHOWN = 3
 _TOLD = {"paths", "files", "reading", "documents", "tokens", "learned", "training"}
 _TOLD |= {"held_out", "fingerprint"}
+
+_MONTHS = "January February March April May June July August September October November December"
 
 
 def header(data: RunData, facts: Facts) -> Html:
@@ -310,3 +312,36 @@ def quoted(word: str) -> str:
     if word and not re.search(r'["$`\\!]', word) and word.isprintable():
         return f'"{word}"'
     return shlex.quote(word)
+
+
+def moment(stamp: object) -> str:
+    """21 November 2025, 03:57, from an ISO 8601 time; anything else as it is."""
+    if not isinstance(stamp, str):
+        return ""
+    try:
+        time = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    return f"{time.day} {_MONTHS.split()[time.month - 1]} {time.year}, {time:%H:%M}"
+
+
+def plain(value: object) -> str:
+    """A value from JSON as words."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(item) for item in value) or "none"
+    return str(value)
+
+
+def spaced(key: str) -> str:
+    """micro_batch -> micro batch."""
+    return key.replace("_", " ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from penwright.report.charts import Series, smooth
+from penwright.report.page import unbroken
 from penwright.report.read import Evaluation, RunData, number
-from penwright.report.words import unbroken
+from penwright.report.series import Series, smooth
 from penwright.wording import amount, count, duration
 
 # How a status is shown: a sign and a word, so that colour says nothing by itself.

@@ -11,7 +11,7 @@ import numpy as np
 from penwright.tokens.blocks import Block, Text, encode_block
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.vocabulary import Vocabulary
-from penwright.workers.work import Work
+from penwright.workers import Work
 
 TARGET = "penwright.tokens.worker:make_work"
 

@@ -22,8 +22,7 @@ from penwright.errors import UsageError
 from penwright.model import GPT2
 from penwright.model.fused import fuse, unfuse
 from penwright.model.gpt2 import Conv1D
-from penwright.model.lora import add_low_rank
-from penwright.model.quantize import Int8Conv1D, quantize
+from penwright.model.lora import Int8Conv1D, add_low_rank, quantize
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.compiled import compile_blocks
 from penwright.train.optimizer import make_optimizer, parameter_groups

@@ -14,11 +14,10 @@ import numpy as np
 from penwright import metrics, sample
 from penwright.compute import autocast, choose_device, choose_precision
 from penwright.config import DataConfig, EvaluateConfig, build
-from penwright.errors import UsageError, suggest
+from penwright.errors import UsageError
 from penwright.formats.coqa import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
-from penwright.score import batch_average, score_documents
-from penwright.score.scores import Score
+from penwright.score import Score, batch_average, score_documents
 from penwright.tokens import Part
 from penwright.verbs.data import Data, open_data
 from penwright.verbs.held_out import open_held_out
@@ -80,13 +79,13 @@ def evaluate_writer(
 ) -> Evaluation:
     """The same of a model that is loaded already."""
     _check(data, config)
-    evaluation = _foresee(writer, _open_part(writer, data, config, warn)[0], config)
+    evaluation = _perplexity(writer, _open_part(writer, data, config, warn)[0], config)
     if not config.metrics:
         return evaluation
     part, opened = _open_part(writer, data, config, warn, with_prompts)
     tasks = find_tasks(part, writer.tokenizer, config.metric_documents)
     need_tasks(tasks, config.metrics)
-    if "answers" in config.metrics:
+    if any(metrics.METRICS[name].all_answers for name in config.metrics):
         tasks = _with_more_answers(tasks, opened)
     return replace(evaluation, measured=measure_writing(writer, tasks, config, warn))
 
@@ -132,12 +131,7 @@ def _check(data: Sequence[str | Path], config: EvaluateConfig) -> None:
     if data and config.held_out_of:
         raise UsageError("Data is measured on, or what a run held out: give one of the two.")
     for name in config.metrics:
-        if name not in metrics.METRICS:
-            known = ", ".join(metrics.METRICS)
-            raise UsageError(
-                f"There is no metric '{name}'.",
-                fix=suggest(name, metrics.METRICS) or f"There is: {known}.",
-            )
+        metrics.find_metric(name)
     if config.metric_documents < 1 or config.n < 1:
         raise UsageError("Metrics take one document and one text at least.")
 
@@ -175,7 +169,7 @@ def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
     ]
 
 
-def _foresee(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluation:
+def _perplexity(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluation:
     """Perplexity, by the average that is asked for, with its interval."""
     device = choose_device(config.compute.device)
     wanted = "fp32" if config.compute.precision == "auto" else config.compute.precision

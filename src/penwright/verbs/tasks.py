@@ -10,6 +10,7 @@ import numpy as np
 from penwright.config import DataConfig
 from penwright.errors import UsageError
 from penwright.formats.rows import EVERYTHING
+from penwright.metrics import METRICS
 from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Part, Tokenizer
 
@@ -55,7 +56,8 @@ def need_tasks(tasks: Sequence[Task], metrics: Sequence[str]) -> None:
             f"There are no prompts in this data to measure {', '.join(metrics)} with.",
             fix="Measure it on pairs, stories with highlights, dialogues or texts with keywords.",
         )
-    if "keywords" in metrics and not any(task.keywords for task in tasks):
+    needed = any(METRICS[name].compares == "keywords" for name in metrics)
+    if needed and not any(task.keywords for task in tasks):
         raise UsageError(
             "There are no keywords in this data.",
             fix="Make texts that begin with theirs with `penwright keywords encode`.",

@@ -8,13 +8,21 @@ results are what marshal can write: numbers, strings, bytes, lists, tuples, dict
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from penwright import errors
 from penwright.config import WorkConfig
-from penwright.workers.work import Work, load_work
+
+Work = Callable[[Any], Any]
+Answer = tuple[Any, ...]
+"""("done", result), or ("error", class, message, fix) of an error of ours."""
+
+AHEAD = 1
+"""Jobs that wait for each worker."""
 
 
 class Engine(Protocol):
@@ -81,3 +89,30 @@ def _count_alone(config: WorkConfig, few: int) -> int | None:
     if config.engine == "ray":
         return 0
     return None if usable_cores() == 1 else few
+
+
+def load_work(target: str, setup: Any) -> Work:
+    """The work that `module:function` makes of `setup`."""
+    module, _, name = target.partition(":")
+    made: Work = getattr(importlib.import_module(module), name)(setup)
+    return made
+
+
+def answer(load: Callable[[], Work], job: Any) -> Answer:
+    """Do a job; `load` gives the work, and its errors are the job's."""
+    try:
+        return "done", load()(job)
+    except errors.PenwrightError as error:
+        return "error", type(error).__name__, error.message, error.fix
+
+
+def open_answer(content: Answer) -> Any:
+    """The result of a job; raises the error that it ended with."""
+    kind, *rest = content
+    if kind == "done":
+        return rest[0]
+    name, message, fix = rest
+    kind_of_error = getattr(errors, name)
+    error: errors.PenwrightError = kind_of_error.__new__(kind_of_error)
+    errors.PenwrightError.__init__(error, message, fix=fix)
+    raise error

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import penwright
 from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
-from penwright.workers.work import AHEAD, Answer, Work, answer, load_work, open_answer
+from penwright.workers import AHEAD, Answer, Work, answer, load_work, open_answer
 
 _KINDS_OF_WORK = 4
 """Kinds of work that a process of the cluster keeps in mind."""

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import penwright
 from penwright.errors import OutOfRoomError
-from penwright.workers.work import AHEAD, answer, load_work, open_answer
+from penwright.workers import AHEAD, answer, load_work, open_answer
 
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",

@@ -9,7 +9,7 @@ from typing import Any
 from penwright.config import DataConfig
 from penwright.formats.clean.choose import mask, read_blocklist, speaks
 from penwright.formats.clean.steps import STEPS
-from penwright.workers.work import Work
+from penwright.workers import Work
 
 TARGET = "penwright.formats.clean.worker:make_work"
 

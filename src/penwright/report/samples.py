@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from penwright.report.charts import spread
-from penwright.report.page import Html, fold, html
-from penwright.report.read import RunData, Sample, Snapshot
+from penwright.report.page import Html, fold, html, table
+from penwright.report.read import RecipeOutcome, RunData, Sample, Snapshot, Written
+from penwright.report.series import spread
 from penwright.report.story import Facts
 from penwright.wording import amount, count
 
@@ -16,14 +17,14 @@ _PROMPTS_SHOWN = 4
 _MOST_PROMPTS = 40
 _LONGEST_TEXT = 3000
 _LONGEST_OPENING = 120
-_ENDINGS = {
+_FINISHES = {
     "end": "ended by itself",
     "stop": "ended at a stop text",
     "length": "cut off at the longest allowed",
 }
 
 
-def writing(data: RunData, facts: Facts) -> Html:
+def samples(data: RunData, facts: Facts) -> Html:
     """A strip of samples for each prompt, oldest first; what is too much is folded or left out."""
     shown = pick(data.snapshots, facts.best.step if facts.best else None)
     prompts = list_prompts(shown)
@@ -124,7 +125,7 @@ def _leaf(sample: Sample, step: int, place: str, data: RunData, facts: Facts) ->
         about=" · ".join(about),
         opening=_opening(sample.prompt),
         text=shorten(sample.text, _LONGEST_TEXT),
-        ending=_ENDINGS.get(sample.finish_reason, sample.finish_reason),
+        ending=_FINISHES.get(sample.finish_reason, sample.finish_reason),
     )
 
 
@@ -138,3 +139,37 @@ def _opening(prompt: str) -> str:
 def shorten(text: str, most: int) -> str:
     """The first `most` characters, with a sign where something is missing."""
     return text if len(text) <= most else text[:most].rstrip() + " […]"
+
+
+def recipe_outcome(found: RecipeOutcome) -> Html:
+    """A table of the figures, and the texts by their prompts."""
+    rows = [(row.name, row.before, row.after) for row in found.figures]
+    folds = [
+        fold(title or "What it wrote", [*_texts_by_prompt([*texts])], is_open=number == 0)
+        for number, (title, texts) in enumerate(groupby(found.texts, lambda text: text.title))
+    ]
+    return html(
+        '{figures}<p class="note">In brackets: 95 % intervals over documents.</p>\n{folds}',
+        figures=table("Before and after the training", ("", "before", "after"), rows),
+        folds=folds,
+    )
+
+
+def _texts_by_prompt(texts: list[Written]) -> Iterator[Html]:
+    """The texts to each prompt; of one that goes on from the prompt before, what is new."""
+    before = ""
+    for prompt, group in groupby(texts, lambda text: text.prompt):
+        new = prompt.removeprefix(before) if before else prompt
+        yield html(
+            '<p class="text" dir="auto"><span class="given">{prompt}</span></p>\n{texts}',
+            prompt=new if new == prompt else f"… {new.strip()}",
+            texts=[
+                html(
+                    '<p class="about">{who}</p><p class="text" dir="auto">{text}</p>\n',
+                    who=one.who,
+                    text=one.text.strip()[:_LONGEST_TEXT],
+                )
+                for one in group
+            ],
+        )
+        before = prompt

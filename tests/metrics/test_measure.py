@@ -41,7 +41,7 @@ def test_models_stand_side_by_side():
 def test_what_is_lacking_is_told():
     with pytest.raises(UsageError, match=r"no metric 'bleau'.*bleu"):
         measure(TEXTS, RIGHT, metrics=["bleau"])
-    with pytest.raises(UsageError, match="needs references"):
+    with pytest.raises(UsageError, match="needs the references"):
         measure(TEXTS, metrics=["chrf"])
     with pytest.raises(UsageError, match="keywords needs"):
         measure(TEXTS, metrics=["keywords"])

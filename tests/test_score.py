@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.score import batch_average, score_documents, score_part
-from penwright.score.windows import batches, cut
+from penwright.score import batch_average, batches, cut, score_documents, score_part
 from penwright.tokens import Part, Tokenizer, prepare
 from tests.model.conftest import make, tiny, twin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 
 from penwright import config as options
 from penwright.report.page import Html, html
-from penwright.report.words import setting
 
 
 class Setting(NamedTuple):
@@ -101,3 +101,14 @@ def _was(item: Setting) -> Html:
     if item.default in (None, "not set", "auto") or item.default == item.value:
         return Html("")
     return html(" <i>instead of {default}</i>", default=item.default)
+
+
+def setting(value: object) -> str:
+    """A value as it is written in a configuration file."""
+    if value is None or value == []:
+        return "not set"
+    if isinstance(value, str):
+        return value if value.strip() == value != "" else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "\n".join(json.dumps(item, ensure_ascii=False) for item in value)
+    return json.dumps(value, ensure_ascii=False)

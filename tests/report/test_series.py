@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from penwright.report.charts import (
+from penwright.report.series import (
     Points,
     Scale,
     Series,

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penwright.report.options_table import help_lines, list_settings
 from penwright.report.read import read
-from penwright.report.sections import command_line, quoted, resume_line
-from penwright.report.settings import help_lines, list_settings
+from penwright.report.sections import command_line, moment, plain, quoted, resume_line
 from penwright.report.story import Facts, find_facts, headline, remarks
-from penwright.report.words import moment, plain
 from tests.report.helpers import SMALL_LINES, eval_line, step_line, write_run
 
 FACTS = Facts(

@@ -21,7 +21,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Window:
+class PreviewRow:
     """One row of a batch: the stretches of each document in it, which cannot see each other."""
 
     step: int
@@ -36,9 +36,9 @@ class Window:
         return tuple(piece for document in self.documents for piece in document)
 
 
-def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[Window]:
+def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
     """The first `count` windows of a training run, or all where it has fewer."""
-    windows: list[Window] = []
+    windows: list[PreviewRow] = []
     step = 0
     while len(windows) < count and step < plan.steps_per_epoch:
         batch = plan.batch(step)
@@ -48,7 +48,7 @@ def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[Window]:
     return windows
 
 
-def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> Window:
+def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> PreviewRow:
     """Row `row` of a batch as text. The end-of-text token is written out."""
     tokens = batch.tokens_BT[row].numpy()
     targets = batch.targets_BT[row].numpy()
@@ -57,7 +57,7 @@ def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> Window:
         _pieces(tokens[owner == number], targets[owner == number], tokenizer)
         for number in np.unique(owner[owner >= 0]).tolist()
     )
-    return Window(step, row, documents, int((owner < 0).sum()))
+    return PreviewRow(step, row, documents, int((owner < 0).sum()))
 
 
 def _pieces(

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from penwright.report.charts import (
+from penwright.report.page import Html, data_block, html
+from penwright.report.series import (
     Points,
     Scale,
     dots,
@@ -22,7 +23,6 @@ from penwright.report.charts import (
     step_labels,
     tick_labels,
 )
-from penwright.report.page import Html, data_block, html
 
 MOST_POINTS = 1000
 Place = Callable[[float], float]

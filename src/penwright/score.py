@@ -1,0 +1,257 @@
+"""Held-out loss, perplexity and bits per byte; the mean-of-batches perplexity of notebooks.
+
+Every learned token counts once, with as much context as it can have.
+
+Legend: B batch, T time, C channels, D documents, N scored tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penwright.errors import UsageError
+from penwright.markers import IGNORED
+from penwright.model import GPT2, evaluating, token_logprobs
+from penwright.tokens import Part, Store
+
+BATCH_TOKENS = 4096
+GPU_BATCH_TOKENS = 32768
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The cross-entropy of some tokens, summed in nats."""
+
+    loss_sum: float
+    tokens: int
+    documents: int
+    bytes: int
+    """UTF-8 bytes of the text that was scored."""
+
+    @property
+    def loss(self) -> float:
+        """Nats per token; not a number where nothing was scored."""
+        return self.loss_sum / self.tokens if self.tokens else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        return exp(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.loss_sum / math.log(2) / self.bytes if self.bytes else math.nan
+
+
+def score_part(
+    model: GPT2,
+    part: Part,
+    *,
+    stride: int | None = None,
+    batch_tokens: int | None = None,
+    autocast: AbstractContextManager[object] | None = None,
+) -> Score:
+    """The loss over all learned tokens of `part`, each document's closing token among them.
+
+    Documents longer than the context are scored in windows that move by `stride` tokens (half
+    the context unless given). Raises UsageError for a stride that is not within the context.
+    """
+    losses_D, counts_D = score_documents(
+        model, part, stride=stride, batch_tokens=batch_tokens, autocast=autocast
+    )
+    return Score(
+        loss_sum=math.fsum(losses_D),
+        tokens=int(counts_D.sum()),
+        documents=len(losses_D),
+        bytes=part.n_bytes,
+    )
+
+
+def score_documents(
+    model: GPT2,
+    part: Part,
+    *,
+    stride: int | None = None,
+    batch_tokens: int | None = None,
+    autocast: AbstractContextManager[object] | None = None,
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Each document's loss in nats (float64) and number of scored tokens (int64), [D] each."""
+    context = model.config.n_positions
+    stride = max(1, context // 2) if stride is None else stride
+    if not 1 <= stride <= context:
+        raise UsageError(
+            f"A stride of {stride} tokens cannot be.",
+            fix=f"Give one from 1 to {context}, the model's context.",
+        )
+    if batch_tokens is None:
+        batch_tokens = BATCH_TOKENS if model.head_weight_VC.is_cpu else GPU_BATCH_TOKENS
+    windows = list(learned(part, context, stride))
+    losses_D = np.zeros(len(part.ranges), dtype=np.float64)
+    counts_D = np.zeros(len(part.ranges), dtype=np.int64)
+    with evaluating(model), torch.no_grad(), autocast or contextlib.nullcontext():
+        for batch in batches(windows, batch_tokens):
+            tokens_BT, targets_BT = load(part.store, batch)
+            losses_BT = token_losses(model, tokens_BT, targets_BT)
+            rows = [window.document for window in batch]
+            np.add.at(losses_D, rows, losses_BT.sum(dim=1).numpy())
+            np.add.at(counts_D, rows, (targets_BT != IGNORED).sum(dim=1).numpy())
+    return losses_D, counts_D
+
+
+def token_losses(model: GPT2, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
+    """-log p(target) of each target in nats, 0 where it is -100: float64 on the CPU, [B, T]."""
+    device = model.head_weight_VC.device
+    hidden_BTC = model(tokens_BT.to(device))
+    learned_BT = targets_BT != IGNORED
+    losses_BT = torch.zeros(targets_BT.shape, dtype=torch.float64)
+    logprobs_N = token_logprobs(
+        hidden_BTC[learned_BT.to(device)], model.head_weight_VC, targets_BT[learned_BT].to(device)
+    )
+    losses_BT[learned_BT] = -logprobs_N.cpu().double()
+    return losses_BT
+
+
+def exp(loss: float) -> float:
+    """e to the `loss`, infinite where that is beyond a float."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredWindow:
+    """`length` inputs from `start`; the targets of the first `seen` were scored before."""
+
+    document: int
+    start: int
+    length: int
+    seen: int
+
+
+def cut(document: int, a: int, b: int, context: int, stride: int) -> Iterator[ScoredWindow]:
+    """Windows in which each token of [a, b) but the first is scored once.
+
+    The first window is as long as the context; each further one ends `stride` tokens later (or
+    at the document's end) and reaches back as far as the context allows.
+    """
+    scored = a
+    while scored < b - 1:
+        end = min(b - 1, a + context if scored == a else scored + stride)
+        start = max(a, end - context)
+        yield ScoredWindow(document, start, end - start, scored - start)
+        scored = end
+
+
+def learned(part: Part, context: int, stride: int) -> Iterator[ScoredWindow]:
+    """The windows of all documents in which there is something to score."""
+    for document, (a, b) in enumerate(part.ranges.tolist()):
+        learn = part.store.learn(a, b)
+        for window in cut(document, a, b, context, stride):
+            targets = window.start + 1 - a
+            if learn[targets + window.seen : targets + window.length].any():
+                yield window
+
+
+def batches(windows: Sequence[ScoredWindow], batch_tokens: int) -> Iterator[list[ScoredWindow]]:
+    """Windows of like length together, longest first, at most `batch_tokens` with padding."""
+    batch: list[ScoredWindow] = []
+    for window in sorted(windows, key=lambda window: -window.length):
+        if batch and (len(batch) + 1) * batch[0].length > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def load(store: Store, batch: Sequence[ScoredWindow]) -> tuple[Tensor, Tensor]:
+    """Tokens and targets of a batch, [B, T], padded on the right; -100 is not to be scored."""
+    longest = max(window.length for window in batch)
+    tokens_BT = np.zeros((len(batch), longest), dtype=np.int64)
+    targets_BT = np.full((len(batch), longest), IGNORED, dtype=np.int64)
+    for row, (start, length, seen) in enumerate((w.start, w.length, w.seen) for w in batch):
+        line = store.tokens(start, start + length + 1).astype(np.int64)
+        learn = store.learn(start, start + length + 1)[1:].astype(bool)
+        learn[:seen] = False
+        tokens_BT[row, :length] = line[:-1]
+        targets_BT[row, :length] = np.where(learn, line[1:], IGNORED)
+    return torch.from_numpy(tokens_BT), torch.from_numpy(targets_BT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchAverage:
+    """The mean of the batches' mean losses, in nats."""
+
+    loss: float
+    losses: tuple[float, ...]
+    """The mean loss of each batch."""
+    tokens: int
+    documents: int
+
+    @property
+    def batches(self) -> int:
+        """Batches that hold something learned."""
+        return len(self.losses)
+
+    @property
+    def perplexity(self) -> float:
+        return exp(self.loss)
+
+
+def batch_average(
+    model: GPT2,
+    part: Part,
+    *,
+    eot_id: int,
+    batch_size: int = 4,
+    max_length: int = 512,
+    autocast: AbstractContextManager[object] | None = None,
+) -> BatchAverage:
+    """The figure of a notebook's evaluation loop: batches of documents in their order.
+
+    A document is its text alone, without the end-of-text tokens around it, cut at `max_length`;
+    its first token is never a target. Each batch's loss is averaged over its own learned
+    tokens, and the batches count alike, whatever they hold; one that holds none does not count.
+    Raises UsageError for a `max_length` beyond the model's context.
+    """
+    context = model.config.n_positions
+    if not 1 <= max_length <= context:
+        raise UsageError(
+            f"A maximum length of {max_length} tokens cannot be.",
+            fix=f"Give one from 1 to {context}, the model's context.",
+        )
+    windows = list(_texts(part, eot_id, max_length))
+    means: list[float] = []
+    tokens = 0
+    with evaluating(model), torch.no_grad(), autocast or nullcontext():
+        for first in range(0, len(windows), batch_size):
+            tokens_BT, targets_BT = load(part.store, windows[first : first + batch_size])
+            learned = int((targets_BT != IGNORED).sum())
+            if learned:
+                loss_sum = float(token_losses(model, tokens_BT, targets_BT).sum())
+                means.append(loss_sum / learned)
+                tokens += learned
+    return BatchAverage(
+        loss=math.fsum(means) / len(means) if means else math.nan,
+        losses=tuple(means),
+        tokens=tokens,
+        documents=len(windows),
+    )
+
+
+def _texts(part: Part, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
+    """Each document's text, without the end-of-text tokens around it, as one window."""
+    for document, (a, b) in enumerate(part.ranges.tolist()):
+        a += int(b > a and int(part.store.tokens(a, a + 1)[0]) == eot_id)
+        b -= int(b > a and int(part.store.tokens(b - 1, b)[0]) == eot_id)
+        if b > a:
+            yield ScoredWindow(document, a, min(b - a, max_length) - 1, 0)
