@@ -20,6 +20,7 @@ from penwright.doctor.survey import (
     survey,
     white_space_share,
 )
+from penwright.document import Document
 from penwright.errors import DataError
 from penwright.formats import Choice, ReadPlan
 from penwright.tokens.batches import Plan
