@@ -82,7 +82,8 @@ class DataConfig:
     """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
     clean: Names = ()
     """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
-    control."""
+    control; of books: gutenberg (notes, licence, _marks_), quotes (make straight), unwrap (join
+    hard-wrapped lines)."""
     language: str | None = None
     """Leave out documents in another language than this (two letters, such as en)."""
     blocklist: str | None = None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from penwright.errors import MissingExtraError
+from penwright.formats.clean.printed import straighten_quotes, strip_gutenberg, unwrap
 
 Step = Callable[[str], str]
 
@@ -127,9 +128,12 @@ STEPS: Mapping[str, Step] = {
     "newlines": break_lines,
     "tags": strip_tags,
     "control": strip_control,
+    "gutenberg": strip_gutenberg,
     "news": strip_news,
     "spaces": join_spaces,
     "detokenize": detokenize,
+    "quotes": straighten_quotes,
+    "unwrap": unwrap,
     "whitespace": squeeze,
 }
 """In the order in which they are taken, whatever the order in which they are asked for."""
