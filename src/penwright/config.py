@@ -28,8 +28,8 @@ CompileName = Literal["auto", "on", "off"]
 MethodName = Literal["auto", "full", "lean", "lora"]
 BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
-    "auto", "text", "markdown", "docx", "epub", "csv", "jsonl", "json", "parquet", "pairs",
-    "story", "coqa", "npz", "keywords",
+    "auto", "text", "markdown", "docx", "odt", "rtf", "html", "epub", "subtitles", "csv", "xlsx",
+    "jsonl", "json", "parquet", "pairs", "story", "coqa", "npz", "keywords",
 ]  # fmt: skip
 DocumentRule = Literal["auto", "marker", "file", "line", "paragraph"]
 QuoteStyle = Literal["auto", "double", "backslash", "none"]
@@ -42,6 +42,9 @@ class DataConfig:
 
     format: FormatName = "auto"
     """What the files are; looked at when not given."""
+    files: Names = ()
+    """In folders, read the files of these names, such as "*.py,*.md", whatever their type; known
+    types unless given."""
     encoding: str | None = None
     """Text encoding of the files; UTF-8 unless given."""
     documents: DocumentRule = "auto"
@@ -82,8 +85,8 @@ class DataConfig:
     """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
     clean: Names = ()
     """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
-    control; of books: gutenberg (notes, licence, _marks_), quotes (make straight), unwrap (join
-    hard-wrapped lines)."""
+    control, markers; of books: gutenberg (notes, licence, _marks_), quotes (make straight),
+    unwrap (join hard-wrapped lines)."""
     language: str | None = None
     """Leave out documents in another language than this (two letters, such as en)."""
     blocklist: str | None = None

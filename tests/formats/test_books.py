@@ -102,6 +102,76 @@ def test_epub_gives_back_its_chapters(
     assert [d.text for d in found] == ["\n\n".join(chapter) for chapter in chapters]
 
 
+ODT = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:text>'
+    "{}</office:text></office:body></office:document-content>"
+)
+
+
+def write_odt(path: Path, body: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("content.xml", ODT.format(body))
+
+
+def test_odt_golden(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.odt"
+    write_odt(
+        path,
+        "<text:tracked-changes><text:p>Deleted.</text:p></text:tracked-changes>"
+        "<text:h>Chapter One</text:h><text:p/>"
+        '<text:p>It<text:s text:c="2"/>was <text:span>a<text:tab/>dark</text:span> night'
+        "<text:note><text:note-body><text:p>A note.</text:p></text:note-body></text:note>"
+        "<text:line-break/>indeed.</text:p><text:list><text:list-item><text:p>Item</text:p>"
+        "</text:list-item></text:list>",
+    )
+    (document,) = read(path)
+    assert document.text == "Chapter One\n\nIt  was a\tdark night\nindeed.\nItem"
+
+
+@given(paragraphs=st.lists(LINE, min_size=1))
+def test_odt_gives_back_its_paragraphs(
+    tmp_path_factory: pytest.TempPathFactory, paragraphs: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "t.odt"
+    write_odt(path, "".join(f"<text:p>{escape(text)}</text:p>" for text in paragraphs))
+    (document,) = formats.read([path], DataConfig(documents="file"), print)
+    assert document.text == "\n".join(paragraphs)
+
+
+def test_html(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "t.html"
+    path.write_text(
+        "<!doctype html><html><head><title>no</title></head><body><nav>no</nav><h1>One</h1>"
+        "<p>Caf&eacute; &amp;\n more<br>lines</p></body></html>"
+    )
+    (document,) = read(path)
+    assert document.text == "One\n\nCafé & more\nlines"
+
+
+def test_subtitles(tmp_path: Path, read: Read) -> None:
+    srt = "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>,\nyou.\n\n2\n00:01 --> 00:02\n1984\n"
+    (tmp_path / "t.srt").write_bytes(b"\xef\xbb\xbf" + srt.replace("\n", "\r\n").encode())
+    (tmp_path / "t.vtt").write_text("WEBVTT\n\nNOTE no\n\n" + srt.replace(",000", ".000"))
+    for name in ("t.srt", "t.vtt"):
+        (document,) = read(tmp_path / name)
+        assert document.text == "Hello, you.\n1984"
+
+
+def test_rtf(tmp_path: Path, read: Read) -> None:
+    pytest.importorskip("striprtf")
+    path = tmp_path / "t.rtf"
+    path.write_text(
+        r"{\rtf1\ansi\ansicpg1252{\fonttbl\f0 Times;}{\*\generator x;}"
+        r"\f0\fs24 Caf\'e9 \b bold\b0 .\par Two \u8212? end.\par}"
+    )
+    (document,) = read(path)
+    assert document.text == "Café bold.\nTwo — end."
+    path.write_text("Not rich.")
+    with pytest.raises(DataError, match="is not rich text"):
+        read(path)
+
+
 def test_markdown_without_its_front_matter(tmp_path: Path, read: Read) -> None:
     path = tmp_path / "post.md"
     path.write_text("---\ntitle: x\n---\n# Hello\n\n*World*\n\n---\n")

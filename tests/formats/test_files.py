@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
+from penwright.formats.files import find_inputs
 
 from .conftest import Read
 
@@ -32,6 +36,61 @@ def test_given_order_is_kept_and_nothing_is_read_twice(tmp_path: Path, read: Rea
 def test_a_folder_of_unknown_kinds_is_text(tmp_path: Path, read: Read) -> None:
     make(tmp_path, "README", "chapter.one")
     assert len(read(tmp_path)) == 2
+
+
+def test_files_of_other_types_are_reported(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    make(tmp_path, "README.md", *(f"src/{i}.py" for i in range(20)), "Makefile")
+    assert len(read(tmp_path)) == 1
+    assert warnings == [
+        f"{tmp_path}: 21 of 22 files are not read: 20 .py, 1 Makefile. Choose files by name, such "
+        'as --files "*.py".'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "count"), [(("*.py",), 3), (("src/*",), 2), (("*.py", "*.md"), 4), (("*",), 5)]
+)
+def test_files_by_name(tmp_path: Path, read: Read, patterns: tuple[str, ...], count: int) -> None:
+    make(tmp_path, "README.md", "src/a.py", "src/b.py", "c.py", "d.txt", ".git/e.py")
+    assert len(read(tmp_path, files=patterns)) == count
+    (path,) = tmp_path.glob("d.txt")
+    assert len(read(path, files=patterns)) == 1  # a file that is named is read
+
+
+def test_no_file_of_that_name(tmp_path: Path, read: Read) -> None:
+    make(tmp_path, "a.txt")
+    with pytest.raises(DataError, match=r"1 of 1 files are not read: 1 .txt"):
+        read(tmp_path, files=("*.py",))
+
+
+def test_a_folder_of_code_and_pictures(tmp_path: Path, read: Read, warnings: list[str]) -> None:
+    make(tmp_path, "a.py", "b.py")
+    (tmp_path / "c.png").write_bytes(b"\x89PNG\0\0")
+    assert len(read(tmp_path)) == 2
+    assert "1 of 3 files are not read: 1 .png" in warnings[0]
+
+
+@given(
+    names=st.sets(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["", ".md", ".py", ".TXT", ".x"])),
+        min_size=1,
+    ),
+    patterns=st.sampled_from([(), ("*.py",), ("a*",), ("*",)]),
+)
+def test_files_found_are_read_or_reported(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: set[tuple[str, str]],
+    patterns: tuple[str, ...],
+) -> None:
+    folder = tmp_path_factory.mktemp("f")
+    make(folder, *(stem + suffix for stem, suffix in names))
+    warned: list[str] = []
+    try:
+        count = len(find_inputs([folder], patterns, warned.append))
+    except DataError as error:
+        count, warned = 0, [error.message]
+    reported = sum(int(re.findall(r"(\d+) of \d+ files", text)[0]) for text in warned)
+    assert count + reported == len(names)
 
 
 def test_a_file_with_a_pattern_in_its_name(tmp_path: Path, read: Read) -> None:

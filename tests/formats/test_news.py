@@ -17,7 +17,7 @@ from .conftest import Read
 
 STORY = "Rain fell.\n\nIt was wet.\n\n@highlight\n\nIt rained\n\n@highlight\n\nPeople got wet\n"
 LINE = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1).filter(
-    lambda text: bool(text.strip()) and not text.startswith("@highlight")
+    lambda text: bool(text.strip()) and "@highlight" not in text
 )
 
 
@@ -75,6 +75,29 @@ def test_nothing_of_a_story_is_lost(
     found = list(formats.read([path], DataConfig(highlights="all", encoding="utf-8"), print))
     assert [d.learned.strip() for d in found] == [text.strip() for text in highlights]
     assert all(d.text.startswith("\n\n".join(article).strip()) for d in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sun.\n\n@highlight\n\nIt shone\n\n@highlight\n\nAll day\n",
+        "Sun. @highlight\n\nIt shone @highlight\n\nAll day",
+        "Sun.@highlight It shone@highlight All day",
+        "Sun.\r\n  @highlight\r\nIt shone\r\n@highlight All day\r\n",
+    ],
+)
+def test_highlights_are_found_wherever_they_are_marked(
+    tmp_path: Path, read: Read, text: str
+) -> None:
+    (tmp_path / "a.story").write_bytes(text.encode())
+    texts = [document.text for document in read(tmp_path / "a.story", highlights="all")]
+    assert texts == ["Sun.\nTL;DR:\nIt shone", "Sun.\nTL;DR:\nAll day"]
+
+
+def test_an_address_marks_no_highlight(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "a.story").write_text("Write to me@highlight.example.\n@highlight\nMail\n")
+    (document,) = read(tmp_path / "a.story")
+    assert document.text == "Write to me@highlight.example.\nTL;DR:\nMail"
 
 
 @pytest.mark.parametrize(

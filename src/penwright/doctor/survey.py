@@ -42,7 +42,8 @@ FAULTS = {
     "marker": Fault(
         re.compile(r"<\|(?:end|start)oftext\|>"),
         "hold an end-of-text marker as ordinary text",
-        "If it should end documents, read it from a .txt file (or with --format text).",
+        "Take it out with --clean markers: a row is a document without it. In a plain text file it "
+        "ends documents with --documents marker.",
         ("oftext|>",),
     ),
     "mojibake": Fault(

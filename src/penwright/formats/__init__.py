@@ -69,7 +69,7 @@ class ReadPlan:
 
 def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:
     """How each file would be read; raises what `read` would raise at its beginning."""
-    return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths)))
+    return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths, data.files)))
 
 
 def _choose(item: Input, data: DataConfig) -> Choice:
@@ -94,7 +94,7 @@ def read(
     where a file, a line or a row cannot be read, and when a file has no text to learn from.
     """
     check_steps(data)
-    inputs = find_inputs(paths)
+    inputs = find_inputs(paths, data.files, warn)
 
     def read_files(warn: Warn) -> Iterator[Document]:
         return _read_files(inputs, data, warn, size)

@@ -1,30 +1,34 @@
-"""What writers have: Word documents, EPUB books and Markdown, as text.
+"""Documents as writers have them: Word, OpenDocument, RTF, EPUB, HTML, Markdown, subtitles.
 
-Both .docx and .epub are zip archives of XML, so the standard library is enough.
+.docx, .odt and .epub are zip archives of XML, so the standard library is enough.
 """
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from penwright.config import DataConfig
-from penwright.errors import DataError
-from penwright.formats.decode import find_encoding, read_blocks
+from penwright.errors import DataError, MissingExtraError
+from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
-from penwright.formats.streams import open_bytes
+from penwright.formats.streams import open_bytes, read_head
 from penwright.markers import END_OF_TEXT
 from penwright.wording import Warn
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,80}>|\{\\[^{}]{1,80}\}")
+_ASIDE = ("note", "annotation", "tracked-changes")
 _CONTAINER = "META-INF/container.xml"
 _BLOCKS = re.compile(
     "p|div|h[1-6]|hr|li|dt|dd|tr|blockquote|pre|section|article|figcaption", re.IGNORECASE
@@ -34,16 +38,78 @@ _FRONT_MATTER = re.compile(r"---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 
 
 def open_docx(item: Input, data: DataConfig) -> TextReader:
-    """A Word document: its paragraphs, a line each."""
-    with _unzip(item.path, "a Word document") as archive:
-        _member(archive, item.path, "word/document.xml", "a Word document")
+    """Open a Word document: its paragraphs, a line each."""
+    return _open_archive(item, data, "docx", "a Word document", "word/document.xml", _read_docx)
+
+
+def open_odt(item: Input, data: DataConfig) -> TextReader:
+    """Open an OpenDocument text (LibreOffice, Google Docs): its paragraphs, a line each."""
+    return _open_archive(item, data, "odt", "an OpenDocument text", "content.xml", _read_odt)
+
+
+def _open_archive(
+    item: Input,
+    data: DataConfig,
+    name: str,
+    kind: str,
+    member: str,
+    read: Callable[[str], Iterator[str]],
+) -> TextReader:
+    with _unzip(item.path, kind) as archive:
+        _member(archive, item.path, member, kind)
     pattern, says = find_rule(data)
-    choice = Choice(item.path, "docx", says=f"paragraphs are lines; {says}")
-    return TextReader(choice, pattern, lambda _: _read_docx(item.path))
+    says = f"paragraphs are lines, notes and comments are left out; {says}"
+    choice = Choice(item.path, name, says=says)
+    return TextReader(choice, pattern, lambda _: read(item.path))
+
+
+def open_rtf(item: Input, data: DataConfig) -> TextReader:
+    """Open rich text (TextEdit, WordPad, Scrivener) as plain text; needs striprtf."""
+    try:
+        from striprtf.striprtf import rtf_to_text
+    except ImportError:
+        raise MissingExtraError(f"Reading {item.path}", "office") from None
+    if not read_head(item.path).lstrip().startswith(b"{\\rtf"):
+        raise DataError(f"{item.path} is not rich text (RTF), or a damaged one.")
+
+    def blocks(_: Warn) -> Iterator[str]:
+        with open_bytes(item.path) as stream:
+            source = stream.read().decode("ascii", "replace")
+        codec = data.encoding or "cp1252"  # of what is not written as Unicode
+        yield rtf_to_text(source, codec, "replace")  # type: ignore[no-untyped-call]
+
+    pattern, says = find_rule(data)
+    choice = Choice(item.path, "rtf", says=f"its text without fonts and pictures; {says}")
+    return TextReader(choice, pattern, blocks)
+
+
+def open_html(item: Input, data: DataConfig) -> TextReader:
+    """Open a page: its text without tags, scripts and menus."""
+    encoding = find_encoding(item.path, data.encoding)
+    pattern, says = find_rule(data)
+
+    def blocks(warn: Warn) -> Iterator[str]:
+        yield _page("".join(read_blocks(item.path, data.encoding, warn)))
+
+    choice = Choice(item.path, "html", encoding, says=f"its text without tags; {says}")
+    return TextReader(choice, pattern, blocks)
+
+
+def open_subtitles(item: Input, data: DataConfig) -> TextReader:
+    """Open .srt or .vtt subtitles: what is said, without numbers and times."""
+    encoding = find_encoding(item.path, data.encoding)
+    pattern, says = find_rule(data)
+
+    def blocks(warn: Warn) -> Iterator[str]:
+        for caption in _captions(read_lines(item.path, data.encoding, warn)):
+            yield _TAG.sub("", caption) + "\n"
+
+    choice = Choice(item.path, "subtitles", encoding, says=f"a line a caption; {says}")
+    return TextReader(choice, pattern, blocks)
 
 
 def open_epub(item: Input, data: DataConfig) -> TextReader:
-    """A book: each chapter is a document unless another rule is given."""
+    """Open a book: each chapter is a document unless another rule is given."""
     chapters = data.documents in ("auto", "marker") and data.split_at is None
     _read_spine(item.path)
     pattern, says = find_rule(data)
@@ -53,7 +119,7 @@ def open_epub(item: Input, data: DataConfig) -> TextReader:
 
 
 def open_markdown(item: Input, data: DataConfig) -> TextReader:
-    """Markdown as it is written, without the settings (front matter) that may stand before it."""
+    """Open Markdown as it is written, without the front matter (settings before the text)."""
     encoding = find_encoding(item.path, data.encoding)
     pattern, says = find_rule(data)
 
@@ -79,6 +145,50 @@ def _read_docx(path: str) -> Iterator[str]:
                 element.clear()
 
 
+def _captions(lines: Iterator[str]) -> Iterator[str]:
+    """The lines below each line of times, up to a blank line, joined by spaces."""
+    said: list[str] | None = None
+    for line in itertools.chain(lines, [""]):
+        if "-->" in line:
+            said = []
+        elif not line.strip():
+            if said:
+                yield " ".join(said)
+            said = None
+        elif said is not None:
+            said.append(line.strip())
+
+
+def _read_odt(path: str) -> Iterator[str]:
+    with _unzip(path, "an OpenDocument text") as archive, archive.open("content.xml") as stream:
+        hidden = 0
+        for event, element in _parse(path, stream, ("start", "end")):
+            name = _local(element)
+            if name in _ASIDE:
+                hidden += 1 if event == "start" else -1
+            if event == "end" and hidden == 0 and name in ("p", "h"):
+                yield _odt_text(element) + "\n"
+                element.clear()
+            elif event == "end" and name in _ASIDE:
+                tail = element.tail
+                element.clear()
+                element.tail = tail  # the paragraph goes on
+
+
+def _odt_text(element: ElementTree.Element) -> str:
+    parts = [element.text or ""]
+    for child in element:
+        name = _local(child)
+        if name == "s":
+            parts.append(" " * int(child.get(f"{_TEXT}c", "1")))
+        elif name in ("tab", "line-break"):
+            parts.append("\t" if name == "tab" else "\n")
+        else:
+            parts.append(_odt_text(child))
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
 def _paragraph(element: ElementTree.Element) -> str:
     parts: list[str] = []
     for node in element.iter():
@@ -99,10 +209,7 @@ def _read_epub(path: str, joint: str, warn: Warn) -> Iterator[str]:
             if name not in archive.namelist():
                 warn(f"{path}: the chapter {name} is missing from the book.")
                 continue
-            chapter = _Chapter()
-            chapter.feed(archive.read(name).decode("utf-8-sig", "replace"))
-            chapter.close()
-            text = chapter.text()
+            text = _page(archive.read(name).decode("utf-8-sig", "replace"))
             if text:
                 yield text + joint
 
@@ -122,7 +229,15 @@ def _read_spine(path: str) -> list[str]:
     return names
 
 
-class _Chapter(HTMLParser):
+def _page(source: str) -> str:
+    """The text of an HTML page."""
+    page = _Page()
+    page.feed(source)
+    page.close()
+    return page.text()
+
+
+class _Page(HTMLParser):
     """The text of a page: a paragraph is a block, white space inside it is one space."""
 
     def __init__(self) -> None:
@@ -184,9 +299,11 @@ def _member(archive: zipfile.ZipFile, path: str, name: str, kind: str) -> Elemen
         raise DataError(f"{path} is not {kind}: it has no {name or 'package'} in it.") from None
 
 
-def _parse(path: str, stream: object) -> Iterator[tuple[str, ElementTree.Element]]:
+def _parse(
+    path: str, stream: object, events: Sequence[str] = ("end",)
+) -> Iterator[tuple[str, ElementTree.Element]]:
     try:
-        yield from ElementTree.iterparse(stream)  # type: ignore[call-overload]
+        yield from ElementTree.iterparse(stream, events)  # type: ignore[call-overload]
     except (ElementTree.ParseError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: {error}.") from None
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penwright.config import DataConfig, FormatName
-from penwright.formats.books import open_docx, open_epub, open_markdown
+from penwright.formats.books import (
+    open_docx,
+    open_epub,
+    open_html,
+    open_markdown,
+    open_odt,
+    open_rtf,
+    open_subtitles,
+)
 from penwright.formats.coqa import is_coqa, open_coqa
 from penwright.formats.json_records import open_json, open_jsonl
 from penwright.formats.keywords.reader import is_keyword_text, open_keywords
@@ -18,6 +26,8 @@ from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
 from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_plain
 from penwright.formats.reader import Input, Reader
+from penwright.formats.refusals import refuse_suffix
+from penwright.formats.sheets import open_xlsx
 from penwright.formats.streams import kind_suffix, read_head
 from penwright.formats.tables import open_csv
 
@@ -46,18 +56,24 @@ def _is_json_line(head: bytes) -> bool:
 
 _JSON = (".json",)
 _TEXT = (".txt", ".text")
+_MARKED_UP = (".fountain", ".rst", ".org", ".adoc", ".tex")
 
 FORMATS: Mapping[FormatName, Format] = {
     "coqa": Format(open_coqa, _JSON, "CoQA: a passage, then questions and answers", is_coqa),
     "json": Format(open_json, _JSON, "JSON: a list of records, or one record after another"),
     "jsonl": Format(open_jsonl, (".jsonl", ".ndjson"), "JSON: a record a line", _is_json_line),
     "csv": Format(open_csv, (".csv", ".tsv", ".tab"), "rows of columns"),
+    "xlsx": Format(open_xlsx, (".xlsx", ".xlsm"), "rows of columns, from the first sheet"),
     "parquet": Format(open_parquet, (".parquet",), "rows of columns"),
     "keywords": Format(
         open_keywords, _TEXT, "texts that begin with their keywords", is_keyword_text
     ),
     "markdown": Format(open_markdown, (".md", ".markdown"), "a file is a document"),
     "docx": Format(open_docx, (".docx",), "a file is a document"),
+    "odt": Format(open_odt, (".odt",), "a file is a document"),
+    "rtf": Format(open_rtf, (".rtf",), "a file is a document"),
+    "html": Format(open_html, (".html", ".htm", ".xhtml"), "a page is a document"),
+    "subtitles": Format(open_subtitles, (".srt", ".vtt"), "what is said, a line a caption"),
     "epub": Format(open_epub, (".epub",), "a book is a document"),
     "pairs": Format(
         open_pairs,
@@ -66,7 +82,7 @@ FORMATS: Mapping[FormatName, Format] = {
     ),
     "story": Format(open_story, (".story",), "an article, then its highlights"),
     "npz": Format(open_npz, (".npz",), "texts that gpt-2-simple has encoded"),
-    "text": Format(open_plain, _TEXT, "plain text"),
+    "text": Format(open_plain, (*_TEXT, *_MARKED_UP), "plain text"),
 }
 """The formats by name. Of those that share a suffix, the first that recognizes a file reads it."""
 
@@ -76,6 +92,7 @@ SUFFIXES = frozenset(suffix for kind in FORMATS.values() for suffix in kind.suff
 def detect(path: str | Path) -> FormatName:
     """Return the format of a file: by its suffix, and by its beginning where that is not enough."""
     suffix = kind_suffix(path)
+    refuse_suffix(str(path), suffix)
     claims = [name for name, kind in FORMATS.items() if suffix in kind.suffixes]
     if len(claims) == 1:
         return claims[0]

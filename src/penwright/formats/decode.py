@@ -6,9 +6,11 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from penwright.errors import DataError, UsageError, suggest
+from penwright.formats.refusals import refuse_content
 from penwright.formats.streams import open_bytes, read_block, read_head
 from penwright.wording import Warn
 
@@ -55,12 +57,15 @@ def find_encoding(path: str, encoding: str | None) -> str:
     for mark, name in _BOMS:
         if head.startswith(mark):
             return name
-    if b"\0" in head:
-        raise DataError(
-            f"{path} is a binary file, not text.",
-            fix="If it is text after all, say its encoding, such as --encoding utf-16-le.",
-        )
+    refuse_content(path, head)
     return "utf-8"
+
+
+def is_text_file(path: str | Path) -> bool:
+    """Whether a file begins with text: it is neither empty nor binary."""
+    with open_bytes(str(path)) as stream:
+        head = read_block(stream, 1 << 12, str(path))
+    return bool(head) and (b"\0" not in head or head.startswith(tuple(mark for mark, _ in _BOMS)))
 
 
 def find_line_ends(path: str, encoding: str) -> str:
@@ -83,9 +88,16 @@ def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
     lenient = encoding is None and name in ("utf-8", "utf-8-sig")
     texts = _decode_leniently(path, warn) if lenient else _decode_strictly(path, name)
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    first = True
+    first, line = True, 1
     for text in texts:
         block = newlines.decode(text)
+        if encoding is None and name == "utf-8" and "\0" in block:
+            line += block.count("\n", 0, block.index("\0"))
+            raise DataError(
+                f"{path}:{line}: there is a NUL byte, so this is no text, or a damaged one.",
+                fix="Take such bytes out with --encoding utf-8 --clean control.",
+            )
+        line += block.count("\n")
         if first and block:
             block, first = block.removeprefix("\ufeff"), False
         if block:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from penwright.wording import Warn, count
 
 LONGEST_CELL = 1 << 28
 """Characters after which a quote that opened is taken to be never closed."""
@@ -60,11 +62,11 @@ class Places:
         self.count += 1
         self.first = self.first or line
 
-    def tell(self, path: str, noun: str, what: str, warn: Callable[[str], None]) -> None:
+    def tell(self, path: str, noun: str, what: str, warn: Warn) -> None:
         """Warn with one sentence if there were any: `file:3: 2 rows had fewer cells.`"""
         if self.count:
-            plural = noun if self.count == 1 else f"{noun}s, the first one here,"
-            warn(f"{path}:{self.first}: {self.count:,} {plural} {what}.")
+            others = "" if self.count == 1 else ", the first one here,"
+            warn(f"{path}:{self.first}: {count(self.count, noun)}{others} {what}.")
 
 
 class RowReader:

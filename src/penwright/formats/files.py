@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from itertools import groupby
 from pathlib import Path
 
 from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.catalog import SUFFIXES
+from penwright.formats.decode import is_text_file
 from penwright.formats.pairs import PAIR_SUFFIXES
 from penwright.formats.reader import Input
 from penwright.formats.streams import is_remote, kind_suffix
+from penwright.wording import Warn
+
+MOST_LISTED = 8
+"""Types of files that are listed when they are not read."""
 
 
-def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
-    """Files, folders (all the way down) and globs as inputs, each once; pair files together.
+def find_inputs(
+    paths: Sequence[str | Path], patterns: Sequence[str] = (), warn: Warn = lambda _: None
+) -> list[Input]:
+    """Return files, folders (all the way down) and globs as inputs, each once, pairs together.
 
-    Given order is kept; what a folder or a glob holds is sorted. Raises DataError when something
-    is not there, UsageError when nothing was given.
+    Given order is kept; what a folder or a glob holds is sorted. Of a folder, files whose names
+    match one of `patterns` are read; without patterns those of known types, or all text files
+    where no type is known. `warn` is told how many files of which types are not. Raises DataError
+    when something is not there, UsageError when nothing was given.
     """
     if not paths:
         raise UsageError("No data was given.", fix="Name a file, a folder or a pattern to read.")
     inputs: list[Input] = []
     for path in paths:
-        for is_story, names in groupby(_expand(str(path)), _is_story):
+        for is_story, names in groupby(_expand(str(path), patterns, warn), _is_story):
             if is_story:
                 members = tuple(names)
                 shown = members[0] if len(members) == 1 else str(path)
@@ -38,12 +49,12 @@ def _is_story(name: str) -> bool:
     return kind_suffix(name) == ".story"
 
 
-def _expand(name: str) -> Iterator[str]:
+def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
     path = Path(name)
     if is_remote(name):
         yield name
     elif path.is_dir():
-        yield from _folder(path)
+        yield from _folder(path, patterns, warn)
     elif path.exists():
         yield name
     elif glob.has_magic(name):
@@ -52,27 +63,43 @@ def _expand(name: str) -> Iterator[str]:
         if not matches:
             raise DataError(f"Nothing matches '{name}'.")
         for match in matches:
-            yield from _folder(Path(match)) if Path(match).is_dir() else (match,)
+            is_folder = Path(match).is_dir()
+            yield from _folder(Path(match), patterns, warn) if is_folder else (match,)
     elif any(Path(name + suffix).exists() for suffix in PAIR_SUFFIXES):
         yield next(name + suffix for suffix in PAIR_SUFFIXES if Path(name + suffix).exists())
     else:
         raise DataError(f"There is no file or folder '{name}'.", fix=_nearby(path))
 
 
-def _folder(folder: Path) -> Iterator[str]:
-    """The files below a folder: those of known kinds, or all of them when none is of a known kind.
-
-    Hidden files and folders (their names begin with a dot) are no one's data.
-    """
+def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
+    """The files of a folder that are read; hidden ones (`.name`) are not looked at."""
     files = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     )
-    known = [path for path in files if kind_suffix(path) in SUFFIXES]
     if not files:
         raise DataError(f"The folder '{folder}' has no files in it.")
-    yield from map(str, known or files)
+    if patterns:
+        chosen = [path for path in files if _matches(path.relative_to(folder), patterns)]
+    else:
+        chosen = [path for path in files if kind_suffix(path) in SUFFIXES]
+        chosen = chosen or [path for path in files if is_text_file(path)]
+    others = Counter(path.suffix.lower() or path.name for path in set(files) - set(chosen))
+    if others:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(MOST_LISTED))
+        more = ", ..." if len(others) > MOST_LISTED else ""
+        example = next((f"*{kind}" for kind, _ in others.most_common() if kind[0] == "."), "*")
+        told = f"{others.total():,} of {len(files):,} files are not read: {listed}{more}."
+        choose = f'Choose files by name, such as --files "{example}".'
+        if not chosen:
+            raise DataError(f"{folder}: {told}", fix=choose)
+        warn(f"{folder}: {told} {choose}")
+    yield from map(str, chosen)
+
+
+def _matches(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path.name, p) or fnmatch(path.as_posix(), p) for p in patterns)
 
 
 def _as_input(name: str) -> Input:

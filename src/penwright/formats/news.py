@@ -21,7 +21,8 @@ from penwright.wording import Warn
 TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"
 """How GPT-2 was asked for summaries (Radford et al. 2019, section 3.6)."""
 
-_MARK = re.compile(r"^@highlight\b[ \t]*", re.MULTILINE)
+# Also in or at the end of a line, but not in an address such as news@highlight.example.
+_MARK = re.compile(r"[ \t]*@highlight\b(?!\.\w)[ \t]*")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
 
 
 def read_story(path: str, encoding: str | None, warn: Warn) -> tuple[str, list[str]]:
-    """An article and its highlights, which follow `@highlight` on the same line or below it."""
+    """Return an article and its highlights, which follow `@highlight` wherever it stands."""
     article, *highlights = _MARK.split("".join(read_blocks(path, encoding, warn)))
     return article.strip(), [text.strip() for text in highlights if text.strip()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from penwright.config import DataConfig
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.formats.decode import find_encoding, read_blocks
+from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.reader import Choice, Input
 from penwright.markers import END_OF_TEXT, WORD_END
 from penwright.wording import Warn
@@ -33,6 +34,10 @@ _SAYS = {
     "line": "each line is a document",
     "paragraph": "a document ends at a blank line",
 }
+
+
+_LOOKED_AT = 50
+"""Lines of a plain text that are looked at to see whether it is a table."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ def open_plain(item: Input, data: DataConfig) -> TextReader:
     """How this text file will be read; raises DataError when it is empty or binary."""
     encoding = find_encoding(item.path, data.encoding)
     pattern, says = find_rule(data)
+    lines = itertools.islice(read_lines(item.path, data.encoding, lambda _: None), _LOOKED_AT)
+    tabs = [line.count("\t") for line in lines]
+    if len(tabs) > 3 and min(tabs) == max(tabs) > 0:
+        says += "; its lines look like rows of a table (--format csv reads them as rows)"
     choice = Choice(item.path, "text", encoding, says=says)
     return TextReader(choice, pattern, lambda warn: read_blocks(item.path, data.encoding, warn))
 

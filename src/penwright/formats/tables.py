@@ -24,7 +24,7 @@ from penwright.formats.rows import (
     unescape,
 )
 from penwright.formats.streams import kind_suffix
-from penwright.wording import Warn
+from penwright.wording import Warn, count
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """Delimiters that are looked for, in the order of preference, and their names."""
@@ -85,12 +85,19 @@ def look_at_csv(path: str, data: DataConfig) -> CsvHead:
     lines = _Replay(read_lines(path, data.encoding, quiet))
     sep = _SEP.fullmatch(next(iter(lines), ""))
     dialect, rows = _find_dialect(lines, sep, kind_suffix(path) in (".tsv", ".tab"), data)
+    return read_head(path, dialect, rows, int(sep is not None), data)
+
+
+def read_head(
+    path: str, dialect: Dialect, rows: Sequence[Row], before: int, data: DataConfig
+) -> CsvHead:
+    """Find the names of the columns in the first rows; raises DataError when there are none."""
     if not rows:
         raise DataError(f"{path} is empty.", fix="Give a file with text in it.")
     header = _has_header(rows, data) if data.header is None else data.header
     first = [(cell or "").strip() for cell in rows[0].cells]
     names = _names(f"{path}:{rows[0].line}", first, header)
-    return CsvHead(dialect, tuple(names), header, tuple(rows), int(sep is not None))
+    return CsvHead(dialect, tuple(names), header, tuple(rows), before)
 
 
 def open_csv(item: Input, data: DataConfig) -> RecordReader:
@@ -103,14 +110,16 @@ def open_csv(item: Input, data: DataConfig) -> RecordReader:
     def records(warn: Warn) -> Iterator[Record]:
         lines = itertools.islice(read_lines(item.path, data.encoding, warn), head.before, None)
         rows = RowReader(lines, head.dialect, head.before, len(head.names))
-        return fit_rows(item.path, rows, head, reader.layout.columns, data.skip_bad_rows, warn)
+        yield from fit_rows(item.path, rows, head, reader.layout.columns, data.skip_bad_rows, warn)
+        for kind, places in rows.mended.items():
+            places.tell(item.path, "cell", kind, warn)
 
     reader = open_records(item.path, look, data, records)
     return reader
 
 
 def fit_rows(
-    path: str, rows: RowReader, head: CsvHead, used: Sequence[str], skip: bool, warn: Warn
+    path: str, rows: Iterable[Row], head: CsvHead, used: Sequence[str], skip: bool, warn: Warn
 ) -> Iterator[Record]:
     """Yield the rows after the header by column; `warn` is told how many were mended.
 
@@ -134,8 +143,6 @@ def fit_rows(
         yield Record(line, values)
     left_out.tell(path, "row", "did not have the columns of the first row; left out", warn)
     short.tell(path, "row", "had fewer cells than the first row; the others are empty", warn)
-    for kind, places in rows.mended.items():
-        places.tell(path, "cell", kind, warn)
 
 
 def _bad_row(place: str, cells: int, head: CsvHead) -> DataError:
@@ -151,7 +158,7 @@ def _bad_row(place: str, cells: int, head: CsvHead) -> DataError:
         fixes.insert(0, "take lines above the row of names out")
     fix = "; or ".join(fixes)
     return DataError(
-        f"{place}: this row has {_count(cells)}, but the first row has {columns}.",
+        f"{place}: this row has {count(cells, 'column')}, but the first row has {columns}.",
         fix=f"{fix[0].upper()}{fix[1:]}.",
     )
 
@@ -271,7 +278,3 @@ def _names(place: str, first: Sequence[str], header: bool) -> list[str]:
         raise DataError(f"{place}: two columns have the name '{twice}'.", fix="Rename one.")
     numbers = (str(n) if str(n) not in first else f"column {n}" for n in itertools.count(1))
     return [name or number for name, number in zip(first, numbers, strict=False)]
-
-
-def _count(columns: int) -> str:
-    return "1 column" if columns == 1 else f"{columns} columns"

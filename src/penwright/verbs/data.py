@@ -94,7 +94,7 @@ def open_data(
         try:
             kept = _data(Store.open(folder, tokenizer.hash))
             # The files may have been moved since, which does not change what they hold.
-            return _told(replace(kept, reading=reading, files=_files(paths)), warn)
+            return _told(replace(kept, reading=reading, files=_files(paths, config.files)), warn)
         except DataError as error:
             warn(f"{error.message} It is made again.")
             shutil.rmtree(folder)
@@ -142,14 +142,14 @@ def encode(
     # These fill while the documents are read; the header is written after.
     meta = {
         "sources": sources,
-        "files": list(_files(paths)),
+        "files": list(_files(paths, config.files)),
         "reading": reading.as_json(),
         "cleaning": {"changed": tally.changed, "dropped": tally.dropped},
         "warnings": told,
     }
     documents = formats.read(paths, config, tell, tally, tokenizer.count, work)
     store = prepare(
-        _count(documents, paths, sources),
+        _count(documents, paths, config.files, sources),
         tokenizer,
         folder,
         meta=meta,
@@ -161,12 +161,15 @@ def encode(
 
 
 def _count(
-    documents: Iterator[Document], paths: Sequence[str | Path], counts: list[int]
+    documents: Iterator[Document],
+    paths: Sequence[str | Path],
+    patterns: Sequence[str],
+    counts: list[int],
 ) -> Iterator[Document]:
     """Count the documents of each path as they go by."""
     owner: dict[str, int] = {}
     for number, path in enumerate(paths):
-        for item in find_inputs([path]):
+        for item in find_inputs([path], patterns):
             for name in (item.path, *item.files):
                 owner.setdefault(name, number)
     for document in documents:
@@ -181,15 +184,15 @@ def name_data(
     memory: Path | None = None,
 ) -> str:
     """The fingerprint of the files, of the lists that the options name, and of the tokenizer."""
-    files = list(_files(paths))
+    files = list(_files(paths, config.files))
     files += [name for name in (config.urls, config.blocklist) if name is not None]
     local = iter(hash_files([name for name in files if not is_remote(name)], memory))
     names = [identify(name) if is_remote(name) else next(local) for name in files]
     return fingerprint([*names, *tokenizer.always], config, tokenizer.hash)
 
 
-def _files(paths: Sequence[str | Path]) -> tuple[str, ...]:
-    return tuple(file for item in find_inputs(paths) for file in item.files)
+def _files(paths: Sequence[str | Path], patterns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(file for item in find_inputs(paths, patterns) for file in item.files)
 
 
 def _data(store: Store) -> Data:

@@ -152,7 +152,7 @@ class Recipe:
         about = self.about
         mend = f"It takes {about.takes}."
         try:
-            for item in find_inputs(paths):
+            for item in find_inputs(paths, config.data.files):
                 kind = "story" if item.members else detect(item.path)
                 if kind not in about.formats:
                     raise DataError(f"{item.path} is of the format {kind}.", fix=mend)

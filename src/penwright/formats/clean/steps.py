@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from penwright.errors import MissingExtraError
 from penwright.formats.clean.printed import straighten_quotes, strip_gutenberg, unwrap
+from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Step = Callable[[str], str]
 
@@ -122,7 +123,13 @@ def mend_mojibake(text: str) -> str:
     return ftfy.fix_encoding(text)
 
 
+def strip_markers(text: str) -> str:
+    """Take `<|startoftext|>` and `<|endoftext|>` out."""
+    return text.replace(START_OF_TEXT, "").replace(END_OF_TEXT, "")
+
+
 STEPS: Mapping[str, Step] = {
+    "markers": strip_markers,
     "mojibake": mend_mojibake,
     "entities": undo_entities,
     "newlines": break_lines,

@@ -74,7 +74,7 @@ def encode(
     OutOfRoomError when the file cannot be written.
     """
     check(config)
-    readers = [_open(item, config) for item in find_inputs(paths)]
+    readers = [_open(item, config) for item in find_inputs(paths, warn=warn)]
     columns = [_columns(reader, config) for reader in readers]
     extractor = choose_extractor(config.extractor, config.spacy_model)
     if config.keywords_field is not None:
