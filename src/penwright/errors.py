@@ -1,4 +1,4 @@
-"""Every error that a user can cause.
+"""The errors that a user can cause.
 
     PenwrightError              exit code 1
     ├── UsageError              exit code 2: a flag, a key or a combination that cannot be
@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 
 class PenwrightError(Exception):
-    """The root of the tree: `message` says what is wrong, `fix` what to type or change."""
+    """Base class: `message` says what is wrong, `fix` what to type or change."""
 
     exit_code = 1
 
@@ -33,21 +33,21 @@ class PenwrightError(Exception):
 
 
 class UsageError(PenwrightError):
-    """A flag, a key or a combination of them that cannot be."""
+    """An invalid flag, key or combination of them."""
 
     exit_code = 2
 
 
 class DataError(PenwrightError):
-    """A file, a row or a document that cannot be read or learned from."""
+    """A file, row or document that cannot be read or learned from."""
 
 
 class TokenizerError(PenwrightError):
-    """A tokenizer that is damaged, or is not the one that the data was made with."""
+    """A tokenizer that is damaged or differs from the one that the data was made with."""
 
 
 class ModelError(PenwrightError):
-    """A model that is unknown, damaged or of another shape than expected."""
+    """A model that is unknown, damaged or of an unexpected shape."""
 
 
 class RunError(PenwrightError):
@@ -73,6 +73,6 @@ class MissingExtraError(PenwrightError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`"Did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
+    """Return `Did you mean 'x'?` with the nearest known name, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"Did you mean '{near[0]}'?" if near else ""

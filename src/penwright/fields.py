@@ -1,4 +1,4 @@
-"""Options in flat lists: from dataclasses in groups to names and values, and back; from TOML."""
+"""Convert between nested option dataclasses, flat dictionaries and TOML files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from penwright.errors import UsageError, suggest
 
 RECIPE = "recipe"
-"""The table of a recipe's file that is not for `finetune`."""
+"""The table of a TOML file with the options of `penwright recipe`."""
 
 
 class Spelling(Enum):
@@ -43,7 +43,7 @@ def _marks(hint: Any) -> set[Any]:
 
 
 def flat_fields(cls: type[Any]) -> dict[str, type[Any]]:
-    """Every option's name and type, groups such as `data` and `sampling` opened up."""
+    """Return every option's name and type, without its group (`data`, `sampling`, ...)."""
     found: dict[str, type[Any]] = {}
     for name, hint in get_type_hints(cls).items():
         found |= flat_fields(hint) if dataclasses.is_dataclass(hint) else {name: hint}  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def flat_fields(cls: type[Any]) -> dict[str, type[Any]]:
 
 
 def flat_values(config: Any) -> dict[str, Any]:
-    """Every option of a config by name, groups such as `data` and `sampling` opened up."""
+    """Return every option's value by name, without its group."""
     values: dict[str, Any] = {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
@@ -66,7 +66,7 @@ def given_values(config: Any, names: Iterable[str]) -> dict[str, Any]:
 
 
 def build(cls: type[Any], options: Mapping[str, Any]) -> Any:
-    """A config of class `cls` from flat options; raises UsageError for an unknown name."""
+    """Build a `cls` from flat options; raises UsageError for an unknown name."""
     known = flat_fields(cls)
     for name in options:
         if name not in known:
@@ -85,7 +85,7 @@ def _build(cls: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 def coerce(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint` of option `name`; raises UsageError when it cannot be."""
+    """Convert `value` to the type of option `name`; raises UsageError when that is impossible."""
     choices = get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
     if choices:
         if value not in choices:
@@ -109,7 +109,7 @@ def coerce(name: str, value: Any, hint: Any) -> Any:
 
 
 def read_toml(path: Path, cls: type[Any]) -> dict[str, Any]:
-    """The options in a TOML file, checked against `cls`; its keys are the flags' names.
+    """Read the options of `cls` from a TOML file whose keys are the flags' names.
 
     A table [recipe] is passed over: it holds what `penwright recipe` does besides. Raises
     UsageError for a file that is missing or not TOML, an unknown key, or a wrong type.
@@ -120,7 +120,7 @@ def read_toml(path: Path, cls: type[Any]) -> dict[str, Any]:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds; raises UsageError when it is missing or not TOML."""
+    """Parse a TOML file; raises UsageError when it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -130,7 +130,7 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 
 def check_options(path: Path, options: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """The options of `cls` by name, as its types; raises UsageError, naming the file at `path`."""
+    """Check options of a TOML file against `cls`; raises UsageError that names the file."""
     known = flat_fields(cls)
     checked: dict[str, Any] = {}
     for key, value in options.items():

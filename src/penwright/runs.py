@@ -1,4 +1,4 @@
-"""A run folder: what a run was asked, how it went, its checkpoints. No torch.
+"""Run folders: configuration, metrics, samples and checkpoints. No torch.
 
     runs/NAME/
       run.json            config, versions, data fingerprint, machine, the exact command
@@ -27,12 +27,12 @@ from penwright.files import disk_errors, jsonable, read_json, sha256, write_json
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
-"""What a run that was a recipe's ended with."""
+"""The figures and texts with which a recipe ended."""
 CONTENTS = (
     "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, "tensorboard",
     "wandb",
 )  # fmt: skip
-"""What a run folder holds of ours, besides its lock; anything else in it is the user's."""
+"""The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"
 
 
@@ -47,7 +47,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a folder that has a manifest, in words, or None when it is sound."""
+    """Check a folder against its manifest; returns a description of the damage, or None."""
     try:
         files = read_json(folder / MANIFEST)["files"]
     except (RunError, KeyError):
@@ -62,7 +62,7 @@ def find_damage(folder: Path) -> str | None:
 
 
 def drop_files(folder: Path, *names: str) -> None:
-    """Delete files of a folder and their lines in its manifest, the lines first."""
+    """Delete files of a folder, after their entries in its manifest."""
     manifest = read_json(folder / MANIFEST)
     for name in names:
         manifest["files"].pop(name, None)
@@ -81,16 +81,16 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints are."""
+        """Return the folder of the checkpoints."""
         return self.folder / "checkpoints"
 
     @property
     def info(self) -> dict[str, Any]:
-        """The contents of run.json; raises RunError when it is missing or damaged."""
+        """Return the contents of run.json; raises RunError when it is missing or damaged."""
         return read_json(self.folder / "run.json")
 
     def update(self, **changes: Any) -> None:
-        """Change keys of run.json, in one piece."""
+        """Change keys of run.json atomically."""
         path = self.folder / "run.json"
         write_json(path, (read_json(path) if path.exists() else {}) | changes)
 
@@ -128,7 +128,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """An existing run, not claimed; raises RunError when there is none."""
+        """Return an existing run without its lock; raises RunError when there is none."""
         if not (folder / "run.json").is_file():
             near = suggest(folder.name, (run.name for run in list_runs(folder.parent)))
             raise RunError(
@@ -137,7 +137,7 @@ class Run:
         return cls(folder)
 
     def claim(self) -> None:
-        """Lock the folder for this process; the system lets go of it when the process ends.
+        """Lock the folder; the system releases the lock when the process ends.
 
         Raises RunError when another process holds it.
         """
@@ -156,13 +156,13 @@ class Run:
         self._lock = handle
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def is_claimed(self) -> bool:
-        """Whether a living process is writing to this run."""
+        """Whether a running process holds the lock."""
         try:
             with (self.folder / "lock").open("a+b") as handle:
                 _lock_file(handle)
@@ -174,20 +174,20 @@ class Run:
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted or failed; a run whose process died is interrupted."""
+        """Return running, finished, interrupted or failed; interrupted if its process died."""
         status = str(self.info.get("status", "interrupted"))
         return "interrupted" if status == "running" and not self.is_claimed() else status
 
     # Metrics
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl."""
         path = self.folder / "metrics.jsonl"
         with disk_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(jsonable(record)) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All whole lines of metrics.jsonl; a last line that was cut off is left out.
+        """Return the records of metrics.jsonl without an unfinished last line.
 
         Raises RunError for a damaged line.
         """
@@ -203,7 +203,7 @@ class Run:
         return records
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics and samples after `step`, which a resumed run writes again.
+        """Drop the metrics and samples after `step`, before a resumed run writes them again.
 
         What a process that was killed left half-written goes as well.
         """
@@ -217,7 +217,7 @@ class Run:
                 sample.unlink()
 
     def write_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
-        """Keep what the model wrote at `step`, as JSON and as text."""
+        """Write the samples of `step` as JSON and as text."""
         stem = self.folder / "samples" / _STEP.format(step)
         write_text(
             stem.with_suffix(".json"), json.dumps(samples, indent=2, ensure_ascii=False) + "\n"
@@ -228,20 +228,20 @@ class Run:
     # Checkpoints
 
     def checkpoint(self, step: int) -> Path:
-        """The folder of the checkpoint of `step`."""
+        """Return the folder of the checkpoint of `step`."""
         return self.checkpoints / _STEP.format(step)
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, rising."""
+        """Return the steps with a checkpoint, in increasing order."""
         folders = self.checkpoints.glob("step-*")
         return sorted(int(folder.name.removeprefix("step-")) for folder in folders)
 
     def point(self, name: str, step: int) -> None:
-        """Let the pointer `latest` or `best` name the checkpoint of `step`."""
+        """Set the pointer `latest` or `best` to the checkpoint of `step`."""
         write_text(self.checkpoints / name, _STEP.format(step) + "\n")
 
     def pointed(self, name: str) -> Path | None:
-        """The checkpoint that a pointer names, or None."""
+        """Return the checkpoint of a pointer, or None."""
         try:
             target = (self.checkpoints / name).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -251,13 +251,13 @@ class Run:
 
 
 def list_runs(folder: Path = RUNS) -> list[Run]:
-    """The runs under `folder`, oldest first."""
+    """Return the runs under `folder`, oldest first."""
     found = [Run(path.parent) for path in folder.glob("*/run.json")]
     return sorted(found, key=lambda run: (run.folder / "run.json").stat().st_ctime)
 
 
 def new_name(folder: Path, stem: str) -> str:
-    """`stem`, or `stem-2`, `stem-3`, ... where that is taken."""
+    """Return the first unused name of `stem`, `stem-2`, `stem-3`, ..."""
     name, number = stem, 1
     while (folder / name).exists():
         number += 1
@@ -266,18 +266,18 @@ def new_name(folder: Path, stem: str) -> str:
 
 
 def spell(path: Path) -> str:
-    """The path as a model's name: with a separator, so that it is not taken for a run's name."""
+    """Return a path with a separator in it, so that it is not taken for a run's name."""
     text = path.as_posix()
     return text if "/" in text else f"./{text}"
 
 
 def now() -> str:
-    """The time, in ISO 8601, with the zone."""
+    """Return the local time in ISO 8601 with its zone."""
     return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
 
 
 def _is_left_over(folder: Path, *, overwrite: bool) -> bool:
-    """Whether a folder holds only what a run left that was killed as it began.
+    """Whether a folder holds only the remains of a run that was killed as it began.
 
     With `overwrite` also what was left when one was killed while it replaced another.
     """

@@ -29,17 +29,17 @@ GPU_BATCH_TOKENS = 32768
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The cross-entropy of some tokens, summed in nats."""
+    """The summed cross-entropy of some tokens, in nats."""
 
     loss_sum: float
     tokens: int
     documents: int
     bytes: int
-    """UTF-8 bytes of the text that was scored."""
+    """UTF-8 bytes of the scored text."""
 
     @property
     def loss(self) -> float:
-        """Nats per token; not a number where nothing was scored."""
+        """Return nats per token; NaN if nothing was scored."""
         return self.loss_sum / self.tokens if self.tokens else math.nan
 
     @property
@@ -59,7 +59,7 @@ def score_part(
     batch_tokens: int | None = None,
     autocast: AbstractContextManager[object] | None = None,
 ) -> Score:
-    """The loss over all learned tokens of `part`, each document's closing token among them.
+    """Score all learned tokens of `part`, each document's closing token included.
 
     Documents longer than the context are scored in windows that move by `stride` tokens (half
     the context unless given). Raises UsageError for a stride that is not within the context.
@@ -83,12 +83,12 @@ def score_documents(
     batch_tokens: int | None = None,
     autocast: AbstractContextManager[object] | None = None,
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Each document's loss in nats (float64) and number of scored tokens (int64), [D] each."""
+    """Return each document's loss in nats (float64 [D]) and number of scored tokens (int64 [D])."""
     context = model.config.n_positions
     stride = max(1, context // 2) if stride is None else stride
     if not 1 <= stride <= context:
         raise UsageError(
-            f"A stride of {stride} tokens cannot be.",
+            f"The stride cannot be {stride} tokens.",
             fix=f"Give one from 1 to {context}, the model's context.",
         )
     if batch_tokens is None:
@@ -107,7 +107,7 @@ def score_documents(
 
 
 def token_losses(model: GPT2, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
-    """-log p(target) of each target in nats, 0 where it is -100: float64 on the CPU, [B, T]."""
+    """Return -log p(target) in nats, 0 for ignored targets: float64 [B, T] on the CPU."""
     device = model.head_weight_VC.device
     hidden_BTC = model(tokens_BT.to(device))
     learned_BT = targets_BT != IGNORED
@@ -120,7 +120,7 @@ def token_losses(model: GPT2, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
 
 
 def exp(loss: float) -> float:
-    """e to the `loss`, infinite where that is beyond a float."""
+    """Return exp(loss), infinite on overflow."""
     try:
         return math.exp(loss)
     except OverflowError:
@@ -129,7 +129,7 @@ def exp(loss: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ScoredWindow:
-    """`length` inputs from `start`; the targets of the first `seen` were scored before."""
+    """`length` inputs from token `start`; the first `seen` targets are context only."""
 
     document: int
     start: int
@@ -138,7 +138,7 @@ class ScoredWindow:
 
 
 def cut(document: int, a: int, b: int, context: int, stride: int) -> Iterator[ScoredWindow]:
-    """Windows in which each token of [a, b) but the first is scored once.
+    """Yield windows that score each token of [a, b) after the first once.
 
     The first window is as long as the context; each further one ends `stride` tokens later (or
     at the document's end) and reaches back as far as the context allows.
@@ -152,7 +152,7 @@ def cut(document: int, a: int, b: int, context: int, stride: int) -> Iterator[Sc
 
 
 def learned(part: Part, context: int, stride: int) -> Iterator[ScoredWindow]:
-    """The windows of all documents in which there is something to score."""
+    """Yield the windows of all documents that hold something to score."""
     for document, (a, b) in enumerate(part.ranges.tolist()):
         learn = part.store.learn(a, b)
         for window in cut(document, a, b, context, stride):
@@ -162,7 +162,7 @@ def learned(part: Part, context: int, stride: int) -> Iterator[ScoredWindow]:
 
 
 def batches(windows: Sequence[ScoredWindow], batch_tokens: int) -> Iterator[list[ScoredWindow]]:
-    """Windows of like length together, longest first, at most `batch_tokens` with padding."""
+    """Yield batches of windows, longest first, of at most `batch_tokens` tokens with padding."""
     batch: list[ScoredWindow] = []
     for window in sorted(windows, key=lambda window: -window.length):
         if batch and (len(batch) + 1) * batch[0].length > batch_tokens:
@@ -174,7 +174,7 @@ def batches(windows: Sequence[ScoredWindow], batch_tokens: int) -> Iterator[list
 
 
 def load(store: Store, batch: Sequence[ScoredWindow]) -> tuple[Tensor, Tensor]:
-    """Tokens and targets of a batch, [B, T], padded on the right; -100 is not to be scored."""
+    """Return tokens and targets of a batch, [B, T], padded on the right with ignored targets."""
     longest = max(window.length for window in batch)
     tokens_BT = np.zeros((len(batch), longest), dtype=np.int64)
     targets_BT = np.full((len(batch), longest), IGNORED, dtype=np.int64)
@@ -199,7 +199,7 @@ class BatchAverage:
 
     @property
     def batches(self) -> int:
-        """Batches that hold something learned."""
+        """Return the number of batches with a learned token."""
         return len(self.losses)
 
     @property
@@ -216,7 +216,7 @@ def batch_average(
     max_length: int = 512,
     autocast: AbstractContextManager[object] | None = None,
 ) -> BatchAverage:
-    """The figure of a notebook's evaluation loop: batches of documents in their order.
+    """Average the losses of batches as notebooks do, with documents in their order.
 
     A document is its text alone, without the end-of-text tokens around it, cut at `max_length`;
     its first token is never a target. Each batch's loss is averaged over its own learned
@@ -226,7 +226,7 @@ def batch_average(
     context = model.config.n_positions
     if not 1 <= max_length <= context:
         raise UsageError(
-            f"A maximum length of {max_length} tokens cannot be.",
+            f"The maximum length cannot be {max_length} tokens.",
             fix=f"Give one from 1 to {context}, the model's context.",
         )
     windows = list(_texts(part, eot_id, max_length))
@@ -249,7 +249,7 @@ def batch_average(
 
 
 def _texts(part: Part, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
-    """Each document's text, without the end-of-text tokens around it, as one window."""
+    """Yield each document without its end-of-text tokens as one window."""
     for document, (a, b) in enumerate(part.ranges.tolist()):
         a += int(b > a and int(part.store.tokens(a, a + 1)[0]) == eot_id)
         b -= int(b > a and int(part.store.tokens(b - 1, b)[0]) == eot_id)

@@ -79,14 +79,14 @@ def test_errors_are_sentences(monkeypatch):
 
 
 def test_no_way_to_a_cluster_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(clusters, "_find_address", lambda _: None)
+    monkeypatch.setattr(clusters, "find_address", lambda _: None)
 
     def nobody(**_):
         raise ConnectionError("Nobody answers\nhere")
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", nobody)
-    with pytest.raises(UsageError, match=r"no way to the Ray cluster: Nobody answers\. Start one"):
+    with pytest.raises(UsageError, match=r"cannot be reached: Nobody answers\. Start one"):
         list(run("make_upper", ["a"]))
 
 

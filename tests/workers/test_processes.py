@@ -67,8 +67,8 @@ def test_a_process_that_dies_is_told():
 def test_processes_end_with_their_context():
     with Processes(f"{JOBS}:make_upper", None, 2) as processes:
         list(processes.map("abc"))
-    assert processes._started
-    assert all(process.poll() is not None for process in processes._started)
+    assert processes.started
+    assert all(process.poll() is not None for process in processes.started)
 
 
 def test_ray_that_is_not_installed_is_one_sentence(monkeypatch):
@@ -90,7 +90,7 @@ def test_a_cluster_that_is_gone_is_told_at_once(monkeypatch, form):
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(os, "environ", {**os.environ, "RAY_ADDRESS": form.format(address)})
-    with pytest.raises(UsageError, match=f"nobody answers at .*{address}") as caught:
+    with pytest.raises(UsageError, match=f"no server answers at .*{address}") as caught:
         list(spread(f"{JOBS}:make_upper", None, ["a"], WorkConfig(engine="ray")))
     assert "ray start --head" in caught.value.fix
 

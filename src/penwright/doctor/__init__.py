@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and what to type to mend it; the preview of windows."""
+"""Examine a data set: its faults, how to mend them, and the rows that training will see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The windows that training sees, as text: taken from its very batches."""
+"""Show rows of the training batches as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penwright.tokens.bpe import Tokenizer
 
 
 class Piece(NamedTuple):
-    """A stretch of a window; loss falls on it when `learned`."""
+    """A stretch of a row; its tokens are targets of the loss if `learned`."""
 
     text: str
     learned: bool
@@ -22,22 +22,22 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One row of a batch: the stretches of each document in it, which cannot see each other."""
+    """One row of a batch, by document; documents do not attend to each other."""
 
     step: int
     row: int
     documents: tuple[tuple[Piece, ...], ...]
     padding: int
-    """Places at the end that hold nothing."""
+    """Padding tokens at the end."""
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """All stretches, one document after another."""
+        """Return the stretches of all documents, in order."""
         return tuple(piece for document in self.documents for piece in document)
 
 
 def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
-    """The first `count` windows of a training run, or all where it has fewer."""
+    """Return the first `count` rows of an epoch, or all of them."""
     windows: list[PreviewRow] = []
     step = 0
     while len(windows) < count and step < plan.steps_per_epoch:
@@ -49,7 +49,7 @@ def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
 
 
 def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> PreviewRow:
-    """Row `row` of a batch as text. The end-of-text token is written out."""
+    """Decode row `row` of a batch. The end-of-text token is written out."""
     tokens = batch.tokens_BT[row].numpy()
     targets = batch.targets_BT[row].numpy()
     owner = batch.documents_BT[row].numpy()
@@ -63,7 +63,7 @@ def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> Preview
 def _pieces(
     tokens: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], tokenizer: Tokenizer
 ) -> tuple[Piece, ...]:
-    """A row's inputs from one document, and the last target, which is no input of this row."""
+    """Decode a document's inputs in a row, and its last target, which is no input of the row."""
     learned = [False, *(targets != IGNORED).tolist()]
     ids = [*tokens.tolist(), int(targets[-1])]
     if not learned[-1]:

@@ -1,4 +1,4 @@
-"""What a data set holds, how it will be cut, and what is wrong with it."""
+"""Examine a data set: its contents, its training rows and its faults."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Documents that repeat an earlier one exactly."""
+    """The documents that repeat an earlier one exactly."""
 
     count: int
     examples: tuple[tuple[str, str], ...]
-    """Places: the first, and the one that repeats it."""
+    """Pairs of places: a document, and one that repeats it."""
 
 
 @dataclass(frozen=True)
 class Extremes:
-    """Places of the shortest and the longest documents, and their tokens."""
+    """The shortest and longest documents: their places and numbers of tokens."""
 
     shortest: tuple[tuple[str, int], ...]
     longest: tuple[tuple[str, int], ...]
@@ -51,21 +51,21 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Cut:
-    """How the documents become the rows of batches."""
+    """The rows that are made of the documents."""
 
     shape: str
     length: int
     rows: int
     longer: int
-    """Documents longer than a row, which go on in further rows."""
+    """Documents longer than a row, which continue in further rows."""
     padding: float
-    """Share of the places in the previewed windows that hold nothing."""
+    """Share of padding in the previewed rows."""
     says: str
 
 
 @dataclass(frozen=True)
 class Examination:
-    """A data set, looked at; `as_json` for programs."""
+    """The result of `examine`."""
 
     files: tuple[Choice, ...]
     documents: int
@@ -74,21 +74,21 @@ class Examination:
     tokens: int
     """Tokens of text, without the end-of-text tokens."""
     learned: int
-    """Tokens that loss falls on, the closing end-of-text tokens counted in."""
+    """Tokens that are targets of the loss, closing end-of-text tokens included."""
     lengths: Lengths
     duplicates: Duplicates
     extremes: Extremes
     white_space: float
     """Share of the tokens that are only white space."""
     costly: tuple[Costly, ...]
-    """Characters that this tokenizer spells in many tokens."""
+    """Characters that take many tokens each."""
     findings: tuple[Finding, ...]
-    """What is wrong, and what to type."""
+    """Faults, and how to mend them."""
     cut: Cut
     windows: tuple[PreviewRow, ...]
 
     def as_json(self) -> dict[str, object]:
-        """Everything as plain values."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
@@ -105,7 +105,7 @@ def examine(
     warnings: Sequence[str] = (),
     near: Sequence[tuple[int, int]] = (),
 ) -> Examination:
-    """Look at a data set.
+    """Examine a data set.
 
     `documents` are the ones that `store` was made from, in the same order; `plan` is the one that
     training would follow. With `held_out` leakage is looked for; `parameters` is the size of the
@@ -157,7 +157,7 @@ def examine(
 
 
 def _leaked(found: Survey, training: Part, held_out: Part | None) -> list[int]:
-    """The numbers of the held-out documents that are trained on."""
+    """Return the numbers of the held-out documents that are trained on too."""
     if held_out is None or len(found) < 2:
         return []
     leaks = held_out.ranges[find_leaks(training, held_out, found.digests), 0]

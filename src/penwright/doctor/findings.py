@@ -1,4 +1,4 @@
-"""What is wrong with a data set, a sentence each, and what to type to mend it."""
+"""Judge a data set: one sentence for each fault, and the option that mends it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from penwright.doctor.survey import FAULTS, Costly, Int64, Survey
 
 FEW_TOKENS = 10_000
-"""Fewer learned tokens than this are soon known by heart, whatever the model."""
+"""With fewer learned tokens than this any model soon memorises the text."""
 PARAMETERS_A_TOKEN = 10_000
-"""A model of more parameters a token learns the text by heart within an epoch or two."""
+"""With more parameters for each learned token a model memorises the text in an epoch or two."""
 FEW_DOCUMENTS = 10
 HUGE = 1_000_000
-"""Characters of a document that is rather a whole collection."""
+"""Characters from which on a document is probably a collection of several."""
 SHORT_WORDS = 3
 SHORT_SHARE = 0.1
 LONG_SHARE = 0.2
@@ -23,7 +23,7 @@ COSTLY_SHARE = 0.005
 
 @dataclass(frozen=True)
 class Finding:
-    """One matter: its name, a sentence, what to type, and where it is first seen."""
+    """A fault: its name, a sentence, the remedy, and the first places where it occurs."""
 
     name: str
     says: str
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Facts:
-    """What findings are drawn from."""
+    """The measurements that findings are drawn from."""
 
     survey: Survey
     tokens: Int64
@@ -55,7 +55,7 @@ class Facts:
 
 
 def draw(facts: Facts) -> tuple[Finding, ...]:
-    """Everything that is wrong, the gravest first."""
+    """Return all findings, the most serious first."""
     return (
         *(Finding("reading", text, "Look at the place that is named.") for text in facts.warnings),
         *_repeats(facts),
@@ -207,7 +207,7 @@ def _tokens(facts: Facts) -> Iterator[Finding]:
 
 
 def _say(count: int, says: str, total: int | None = None, kind: str = "") -> str:
-    """`3 of 9 documents hold tags`, `1 document holds tags`: the verb comes first, and agrees."""
+    """Return `3 of 9 documents hold tags` or `1 document holds tags` for `hold tags`."""
     verb, _, rest = says.partition(" ")
     if count == 1:
         verb = {"have": "has", "are": "is"}.get(verb, f"{verb}s")

@@ -1,4 +1,4 @@
-"""Documents that repeat or resemble another, and held-out ones that are trained on too."""
+"""Find documents that repeat or resemble others, and held-out ones that are trained on too."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from penwright.tokens import Part, Store
 
 
 def count_repeats(store: Store) -> int:
-    """How many documents have the very tokens of an earlier one."""
+    """Return the number of documents with exactly the tokens of an earlier one."""
     return store.n_documents - len(np.unique(store.digests))
 
 
 def find_leaks(training: Part, held_out: Part, digests: Int64 | None = None) -> Int64:
-    """Indices into the held-out ranges of documents whose very tokens are trained on too.
+    """Return indices of held-out documents whose exact tokens are trained on too.
 
     `digests` has other numbers by which the store's documents are told apart.
     """
@@ -31,7 +31,7 @@ def find_leaks(training: Part, held_out: Part, digests: Int64 | None = None) -> 
 
 
 def move_leaks(training: Part, held_out: Part, leaks: Int64) -> tuple[Part, Part]:
-    """Both parts with the leaked documents in training; one document stays held out at least."""
+    """Move leaked documents to the training part; at least one document stays held out."""
     leaks = leaks[: max(0, len(held_out) - 1)]
     stays = np.ones(len(held_out), np.bool_)
     stays[leaks] = False
@@ -41,7 +41,7 @@ def move_leaks(training: Part, held_out: Part, leaks: Int64) -> tuple[Part, Part
 
 
 def _numbers(part: Part) -> Int64:
-    """The numbers of the documents that the ranges begin in."""
+    """Return the numbers of the documents that the ranges begin in."""
     found: Int64 = np.searchsorted(part.store.offsets, part.ranges[:, 0], side="right") - 1
     return found
 
@@ -56,7 +56,7 @@ def is_available() -> bool:
 
 
 def find_near(documents: Iterable[Document], threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs (earlier, later) of documents that share this part of their runs of words.
+    """Yield pairs (earlier, later) of documents that share `threshold` of their word n-grams.
 
     Each document is paired once at most, with the most alike of the earlier ones; of a long one
     the first piece is looked at. Raises MissingExtraError without rensa.
@@ -69,7 +69,7 @@ def find_near(documents: Iterable[Document], threshold: float) -> Iterator[tuple
 
 
 def count_duplicates(digests: Int64) -> tuple[int, list[tuple[int, int]]]:
-    """How many documents repeat an earlier one, and pairs (first, repeated) in order."""
+    """Return the number of documents that repeat an earlier one, and pairs (first, repeated)."""
     if len(digests) == 0:
         return 0, []
     order = np.argsort(digests, kind="stable")

@@ -23,18 +23,18 @@ from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.store import Store
 
 EXAMPLES = 5
-"""Places kept of each fault."""
+"""Places kept for each kind of finding."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A pattern, and how often it must be there (a share of the words) to be worth a word."""
+    """A pattern in texts; it is reported from `share` hits a word on."""
 
     pattern: re.Pattern[str]
     says: str
     fix: str
     hint: tuple[str, ...]
-    """Unless one of these stands in the text, the pattern need not be tried."""
+    """Literals, one of which every match contains: a fast test before the pattern."""
     share: float = 0.0
 
 
@@ -100,14 +100,14 @@ FAULTS = {
 
 @dataclass
 class Faults:
-    """Which faults were found, in how many documents, and where first."""
+    """Counts of faults: documents, matches and first places."""
 
     documents: Counter[str] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def look(self, document: Document, *, new: bool) -> None:
-        """Look through a document, or a further piece of one (then not `new`)."""
+        """Count the faults of a document, or with `new` false of a further piece of one."""
         text = document.text
         for name, fault in FAULTS.items():
             if any(hint in text for hint in fault.hint):
@@ -117,7 +117,7 @@ class Faults:
         self._look_at_spans(document, new=new)
 
     def note(self, name: str, document: Document, hits: int = 1, *, new: bool = True) -> None:
-        """Count a fault."""
+        """Count one fault of a document."""
         self.hits[name] += hits
         self.documents[name] += new
         places = self.places.setdefault(name, [])
@@ -143,15 +143,15 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass
 class Survey:
-    """Figures of each document, in the order of reading."""
+    """Counts for each document, in reading order."""
 
     paths: list[str] = field(default_factory=list)
-    """The files, in the order in which they were met."""
+    """The files, in reading order."""
     faults: Faults = field(default_factory=Faults)
     unusual: Counter[str] = field(default_factory=Counter)
-    """How often each character beyond ASCII is there."""
+    """Occurrences of each character beyond ASCII."""
     torn: list[int] = field(default_factory=list)
-    """Numbers of documents that begin in the line, and right after the letter, where one ended."""
+    """Numbers of documents that begin in mid-line, right after a letter of the one before."""
     _path: array[int] = field(default_factory=lambda: array("l"))
     _line: array[int] = field(default_factory=lambda: array("q"))
     _digest: array[int] = field(default_factory=lambda: array("q"))
@@ -163,27 +163,27 @@ class Survey:
 
     @property
     def digests(self) -> Int64:
-        """Half of a 128-bit hash of each text: equal texts are duplicates."""
+        """Return a 64-bit hash of each text; equal hashes are duplicates."""
         return np.array(self._digest, dtype=np.int64)
 
     @property
     def characters(self) -> Int64:
-        """Characters of each document."""
+        """Return the number of characters of each document."""
         return np.array(self._characters, dtype=np.int64)
 
     @property
     def words(self) -> Int64:
-        """Words, set apart by white space, of each document."""
+        """Return the number of words, split at white space, of each document."""
         return np.array(self._words, dtype=np.int64)
 
     def place(self, number: int) -> str:
-        """Where document `number` (from 0) stands: file and line."""
+        """Return file and line of document `number` (from 0)."""
         line = self._line[number]
         path = self.paths[self._path[number]]
         return f"{path}:{line}" if line else path
 
     def add(self, path: str, line: int | None, digest: bytes, characters: int, words: int) -> None:
-        """Note one document."""
+        """Append one document."""
         if not self.paths or self.paths[-1] != path:
             self.paths.append(path)
         self._path.append(len(self.paths) - 1)
@@ -194,7 +194,7 @@ class Survey:
 
 
 def survey(documents: Iterable[Document]) -> Survey:
-    """Count every document; the pieces of a long one together."""
+    """Survey all documents; the pieces of a long one count together."""
     found = Survey()
     digest, characters, words = hashlib.md5(usedforsecurity=False), 0, 0
     first: Document | None = None
@@ -221,14 +221,14 @@ def survey(documents: Iterable[Document]) -> Survey:
 
 
 class _End(NamedTuple):
-    """Where a document ended."""
+    """The end of a document: path, line and last character."""
 
     path: str
     line: int
     character: str
 
     def goes_on_in(self, document: Document) -> bool:
-        """Whether a document begins in the same line with what looks like the rest of a word.
+        """Whether `document` begins in the same line with the rest of a word.
 
         A capital begins a text of its own, such as a title that ends without a full stop.
         """
@@ -239,7 +239,7 @@ class _End(NamedTuple):
 
 @dataclass(frozen=True)
 class Bin:
-    """How many documents have `low` to `high` tokens, both counted in."""
+    """The number of documents with `low` to `high` tokens, both included."""
 
     low: int
     high: int
@@ -248,7 +248,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Documents' lengths in tokens, without the end-of-text tokens around them."""
+    """The lengths of documents in tokens, without the end-of-text tokens."""
 
     shortest: int
     median: int
@@ -258,7 +258,7 @@ class Lengths:
 
 
 def measure_lengths(tokens: Int64) -> Lengths:
-    """Lengths of at least one document; each bin of the histogram is twice as wide as the last."""
+    """Summarise the lengths of one document or more; bins double in width."""
     counts = np.bincount([int(n).bit_length() for n in tokens.tolist()])
     filled = np.flatnonzero(counts)
     bins = tuple(
@@ -276,13 +276,13 @@ def measure_lengths(tokens: Int64) -> Lengths:
 
 CHUNK = 1 << 22
 COSTLY = 3
-"""Tokens from which on a character counts as costly."""
+"""The least tokens of a costly character."""
 MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Costly:
-    """A character that the tokenizer spells in `tokens` tokens, and how often it is there."""
+    """A character that takes `tokens` tokens, and its number of occurrences."""
 
     character: str
     tokens: int
@@ -290,7 +290,7 @@ class Costly:
 
 
 def white_space_share(store: Store, tokenizer: Tokenizer) -> float:
-    """The share of the text's tokens that are only white space."""
+    """Return the share of tokens that are only white space."""
     counts = np.zeros(store.vocab_size, np.int64)
     for start in range(0, store.n_tokens, CHUNK):
         line = store.tokens(start, min(start + CHUNK, store.n_tokens))
@@ -302,7 +302,7 @@ def white_space_share(store: Store, tokenizer: Tokenizer) -> float:
 
 
 def find_costly(characters: Counter[str], tokenizer: Tokenizer) -> tuple[Costly, ...]:
-    """The characters that cost the most tokens in all, dearest first."""
+    """Return the characters that take the most tokens in all, the costliest first."""
     common = [character for character, _ in characters.most_common(1000)]
     sizes = [len(ids) for ids in tokenizer.encode_batch(common)] if common else []
     found = [

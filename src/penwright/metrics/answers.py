@@ -1,4 +1,4 @@
-"""Answers to questions: exact match and F1 by the rules of CoQA (Reddy et al., 2019).
+"""Score answers to questions: exact match and F1 by the rules of CoQA (Reddy et al., 2019).
 
 Both sides are brought to one form: lower case, no punctuation, no articles, single spaces. An
 answer with several references is compared with all but one of them in turn, the best of those
@@ -27,18 +27,18 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise(answer: str) -> str:
-    """The form in which answers are compared."""
+    """Return an answer in lower case, without punctuation and articles."""
     plain = answer.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", plain).split())
 
 
 def exact_match(answer: str, reference: str) -> float:
-    """1 when both are the same after `normalise`, else 0."""
+    """Return 1 if both are equal after `normalise`, else 0."""
     return float(normalise(answer) == normalise(reference))
 
 
 def word_f1(answer: str, reference: str) -> float:
-    """The F1 of the words that both have; two empty answers agree."""
+    """Return the F1 of the common words, 0 to 1; two empty answers agree."""
     given, wanted = normalise(answer).split(), normalise(reference).split()
     if not given or not wanted:
         return float(given == wanted)
@@ -50,7 +50,7 @@ def word_f1(answer: str, reference: str) -> float:
 
 
 def score_answer(answer: str, references: Sequence[str]) -> tuple[float, float]:
-    """Exact match and F1 of one answer, each from 0 to 1."""
+    """Return exact match and F1 of one answer, each from 0 to 1."""
     exact = [exact_match(answer, reference) for reference in references]
     f1 = [word_f1(answer, reference) for reference in references]
     return _leave_one_out(exact), _leave_one_out(f1)
@@ -61,7 +61,7 @@ def score_answers(
     references: Sequence[str | Sequence[str]],
     how: Resampling = PLAIN,
 ) -> tuple[Figure, Figure]:
-    """Exact match and F1 over all answers; name their passages in `how.documents`.
+    """Return exact match and F1 over all answers; `how.documents` names their passages.
 
     Raises DataError when answers and references do not pair.
     """

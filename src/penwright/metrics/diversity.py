@@ -1,4 +1,4 @@
-"""How varied texts are: within each, and from one to another.
+"""Score the variety of texts, within each and between them.
 
 distinct-n     the share of a text's n-grams that are different from each other (Li et al., 2016),
                the mean over texts; of each text by itself, since the share falls with length
@@ -23,7 +23,7 @@ _LONG = 4
 
 
 def score_diversity(texts: Sequence[str], how: Resampling = PLAIN) -> tuple[Figure, ...]:
-    """distinct-1, -2 and -3, repetition, and shared; raises DataError when there is no text."""
+    """Return distinct-1, -2 and -3, repetition, and shared; raises DataError without texts."""
     words = [_WORD.findall(text.casefold()) for text in texts]
     figures = [
         make_figure(f"distinct-{n}", mean_of([distinct(ngrams(w, n)) for w in words]), percent, how)
@@ -39,17 +39,17 @@ def score_diversity(texts: Sequence[str], how: Resampling = PLAIN) -> tuple[Figu
 
 
 def ngrams(words: Sequence[str], n: int) -> list[Ngram]:
-    """Every run of `n` words."""
+    """Return all n-grams of `n` words."""
     return list(zip(*(words[i:] for i in range(n)), strict=False))
 
 
 def distinct(found: Sequence[Ngram]) -> float | None:
-    """The share of n-grams that are different; None when there are none."""
+    """Return the share of distinct n-grams; None without n-grams."""
     return len(set(found)) / len(found) if found else None
 
 
 def shared(texts: Sequence[Sequence[Ngram]]) -> list[float | None]:
-    """Of each text, the share of its n-grams that another text has; None when it has none."""
+    """Return for each text the share of its n-grams that another text has; None without n-grams."""
     holders = Counter(ngram for found in texts for ngram in set(found))
     return [
         sum(holders[ngram] > 1 for ngram in found) / len(found) if found else None

@@ -1,4 +1,4 @@
-"""A figure and its 95 % interval: the bootstrap over documents (Efron, 1979).
+"""Figures with 95 % bootstrap intervals over documents (Efron, 1979).
 
 Legend: N documents, D counts kept of each, R resamples.
 
@@ -20,7 +20,7 @@ from penwright.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Finish = Callable[[Floats], Floats]
-"""Summed counts [R, D] -> values [R]; NaN where a value does not exist."""
+"""Maps summed counts [R, D] to values [R]; NaN where a value does not exist."""
 
 _CHUNK = 1 << 22
 _TAILS = (0.025, 0.975)
@@ -28,7 +28,7 @@ _TAILS = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Figure:
-    """A value, the interval that holds it at 95 %, and the documents that it is about.
+    """A value, its 95 % interval, and the number of documents it was measured on.
 
     Shares and scores are from 0 to 100, as papers quote them. `value` is None where there was
     nothing to measure, `low` and `high` also where one document leaves nothing to resample.
@@ -41,7 +41,7 @@ class Figure:
     documents: int
 
     def as_json(self) -> dict[str, Any]:
-        """The figure for a program."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made.
+    """Options of the bootstrap.
 
     `documents` names the document of each text, where several texts (the answers to one passage)
     belong together; without it every text is a document of its own.
@@ -69,7 +69,7 @@ PLAIN = Resampling()
 
 
 def make_figure(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -> Figure:
-    """The figure that `finish` makes of the summed counts, with its percentile interval.
+    """Return `finish` of the summed counts, with its bootstrap percentile interval.
 
     `counts_ND` has a row for each text; `how.documents` says which rows belong together. Raises
     DataError when there is no text, or not as many document names as texts.
@@ -95,25 +95,25 @@ def make_figure(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -
 
 
 def mean_of(values: Sequence[float | None]) -> Floats:
-    """Counts [N, 2] of a mean: value and one, or zeros where a text has no value."""
+    """Return counts [N, 2] for a mean: value and 1, or zeros for a text without a value."""
     pairs = [(0.0, 0.0) if value is None else (value, 1.0) for value in values]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
 def percent(sums_RD: Floats) -> Floats:
-    """100 times the first count over the second; NaN where the second is 0."""
+    """Return 100 times the first count over the second; NaN where the second is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(sums_RD[:, 1] > 0, 100 * sums_RD[:, 0] / sums_RD[:, 1], np.nan)
 
 
 def exp_mean(sums_RD: Floats) -> Floats:
-    """e to the first count over the second, as perplexity is made of losses and tokens."""
+    """Return exp(first count / second count): the perplexity from summed losses and tokens."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return np.exp(np.where(sums_RD[:, 1] > 0, sums_RD[:, 0] / sums_RD[:, 1], np.nan))
 
 
 def as_references(references: Sequence[str | Sequence[str]], texts: int) -> list[list[str]]:
-    """The references of each text as a list of its own.
+    """Return a list of references for each text.
 
     Raises DataError when their number is not that of the texts, or a text has none.
     """

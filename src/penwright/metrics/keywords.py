@@ -1,4 +1,4 @@
-"""Whether texts hold the keywords that they were asked for.
+"""Score whether texts hold the keywords that they were asked for.
 
 A keyword is one or several words; dashes, spaces and underscores in it are alike. It is there when
 its words stand in the text one after another, whatever the case. A word may be inflected: keywords
@@ -16,7 +16,7 @@ from penwright.metrics.interval import PLAIN, Figure, Resampling, make_figure, m
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
 _PARTS = re.compile(r"[\W_]+")
 _ENDINGS = r"(?:s|es|ed|d|er|ers|est|ing|ly|ies|ied|ier|iest|ily|['’]s)?"
-_LONG_ENOUGH = 4  # letters of a word that may lose its last one: `use` is no `us`
+_LONG_ENOUGH = 4  # letters of a word that may lose its last one, so that `us` does not match `use`
 
 
 def find_keywords(text: str, keywords: Sequence[str]) -> list[bool]:
@@ -28,7 +28,7 @@ def find_keywords(text: str, keywords: Sequence[str]) -> list[bool]:
 def score_keywords(
     texts: Sequence[str], wanted: Sequence[Sequence[str]], how: Resampling = PLAIN
 ) -> tuple[Figure, Figure]:
-    """The share of texts that hold all their keywords, and the share of keywords that are found.
+    """Return the shares of texts with all their keywords and of keywords that are found.
 
     Texts that were asked for none count in neither. Raises DataError when texts and lists of
     keywords do not pair.
@@ -50,7 +50,7 @@ def _pattern(keyword: str) -> re.Pattern[str]:
 
 
 def _inflected(word: str) -> str:
-    """A pattern of the word's regular forms, the last consonant doubled or the last e or y gone."""
+    """Return a pattern of the word's regular English forms, such as running for run."""
     forms = [re.escape(word) + _ENDINGS]
     if len(word) >= _LONG_ENOUGH and word[-1] in "ey":
         forms.append(re.escape(word[:-1]) + _ENDINGS)

@@ -1,4 +1,4 @@
-"""How near texts come to their references: ROUGE, BLEU, chrF, and whether they repeat them.
+"""Score texts against references: ROUGE, BLEU, chrF and verbatim.
 
 The reference packages count the words: rouge-score as its authors set it (Porter's stemmer, F1 of
 each document, the mean of them), sacrebleu with its defaults. With several references ROUGE takes
@@ -35,7 +35,7 @@ CHRF_BETA = 2
 def score_rouge(
     texts: Sequence[str], references: References, how: Resampling = PLAIN
 ) -> tuple[Figure, ...]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F1 (Lin, 2004).
+    """Return ROUGE-1, ROUGE-2 and ROUGE-L F1 (Lin, 2004).
 
     Raises MissingExtraError without rouge-score, DataError when texts and references do not pair.
     """
@@ -55,7 +55,7 @@ def score_rouge(
 
 
 def score_bleu(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
-    """BLEU of all texts together (Papineni et al., 2002), as sacrebleu computes it.
+    """Return corpus BLEU (Papineni et al., 2002), as sacrebleu computes it.
 
     Raises MissingExtraError without sacrebleu, DataError when texts and references do not pair.
     """
@@ -63,7 +63,7 @@ def score_bleu(texts: Sequence[str], references: References, how: Resampling = P
         from sacrebleu.metrics.bleu import BLEU
     except ImportError:
         raise MissingExtraError("BLEU", "eval") from None
-    # The order matters to a sentence's own score only, and is asked for to keep it quiet.
+    # Affects the scores of single sentences only; without it sacrebleu warns.
     scorer = BLEU(max_ngram_order=BLEU_ORDER, effective_order=True)
     rows = []
     for text, wanted in zip(texts, as_references(references, len(texts)), strict=True):
@@ -73,7 +73,7 @@ def score_bleu(texts: Sequence[str], references: References, how: Resampling = P
 
 
 def bleu_of(sums_RD: Floats) -> Floats:
-    """BLEU from summed counts: length, reference length, matches and n-grams of orders 1 to 4.
+    """Compute BLEU from lengths, reference lengths, matches and n-grams of orders 1 to 4.
 
     An order without a match gets half of the one before it as its precision (NIST's smoothing,
     method 3 of Chen and Cherry, 2014); an order without n-grams makes the score 0.
@@ -91,7 +91,7 @@ def bleu_of(sums_RD: Floats) -> Floats:
 
 
 def score_chrf(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
-    """chrF2: F-score of character n-grams up to 6 (Popović, 2015), as sacrebleu computes it.
+    """Return chrF2, the F-score of character n-grams up to 6 (Popović, 2015), as in sacrebleu.
 
     Needs no package. Raises DataError when texts and references do not pair.
     """
@@ -103,7 +103,7 @@ def score_chrf(texts: Sequence[str], references: References, how: Resampling = P
 
 
 def chrf_of(sums_RD: Floats) -> Floats:
-    """chrF from summed counts: of each order the text's n-grams, the reference's, the common."""
+    """Compute chrF from counts of each order: the text's, the reference's and common n-grams."""
     written, wanted, common = (sums_RD[:, i::3] for i in range(3))
     both = (written > 0) & (wanted > 0)
     orders = np.maximum(both.sum(axis=1), 1)
@@ -111,13 +111,13 @@ def chrf_of(sums_RD: Floats) -> Floats:
         precision = np.where(both, common / written, 0.0).sum(axis=1) / orders
         recall = np.where(both, common / wanted, 0.0).sum(axis=1) / orders
         weight = CHRF_BETA**2
-        # In sacrebleu's order of operations: which of two equal references is taken hangs on it.
+        # In sacrebleu's order of operations, since rounding decides between equal references.
         score = (1 + weight) * precision * recall / (weight * precision + recall)
     return np.where(precision + recall > 0, 100 * score, 0.0)
 
 
 def score_verbatim(texts: Sequence[str], references: References, how: Resampling = PLAIN) -> Figure:
-    """The share of texts that begin with a reference, to the letter, white space around it apart.
+    """Return the share of texts that begin with a reference exactly, outer white space aside.
 
     Raises DataError when texts and references do not pair.
     """
@@ -133,7 +133,7 @@ def _chrf_counts(text: str, reference: str) -> Floats:
     written, wanted = "".join(text.split()), "".join(reference.split())
     for order in range(1, CHRF_ORDER + 1):
         mine, theirs = _ngrams(written, order), _ngrams(wanted, order)
-        # sacrebleu counts nothing of an order that the reference is too short for.
+        # Like sacrebleu, skip orders that the reference is too short for.
         counts += [
             mine.total() if theirs else 0,
             theirs.total(),

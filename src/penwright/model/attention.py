@@ -1,4 +1,4 @@
-"""Who attends to whom: functions that a model calls in each layer.
+"""Attention functions that a model calls in each layer: causal, and within documents.
 
 Legend: B batch, H heads, T time (queries), S time (keys), D head dimension;
 L tokens of a document; N tokens, or documents, of all rows.
@@ -39,14 +39,14 @@ def attend_causal(
     dropout_p: float,
     scale: float,
 ) -> Tensor:
-    """Each token attends to itself and to all before it in its row."""
+    """Let each token attend to itself and all tokens before it in its row."""
     return scaled_dot_product_attention(
         q_BHTD, k_BHTD, v_BHTD, dropout_p=dropout_p, is_causal=True, scale=scale
     )
 
 
 def documents(documents_BT: Tensor, device: torch.device | str | None = None) -> Attend:
-    """Each token attends to itself and to all before it in its document.
+    """Return attention to the token itself and all tokens before it in its document.
 
     A document is a run of equal numbers in a row of `documents_BT`; -1 is padding. The numbers
     are looked at once, on the host: give them on the CPU, and with them the `device` of the model.
@@ -54,7 +54,7 @@ def documents(documents_BT: Tensor, device: torch.device | str | None = None) ->
     device = documents_BT.device if device is None else torch.device(device)
     documents_BT = documents_BT.cpu()
     borders_BT = documents_BT[:, 1:] != documents_BT[:, :-1]
-    # Padding behind a row's only document may see it: nobody looks at what padding computes.
+    # Padding may attend to its row's only document: its output is not used.
     if not (borders_BT & (documents_BT[:, 1:] != PADDING)).any():
         return attend_causal
     if device.type == "cpu":
@@ -75,7 +75,7 @@ def bring(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def find_offsets(documents_BT: Tensor) -> Tensor:
-    """Where each document begins in the line of all rows, and where the last one ends: int64."""
+    """Return the documents' offsets in the concatenated rows, and the end of the last, as int64."""
     borders_BT = documents_BT[:, 1:] != documents_BT[:, :-1]
     begins_BT = torch.nn.functional.pad(borders_BT, (1, 0), value=True)
     begins_N = begins_BT.flatten().nonzero().flatten()
@@ -83,7 +83,7 @@ def find_offsets(documents_BT: Tensor) -> Tensor:
 
 
 class SplitDocuments:
-    """One causal attention a document: work only where there is something to see."""
+    """One causal attention call for each document, on a CPU."""
 
     def __init__(self, documents_BT: Tensor) -> None:
         self.lengths: list[int] = find_offsets(documents_BT).diff().tolist()
@@ -112,7 +112,7 @@ class SplitDocuments:
 
 
 class MaskedDocuments:
-    """All documents at once under a mask, which suits a GPU; made once for all layers."""
+    """All documents at once under a boolean mask, made once for all layers."""
 
     def __init__(self, documents_BT: Tensor) -> None:
         same_BTS = documents_BT[:, :, None] == documents_BT[:, None, :]
@@ -136,7 +136,7 @@ Flash = Callable[..., Tensor]
 
 
 def flash_attention(device: torch.device) -> Flash | None:
-    """torch's flash attention over documents in one line, where this device and torch have it.
+    """Return torch's variable-length flash attention, or None where it is not available.
 
     It works in the half precision of autocast only, and on NVIDIA's cards from Ampere on.
     """
@@ -147,13 +147,13 @@ def flash_attention(device: torch.device) -> Flash | None:
         return None
     from torch.nn.attention import varlen
 
-    known = inspect.signature(varlen.varlen_attn).parameters  # younger than the oldest torch
+    known = inspect.signature(varlen.varlen_attn).parameters  # not in the oldest supported torch
     attend = cast(Flash, varlen.varlen_attn)
     return attend if {"scale", "window_size"} <= known.keys() else None
 
 
 class FlashDocuments:
-    """All documents in one line, each from its offset on: no mask, and no work between them."""
+    """Variable-length flash attention over the concatenated documents, without a mask."""
 
     def __init__(self, documents_BT: Tensor, flash: Flash, device: torch.device) -> None:
         self.documents_BT = bring(documents_BT, device)
@@ -169,7 +169,7 @@ class FlashDocuments:
         dropout_p: float,
         scale: float,
     ) -> Tensor:
-        if dropout_p or q_BHTD.dtype.itemsize > 2:  # it knows neither
+        if dropout_p or q_BHTD.dtype.itemsize > 2:  # neither is supported
             masked = MaskedDocuments(self.documents_BT)
             return masked(layer, q_BHTD, k_BHTD, v_BHTD, dropout_p, scale)
         batch, _, length, _ = q_BHTD.shape
@@ -177,6 +177,6 @@ class FlashDocuments:
         mixed_NHD = self.flash(
             *(q_NHD, k_NHD, v_NHD, self.offsets_N, self.offsets_N, length, length),
             scale=scale,
-            window_size=(-1, 0),  # all tokens before, none behind
+            window_size=(-1, 0),  # all tokens before, none after
         )
         return mixed_NHD.view(batch, length, *mixed_NHD.shape[1:]).transpose(1, 2)

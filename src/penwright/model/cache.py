@@ -1,4 +1,4 @@
-"""The keys and values of what was read, so that writing a token costs one token.
+"""The key-value cache: each new token is computed once.
 
 Legend: B batch, H heads, T new tokens of a row, S tokens held, D head dimension, C channels.
 
@@ -24,7 +24,7 @@ GROWTH = 256
 
 
 class KVCache:
-    """Keys and values of `batch` rows of up to `length` tokens each.
+    """The keys and values of `batch` rows of up to `length` tokens each.
 
     Memory grows with the text, in steps. `feed` reads tokens and returns what is needed to choose
     the next ones; under it lie `begin`, a call of the model with `attend=cache`, and `advance`.
@@ -49,9 +49,14 @@ class KVCache:
         self._columns_BT = torch.zeros(batch, 0, dtype=torch.long, device=device)
         self._mask_B1TS: Tensor | None = None
 
+    @property
+    def capacity(self) -> int:
+        """Return the number of tokens of a row that memory is allocated for."""
+        return self._keys[0].shape[2]
+
     @torch.no_grad()
     def feed(self, model: GPT2, tokens_BT: Tensor, counts: Sequence[int] | None = None) -> Tensor:
-        """Read `tokens_BT` behind each row; returns the hidden state of each row's last, [B, C].
+        """Append `tokens_BT`; returns the hidden state of each row's last token, [B, C].
 
         Of row b only the first `counts[b]` tokens count (at least one); the rest is padding.
         Raises ValueError when a row would outgrow the cache.
@@ -84,12 +89,12 @@ class KVCache:
         return self._columns_BT
 
     def advance(self, counts: int | Sequence[int]) -> None:
-        """Keep `counts` of each row's new tokens."""
+        """Count the first `counts` new tokens of each row as held."""
         added = [counts] * len(self.lengths) if isinstance(counts, int) else counts
         self.lengths = [length + more for length, more in zip(self.lengths, added, strict=True)]
 
     def truncate(self, lengths: Sequence[int]) -> None:
-        """Forget what row b holds behind its first `lengths[b]` tokens."""
+        """Drop row b's tokens after its first `lengths[b]`."""
         self.lengths = [min(a, b) for a, b in zip(self.lengths, lengths, strict=True)]
 
     def select(self, rows: Sequence[int]) -> None:
@@ -101,7 +106,7 @@ class KVCache:
                 held[layer] = tensor.index_select(0, index)
 
     def drop(self, rows: Sequence[int]) -> list[int]:
-        """Leave these rows out; returns the old number of each row that is left, in its order.
+        """Remove these rows; returns the old numbers of the rows that are left.
 
         Cheaper than `select`: rows from the end fill the holes, nothing else moves.
         """
@@ -116,7 +121,7 @@ class KVCache:
         return order
 
     def join(self, other: KVCache) -> None:
-        """Take up the rows of `other` behind those of this cache.
+        """Append the rows of `other`.
 
         Raises ValueError when one of them is longer than this cache may be.
         """
@@ -138,7 +143,7 @@ class KVCache:
         dropout_p: float,
         scale: float,
     ) -> Tensor:
-        """Hold the new keys and values, and let each new token see all of its row up to itself."""
+        """Store the new keys and values, and attend to all tokens of the row so far."""
         k_BHSD = self._hold(self._keys[layer], k_BHTD)
         v_BHSD = self._hold(self._values[layer], v_BHTD)
         first = max(self.lengths) == 0
@@ -153,7 +158,7 @@ class KVCache:
         )
 
     def _hold(self, held_BHSD: Tensor, new_BHTD: Tensor) -> Tensor:
-        """Write new keys or values behind each row's; returns all up to the longest row's end."""
+        """Append new keys or values to each row; returns all up to the longest row's end."""
         longest, new = max(self.lengths), new_BHTD.shape[2]
         held_BHSD = held_BHSD[: len(self.lengths), :, : longest + new]
         if self._rows_B1 is None:
@@ -164,7 +169,7 @@ class KVCache:
         return held_BHSD
 
     def _grow(self, columns: int) -> None:
-        """Make room for all rows, and for so many tokens in each."""
+        """Allocate room for all rows, and for `length` tokens in each."""
         held_rows, heads, held, width = self._keys[0].shape
         rows = max(len(self.lengths), held_rows)
         if columns <= held and rows == held_rows:

@@ -22,7 +22,7 @@ ALIASES = {
     "num_attention_heads": "n_head",
     "num_hidden_layers": "n_layer",
 }
-# Beyond these a config.json is damaged, and building the model would only hang.
+# Larger values mean a damaged config.json; building such a model would hang.
 LIMITS = {
     "vocab_size": 1 << 24,
     "n_positions": 1 << 20,
@@ -38,7 +38,7 @@ SWITCHES = (
     "reorder_and_upcast_attn",
     "tie_word_embeddings",
 )
-# What GPT-2 brought; the first GPT has these as GPT-2 has them unless told otherwise.
+# Fields added by GPT-2; the first GPT uses GPT-2's defaults for them.
 FIRST_GPT_LACKS = (
     "n_inner",
     "scale_attn_weights",
@@ -94,7 +94,7 @@ class GPT2Config:
 
     @property
     def inner(self) -> int:
-        """Width of the feed-forward layer."""
+        """Return the width of the feed-forward layer."""
         return 4 * self.n_embd if self.n_inner is None else self.n_inner
 
     @property
@@ -102,13 +102,13 @@ class GPT2Config:
         return TANH_GELU[self.activation_function]
 
     def attention_scale(self, layer: int) -> float:
-        """What the scores of layer `layer` (from 0) are multiplied by before the softmax."""
+        """Return the factor on the attention scores of layer `layer` (from 0)."""
         scale = self.head_dim**-0.5 if self.scale_attn_weights else 1.0
         return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPT2Config:
-        """The config in a config.json's `values`; fields that do not shape the model are ignored.
+        """Build a config from the values of a config.json; other fields are ignored.
 
         Raises ModelError when the values are not those of a GPT-2 or a first GPT.
         """
@@ -125,14 +125,14 @@ class GPT2Config:
             found = FIRST_GPT_DEFAULTS | found
             name = found.pop("afn", "gelu")
             found["activation_function"] = "gelu_new" if name in FIRST_GPT_TANH_GELU else name
-        # A list names several end tokens; where a document ends is the tokenizer's to say.
+        # A list names several end tokens; the tokenizer decides which one ends a document.
         if isinstance(found.get("eos_token_id"), list):
             found["eos_token_id"] = next(iter(found["eos_token_id"]), None)
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in found.items() if name in known})
 
     def to_dict(self) -> dict[str, Any]:
-        """What belongs into config.json, readable by transformers and by `from_dict`."""
+        """Return the values of a config.json, readable by transformers and by `from_dict`."""
         values = dataclasses.asdict(self)
         if self.first_gpt:
             for name in (*FIRST_GPT_LACKS, "activation_function"):

@@ -1,4 +1,4 @@
-"""The halves of a block as one function each, for training in bfloat16 on a CPU.
+"""Fused forward and backward of a block's halves, for training in bfloat16 on a CPU.
 
 Autograd keeps what every operation needs and hands out fresh memory for every result. Here each
 half keeps its input, its norm's two numbers a token and its widest product; what is cheap is
@@ -25,13 +25,13 @@ _ops = torch.ops.aten
 
 
 class Buffers:
-    """Memory by name, for results that no other layer and no backward pass needs."""
+    """Reusable buffers by name, for values that nothing else needs later."""
 
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor of any content, the last one's of that name."""
+        """Return an uninitialised tensor in the buffer of that name."""
         size = math.prod(shape)
         if name not in self._held or self._held[name].numel() < size:
             self._held[name] = torch.empty(size, dtype=dtype)
@@ -39,7 +39,7 @@ class Buffers:
 
 
 def fuse(model: nn.Module) -> None:
-    """Let every block that can run its halves as one function each; `unfuse` undoes it.
+    """Replace the forward pass of every supported block by the fused one; `unfuse` undoes it.
 
     A block can while it is trained, its products run in bfloat16 on a CPU, its matrices are held
     in bfloat16, its norms come first, and nothing is dropped out; otherwise it runs as it did.
@@ -51,7 +51,7 @@ def fuse(model: nn.Module) -> None:
 
 
 def unfuse(model: nn.Module) -> None:
-    """Give every block its own forward pass back."""
+    """Restore the forward pass of every block."""
     for block in model.modules():
         if isinstance(block, Block):
             block.__dict__.pop("forward", None)
@@ -208,7 +208,7 @@ def _denormalize(
     rstd_N1: Tensor,
     buffers: Buffers,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of `_normalize`, to its input, gain and shift."""
+    """Return the gradients of `_normalize` for its input, gain and shift."""
     wide_NC = buffers.get("wide", x_NC.shape, torch.float32).copy_(slope_NC)
     grads: tuple[Tensor, Tensor, Tensor] = _ops.native_layer_norm_backward(
         wide_NC, x_NC, [x_NC.shape[1]], mean_N1, rstd_N1, gain_C, shift_C, [True, True, True]
@@ -217,6 +217,6 @@ def _denormalize(
 
 
 def _into(buffers: Buffers, name: str, a_NI: Tensor, b_IO: Tensor) -> Tensor:
-    """The product a @ b in a buffer."""
+    """Return a @ b, written into a buffer."""
     out_NO = buffers.get(name, (len(a_NI), b_IO.shape[1]), a_NI.dtype)
     return torch.mm(a_NI, b_IO, out=out_NO)

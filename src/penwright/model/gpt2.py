@@ -50,7 +50,7 @@ class Attention(nn.Module):
         return self.mix(self.c_attn(x_BTC), attend)
 
     def mix(self, qkv_BT3C: Tensor, attend: Attend) -> Tensor:
-        """What each token takes from those that it attends to: [B, T, 3 C] -> [B, T, C]."""
+        """Apply multi-head attention: [B, T, 3 C] -> [B, T, C]."""
         q_BHTD, k_BHTD, v_BHTD = (
             part_BTC.view(*part_BTC.shape[:2], self.n_head, -1).transpose(1, 2)
             for part_BTC in qkv_BT3C.chunk(3, dim=-1)
@@ -124,7 +124,7 @@ class GPT2(nn.Module):
     def forward(
         self, tokens_BT: Tensor, positions_BT: Tensor | None = None, attend: Attend | None = None
     ) -> Tensor:
-        """Hidden states after the last norm; without `attend`, each row is one document.
+        """Return the hidden states after the last norm; without `attend`, each row is one document.
 
         Raises ValueError for rows longer than the context.
         """
@@ -141,12 +141,12 @@ class GPT2(nn.Module):
         return x_BTC if self.config.first_gpt else cast(Tensor, self.transformer["ln_f"](x_BTC))
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of every next token: [..., C] -> [..., V]."""
+        """Return the logits of the next token: [..., C] -> [..., V]."""
         return F.linear(hidden, self.head_weight_VC)
 
     @property
     def head_weight_VC(self) -> Tensor:
-        """The output matrix: the token embedding itself, where the head is tied."""
+        """Return the output matrix; the token embedding if the head is tied."""
         tied = self.config.tie_word_embeddings
         return self.embed_tokens.weight if tied else cast(Tensor, self.lm_head.weight)
 
@@ -167,7 +167,7 @@ class GPT2(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def set_dropout(self, p: float) -> None:
-        """Every dropout of the model becomes `p`; the config keeps what the file said."""
+        """Set every dropout of the model to `p`; the config stays as it is."""
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.p = p
@@ -184,7 +184,7 @@ def _embedding(n: int, width: int) -> nn.Embedding:
 
 @torch.no_grad()
 def init_weights(model: GPT2, seed: int) -> None:
-    """Set all weights as OpenAI did before training, the same on every device.
+    """Initialise all weights as OpenAI did, with equal values on every device.
 
     Matrices are normal with deviation `initializer_range`; positions with half of it; GPT-2's
     projections back into the residual stream are divided by sqrt(2 n_layer) (section 2.3 of

@@ -1,4 +1,4 @@
-"""Low-rank additions beside a model's matrices, put there from outside by hooks.
+"""LoRA and 8-bit frozen matrices: low-rank updates of a model, added by hooks.
 
 Legend: I inputs of a matrix, O its outputs, R rank.
 
@@ -22,7 +22,7 @@ TARGETS = ("c_attn", "c_proj", "c_fc")
 
 
 class LowRank(nn.Module):
-    """The two factors beside one matrix; `forward` is what they add to the matrix's output."""
+    """The two factors of one matrix; `forward` returns their addition to its output."""
 
     def __init__(self, weight_IO: Tensor, rank: int, scale: float, dropout: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class LowRank(nn.Module):
         return F.linear(F.linear(self.dropout(x), a_RI), b_OR) * self.scale
 
     def delta_IO(self) -> Tensor:
-        """What is added to the matrix, in float32."""
+        """Return the update of the matrix, in float32 [I, O]."""
         return (self.scale * (self.lora_B.detach() @ self.lora_A.detach())).T
 
 
@@ -50,7 +50,7 @@ def add_low_rank(
     targets: Sequence[str] = TARGETS,
     seed: int = 0,
 ) -> dict[str, LowRank]:
-    """Freeze the model and put factors beside the matrices whose names end with a target.
+    """Freeze the model and add factors to the matrices whose names end with a target.
 
     Returns them by module name, such as `transformer.h.0.attn.c_attn`. B begins at zero, so that
     the model begins as it was, and A as in a linear layer, the same for the same seed. Raises
@@ -84,7 +84,7 @@ def add_low_rank(
 
 
 class Int8Conv1D(nn.Module):
-    """x @ weight + bias with a byte a weight and a scale for each output.
+    """x @ weight + bias with int8 weights and a scale for each output.
 
     The wide matrix exists for the time of one product, forward and backward; it is never trained.
     """
@@ -102,7 +102,7 @@ class Int8Conv1D(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The matrix in float32, as the products see it."""
+        """Return the dequantised matrix in float32, as the products use it."""
         return self.weight_IO.float() * self.scale_O
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class _Product(torch.autograd.Function):
 
 
 def quantize(model: GPT2) -> None:
-    """Replace the matrices of all blocks by frozen eight-bit ones, one after another."""
+    """Replace the matrices of all blocks by frozen int8 ones, one after another."""
     for parent in list(model.blocks.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, Conv1D):

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary without ever holding all logits.
+"""Cross-entropy over a large vocabulary, computed in chunks of logits.
 
 Legend: N tokens, n tokens of a chunk, C channels, V vocabulary.
 """
@@ -25,7 +25,7 @@ SLICE = 8192
 def chunked_cross_entropy(
     hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk: int | None = None
 ) -> Tensor:
-    """The sum of -log p(target) over all targets but -100: a scalar, float32 or better.
+    """Return the sum of -log p(target) over targets other than -100: a scalar, float32 or wider.
 
     Logits exist for `chunk` tokens at a time. The gradients of `hidden_NC` and `weight_VC` are
     made along with the loss and only scaled in the backward pass, which may run once.
@@ -47,7 +47,7 @@ def chunked_cross_entropy(
 def token_logprobs(
     hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk: int | None = None
 ) -> Tensor:
-    """log p(target) of each token, [N], float32 or better, without gradient; 0 where -100."""
+    """Return log p(target), [N], float32 or wider, without gradient; 0 for ignored targets."""
     dtype = _product_dtype(hidden_NC)
     logprobs_N = hidden_NC.new_zeros(len(hidden_NC), dtype=_sum_dtype(dtype))
     with torch.autocast(hidden_NC.device.type, enabled=False):
@@ -103,7 +103,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
-    """The output matrix as the products use it.
+    """Return the output matrix in the type and layout of the products.
 
     Where it must be narrowed, its mean row is taken off first. That shifts all logits of a token
     alike, which no softmax sees; but GPT-2's lie around -100, where bfloat16 has steps of 0.5.
@@ -123,7 +123,7 @@ def _log_softmax(hidden_nC: Tensor, product_VC: Tensor) -> Tensor:
 
 
 def _pick(logp_nV: Tensor, targets_n: Tensor) -> Tensor:
-    """log p(target), 0 where the target is -100."""
+    """Return log p(target), 0 where the target is -100."""
     picked_n = logp_nV.gather(1, targets_n.clamp(min=0)[:, None])[:, 0]
     return picked_n.masked_fill(targets_n == IGNORED, 0.0)
 

@@ -1,4 +1,4 @@
-"""A run -> one HTML file that needs nothing but itself: no network, no script to be readable."""
+"""Write a run as one self-contained HTML file, readable without network or scripts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(run_dir: Path) -> Path:
 
 
 def render(data: RunData) -> str:
-    """The report of a run as a whole HTML page; the same data gives the same page."""
+    """Return the report of a run as an HTML page; the same data gives the same page."""
     facts = find_facts(data)
     chapters = [
         Section("perplexity", "Perplexity", "Before and after", perplexity(facts)),

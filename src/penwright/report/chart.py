@@ -1,4 +1,4 @@
-"""Draws a chart: lines as an SVG that stretches to any width, words as HTML that never shrinks.
+"""Draw charts: lines as SVG that stretches to any width, labels as HTML that keeps its size.
 
 The SVG is a 1000 by 1000 box pulled to the size of the page; its strokes keep their width, and a
 dot is a line of no length with a round cap. Labels stand at percentages of the box, so they stay
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What to draw.
+    """The lines, ranges and labels of a chart.
 
     `low` and `high` bound the values; `across` names what runs from left to right; `right` are
     labels for a second axis, placed by value; `best` is a point to ring and its label; `borders`
@@ -73,7 +73,7 @@ class Chart:
 
 
 def draw(chart: Chart) -> Html:
-    """The chart as a figure."""
+    """Return the chart as a `<figure>` element."""
     lines = [(line, downsample(line.points, MOST_POINTS)) for line in chart.lines]
     last = max((step for line in chart.lines for step, _ in line.points[-1:]), default=0.0)
     last = max(1.0, last)
@@ -102,7 +102,7 @@ def draw(chart: Chart) -> Html:
 
 
 def _unit(last: float) -> float:
-    """The stretch of the stretched view: the first tenth of the steps takes half of the room."""
+    """Return the unit of the stretched scale: a tenth of the steps takes half of the width."""
     return last / 100
 
 
@@ -202,7 +202,7 @@ def _legend(chart: Chart) -> Html:
 
 
 def _data(across: str, lines: Sequence[tuple[Line, Points]], last: float) -> Html:
-    """The values for the read-out, to five digits."""
+    """Return the values that the script shows under the pointer, to five digits."""
     return data_block(
         {
             "across": across,

@@ -1,4 +1,4 @@
-"""The curves of a run, and its measurements as a table."""
+"""The charts of a run, and its held-out measurements as a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_ROWS = 60
 
 
 class Kind(NamedTuple):
-    """A small chart: its column, title, format, and what to say of its values."""
+    """A small chart: its column, title, format, and a summary of its values."""
 
     column: str
     title: str
@@ -86,7 +86,7 @@ KINDS = (
 
 
 def curves(data: RunData, facts: Facts) -> Html:
-    """Every chart that the run has figures for, and the table of measurements."""
+    """Return every chart that the run has values for, and the table of measurements."""
     small = [_small(data, kind) for kind in KINDS]
     return html(
         '{loss}<div class="small-charts">{small}</div>\n{table}',
@@ -97,7 +97,7 @@ def curves(data: RunData, facts: Facts) -> Html:
 
 
 def has_curves(data: RunData) -> bool:
-    """Whether there is anything to draw."""
+    """Whether the run has any value to draw."""
     return bool(data.evaluations) or any(curve.finite() for curve in data.curves.values())
 
 
@@ -157,7 +157,7 @@ def _loss(data: RunData, facts: Facts) -> Html:
 
 
 def _held_out(data: RunData) -> tuple[Points, Points]:
-    """The line of measurements, and those on all of the text where the line is on a part of it.
+    """Return the curve of measurements, and separately those on all of the held-out text.
 
     The line starts at a whole measurement before training where there is no other.
     """
@@ -187,7 +187,7 @@ def _loss_summary(steps: Points, facts: Facts, measured: list[float], beyond: Po
 
 
 def _epochs(data: RunData, facts: Facts) -> list[tuple[float, str]]:
-    """Where each epoch but the first begins, if they are few."""
+    """Return the first step and the label of each epoch after the first, if there are few."""
     length = number(data.part("plan").get("steps_per_epoch"))
     if not length or length < 1 or facts.steps / length > _MOST_BORDERS:
         return []
@@ -219,7 +219,7 @@ def _small(data: RunData, kind: Kind) -> Html:
 
 
 def _small_lines(kind: Kind, points: Points) -> list[Line]:
-    """One line, or for a figure that jitters its values and a smooth line over them."""
+    """Return the line of a small chart; for a noisy value the raw and the smoothed line."""
     line = Line(name=kind.title, kind="smooth", points=points, format=kind.format)
     if not kind.jitters or len(points) < FEWEST_TO_SMOOTH:
         return [line]

@@ -1,4 +1,4 @@
-"""What `inspect --json` prints, as one HTML page."""
+"""Write the result of `penwright inspect` as one HTML page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from penwright.wording import count
 
 _PLACES = 5
 _FILES = 50
-"""Files that are named."""
+"""Files listed at most."""
 _SHOWN = 4000
-"""Characters of a window that are shown."""
+"""Characters of a window shown at most."""
 
 
 def write(path: Path, found: Mapping[str, Any]) -> Path:
@@ -25,7 +25,7 @@ def write(path: Path, found: Mapping[str, Any]) -> Path:
 
 
 def render(found: Mapping[str, Any]) -> str:
-    """The page of an examination, given as plain values; the same values give the same page."""
+    """Return the page for the values of `Examination.as_json`; equal values give equal pages."""
     files = [Path(str(choice["path"])).name for choice in found["files"]]
     name = files[0] if len(files) == 1 else f"{files[0]} and {count(len(files) - 1, 'other')}"
     lede = _lede(found)
@@ -178,7 +178,7 @@ def _windows(windows: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _pieces(documents: Sequence[Sequence[Sequence[Any]]]) -> list[Html]:
-    """The pieces of a window's documents, the context underlined, up to a page of them."""
+    """Return the text of a window's documents, up to a page, with the prompts underlined."""
     parts: list[Html] = []
     left = _SHOWN
     for number, document in enumerate(documents):

@@ -1,4 +1,4 @@
-"""The options of a run against their defaults, each with its line of help."""
+"""The options of a run beside their defaults and help texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penwright.report.page import Html, html
 
 
 class Setting(NamedTuple):
-    """One option: its name, its value, its default as text (None: an unknown option), its help."""
+    """An option: name, value, default as text (None for an unknown option) and help."""
 
     name: str
     value: str
@@ -26,7 +26,7 @@ class Setting(NamedTuple):
 
 
 def list_settings(config: Mapping[str, Any]) -> tuple[list[Setting], list[Setting]]:
-    """The options that differ from their defaults, and the others, in the order of the config."""
+    """Return the options that differ from their defaults, then the others, in order."""
     defaults = flatten(dataclasses.asdict(options.FinetuneConfig()))
     given: list[Setting] = []
     rest: list[Setting] = []
@@ -39,7 +39,7 @@ def list_settings(config: Mapping[str, Any]) -> tuple[list[Setting], list[Settin
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by name, groups opened up, values as JSON would have them."""
+    """Return nested options as one dictionary, with values as in JSON."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -53,7 +53,7 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def help_lines() -> dict[str, str]:
-    """The help of every option of a run, from the strings under the fields in the config's source.
+    """Return the help of every option, parsed from the docstrings of the config's fields.
 
     Empty where Penwright is installed without its source.
     """
@@ -80,7 +80,7 @@ def help_lines() -> dict[str, str]:
 
 
 def setting_rows(settings: Sequence[Setting]) -> Html:
-    """Options one under the other."""
+    """Return options as a definition list."""
     return html(
         '<dl class="settings">{rows}</dl>',
         rows=[
@@ -104,7 +104,7 @@ def _was(item: Setting) -> Html:
 
 
 def setting(value: object) -> str:
-    """A value as it is written in a configuration file."""
+    """Format a value as in a configuration file."""
     if value is None or value == []:
         return "not set"
     if isinstance(value, str):

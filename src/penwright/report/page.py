@@ -1,4 +1,4 @@
-"""The page around a report: head, style, script, sections, and the small parts they are made of.
+"""Build HTML pages: head, style, script, sections and their elements.
 
 Nothing here knows what a run is, so any page can be made of it. Everything that is put into markup
 by `html` is escaped unless it is `Html` itself: unescaped text cannot happen by forgetting.
@@ -24,7 +24,7 @@ _VISIBLE |= dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0
 
 
 class Html(str):
-    """Markup that goes into a page as it is."""
+    """Markup that is inserted without escaping."""
 
     __slots__ = ()
 
@@ -42,12 +42,12 @@ _ESCAPING = _Escaping()
 
 
 def html(template: str, /, **values: object) -> Html:
-    """`template` with each {name} replaced by its value, escaped; lists are joined."""
+    """Fill each {name} of `template` with its escaped value; lists are joined."""
     return Html(_ESCAPING.vformat(template, (), values))
 
 
 def text(value: str) -> Html:
-    """Any text, even hostile or damaged, as markup that shows it."""
+    """Escape any text, even hostile or damaged, and make control characters visible."""
     return Html(escape(value.replace("\r\n", "\n").translate(_VISIBLE)))
 
 
@@ -58,7 +58,7 @@ def unbroken(text: str) -> str:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of a page: `name` is its anchor and `short` its word in the list of chapters."""
+    """A section of a page: `name` is its anchor and `short` its entry in the navigation."""
 
     name: str
     short: str
@@ -69,7 +69,7 @@ class Section:
 def page(
     *, title: str, description: str, header: Html, sections: Sequence[Section], footer: str
 ) -> str:
-    """A whole HTML page that needs nothing but itself, and may load nothing else."""
+    """Return a self-contained HTML page whose security policy forbids it to load anything."""
     script = asset("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     chapters = [
@@ -100,12 +100,12 @@ def page(
 
 
 def asset(name: str) -> str:
-    """A file of this package, with line ends as \\n on every system."""
+    """Read a file of this package, with \\n line ends on every system."""
     return (_FOLDER / name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 def definitions(rows: Iterable[tuple[str, object]], kind: str = "") -> Html:
-    """A list of names and what they stand for; rows without a value are left out."""
+    """Return a definition list; rows without a value are left out."""
     items = [
         html("<div><dt>{name}</dt><dd>{value}</dd></div>", name=name, value=value)
         for name, value in rows
@@ -115,7 +115,7 @@ def definitions(rows: Iterable[tuple[str, object]], kind: str = "") -> Html:
 
 
 def fold(summary: object, body: object, *, is_open: bool = False) -> Html:
-    """A part that opens and closes by itself, without a script."""
+    """Return a `<details>` element, which folds without a script."""
     return html(
         "<details{state}><summary>{summary}</summary>\n{body}</details>\n",
         state=Html(" open" if is_open else ""),
@@ -125,7 +125,7 @@ def fold(summary: object, body: object, *, is_open: bool = False) -> Html:
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
-    """A table that scrolls sideways where it is too wide; the first column names the row."""
+    """Return a table that scrolls sideways; the first column holds the rows' headings."""
     head = [html('<th scope="col">{head}</th>', head=head) for head in heads]
     body = [
         html(
@@ -146,12 +146,12 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def command(line: str) -> Html:
-    """A line to type in a terminal; a click selects all of it, and no flag is broken."""
+    """Return a command line that one click selects and that never wraps inside a flag."""
     return html('<pre class="command"><code>{line}</code></pre>\n', line=flags(line))
 
 
 def flags(line: str) -> Html:
-    """Text in which a flag such as --prompt is never broken at its hyphens."""
+    """Return text in which a flag such as --prompt never wraps at its hyphens."""
     words = [
         html('<span class="flag">{word}</span>' if word.startswith("-") else "{word}", word=word)
         for word in line.split(" ")
@@ -160,7 +160,7 @@ def flags(line: str) -> Html:
 
 
 def data_block(value: object) -> Html:
-    """Figures for the script; they cannot end the element they stand in."""
+    """Return data for the script as JSON that cannot close its own element."""
     block = json.dumps(value, separators=(",", ":"), allow_nan=False)
     block = block.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Html(f'<script type="application/json">{block}</script>')

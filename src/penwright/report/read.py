@@ -1,4 +1,4 @@
-"""A run folder -> RunData: everything a report says, read once, forgiving of damage.
+"""Read a run folder into RunData, the values of a report, in spite of damaged files.
 
 A report is most wanted when something went wrong, so a missing figure, a damaged line or half a
 sample file never stops it; what could not be read is said in `RunData.unreadable`.
@@ -19,7 +19,7 @@ from penwright.report.series import Series
 from penwright.runs import RECIPE, RUNS, Run, now, spell
 from penwright.wording import amount
 
-# The figures of a step that have a curve or are spoken of.
+# The columns of metrics.jsonl that the report uses.
 COLUMNS = (
     "loss",
     "lr",
@@ -41,7 +41,7 @@ _NAMES = {"token": "perplexity", "batch": "mean of batches' losses, as perplexit
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One measurement on held-out text; `full` where all of that text was scored."""
+    """A measurement on held-out text; `full` if all of that text was scored."""
 
     step: int
     loss: float
@@ -55,7 +55,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the model wrote to a prompt, and why it stopped: end, stop or length."""
+    """A text that the model wrote, its prompt, and why it stopped: end, stop or length."""
 
     prompt: str
     text: str
@@ -72,7 +72,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Compared:
-    """A figure before and after the training, in words, with its interval."""
+    """A figure and its interval before and after the training, as text."""
 
     name: str
     before: str
@@ -81,7 +81,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Written:
-    """A text, and whose it is: the data's own, or a model's."""
+    """A text and its author: the data (human), the trained or the untrained model."""
 
     title: str
     prompt: str
@@ -91,7 +91,7 @@ class Written:
 
 @dataclass(frozen=True)
 class RecipeOutcome:
-    """All of it."""
+    """The figures and texts with which a recipe ended."""
 
     figures: tuple[Compared, ...]
     texts: tuple[Written, ...]
@@ -99,7 +99,7 @@ class RecipeOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """A run as a report tells it. `handle` is what to type for it; `curves` has a Series by column.
+    """The values of a report. `handle` names the run on the command line; `curves` is by column.
 
     A figure that is missing has no place in its Series; one that was not a number is NaN.
     """
@@ -116,13 +116,13 @@ class RunData:
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """An object of run.json, empty where there is none."""
+        """Return an object of run.json, or an empty one."""
         value = self.run.get(key)
         return value if isinstance(value, Mapping) else {}
 
 
 def number(value: object) -> float | None:
-    """`value` as a number that can be drawn, or None: beyond 1e100 nothing is a measurement."""
+    """Return `value` as a float if it is a number within 1e100, else None."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 < value < 1e100:
         return float(value)
     return None
@@ -164,14 +164,14 @@ def read(run_dir: Path) -> RunData:
 
 
 def _handle(run_dir: Path, folder: Path) -> str:
-    """What names the run on the command line: its name under runs/, else its path."""
+    """Return the run's name on the command line: its name under runs/, else its path."""
     if folder.parent.name == RUNS.name:
         return folder.name
     return spell(run_dir)
 
 
 def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluation, ...], int]:
-    """Curves, measurements and the number of damaged lines.
+    """Parse metrics.jsonl: curves, measurements and the number of damaged lines.
 
     A run that fell back to a checkpoint writes steps again: the later lines count. A last line
     without an end is one still being written, and no damage.
@@ -205,7 +205,7 @@ def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluat
 def _forget(
     curves: Mapping[str, Series], evaluations: dict[tuple[int, bool], Evaluation], step: int
 ) -> None:
-    """Drop everything from `step` on."""
+    """Drop all values from `step` on."""
     for curve in curves.values():
         curve.forget(step)
     for key in [key for key in evaluations if key[0] >= step]:
@@ -230,7 +230,7 @@ def _evaluation(step: int, record: Mapping[str, Any]) -> Evaluation:
 
 
 def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
-    """The snapshots by step, and the names of the files that could not be read."""
+    """Read the snapshots by step, and name the files that could not be read."""
     snapshots, damaged = [], []
     for path in sorted(folder.glob("step-*.json")):
         found = re.fullmatch(r"step-(\d+)", path.stem)
@@ -249,8 +249,11 @@ def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
 
 
 def read_outcome(path: Path) -> RecipeOutcome | None:
-    """The end of a recipe, or None; raises ValueError, TypeError, KeyError or AttributeError for a
-    damaged file, and OSError for one that cannot be read."""
+    """Read a recipe.json, or return None without one.
+
+    Raises OSError for a file that cannot be read; for a damaged one ValueError, TypeError, KeyError
+    or AttributeError.
+    """
     if not path.exists():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the model wrote along the way: the same prompt, step by step, side by side."""
+"""Sections with the model's texts: samples by step, and the texts at the end of a recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FINISHES = {
 
 
 def samples(data: RunData, facts: Facts) -> Html:
-    """A strip of samples for each prompt, oldest first; what is too much is folded or left out."""
+    """Return a row of samples for each prompt, oldest first; long lists are folded or shortened."""
     shown = pick(data.snapshots, facts.best.step if facts.best else None)
     prompts = list_prompts(shown)
     strips = [_strip(key, shown, data, facts) for key in prompts[:_MOST_PROMPTS]]
@@ -39,7 +39,7 @@ def samples(data: RunData, facts: Facts) -> Html:
 
 
 def pick(snapshots: Sequence[Snapshot], best: int | None) -> list[Snapshot]:
-    """At most eight snapshots: the first, the last, evenly between, and the best step's."""
+    """Choose at most eight snapshots, among them the first, the last and the best step's."""
     kept = {snapshots[index].step for index in spread(len(snapshots), _MOST_SNAPSHOTS)}
     chosen = [item for item in snapshots if item.step in kept or item.step == best]
     if len(chosen) > _MOST_SNAPSHOTS:
@@ -49,7 +49,7 @@ def pick(snapshots: Sequence[Snapshot], best: int | None) -> list[Snapshot]:
 
 
 def list_prompts(snapshots: Sequence[Snapshot]) -> list[tuple[str, int]]:
-    """Each prompt with its number among equal ones, in the order they first appear."""
+    """List the prompts, each with its index among equal ones, by first appearance."""
     found: dict[tuple[str, int], None] = {}
     for snapshot in snapshots:
         for key in _by_prompt(snapshot):
@@ -130,19 +130,19 @@ def _leaf(sample: Sample, step: int, place: str, data: RunData, facts: Facts) ->
 
 
 def _opening(prompt: str) -> str:
-    """The prompt as a text begins with it, or the end of a long one."""
+    """Return a prompt, or the end of a long one."""
     if len(prompt) <= _LONGEST_OPENING:
         return prompt
     return "… " + prompt[-_LONGEST_OPENING // 2 :].partition(" ")[2]
 
 
 def shorten(text: str, most: int) -> str:
-    """The first `most` characters, with a sign where something is missing."""
+    """Cut a text to `most` characters, with […] where it was cut."""
     return text if len(text) <= most else text[:most].rstrip() + " […]"
 
 
 def recipe_outcome(found: RecipeOutcome) -> Html:
-    """A table of the figures, and the texts by their prompts."""
+    """Return a table of the recipe's figures, and its texts by prompt."""
     rows = [(row.name, row.before, row.after) for row in found.figures]
     folds = [
         fold(title or "What it wrote", [*_texts_by_prompt([*texts])], is_open=number == 0)
@@ -156,7 +156,7 @@ def recipe_outcome(found: RecipeOutcome) -> Html:
 
 
 def _texts_by_prompt(texts: list[Written]) -> Iterator[Html]:
-    """The texts to each prompt; of one that goes on from the prompt before, what is new."""
+    """Yield the texts of each prompt; one that continues the previous shows only its end."""
     before = ""
     for prompt, group in groupby(texts, lambda text: text.prompt):
         new = prompt.removeprefix(before) if before else prompt

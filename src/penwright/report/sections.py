@@ -1,4 +1,4 @@
-"""The chapters of a run's report but the curves and the writing."""
+"""The header and the text sections of a run's report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MONTHS = "January February March April May June July August September October N
 
 
 def header(data: RunData, facts: Facts) -> Html:
-    """The run's name, how it stands, what happened, and a handful of figures."""
+    """Return the run's name, status, headline, remarks and key figures."""
     sign, word = STATUSES.get(facts.status, ("·", facts.status))
     notes = [html("<li>{remark}</li>", remark=flags(remark)) for remark in remarks(data, facts)]
     return html(
@@ -72,7 +72,7 @@ def _key_facts(data: RunData, facts: Facts) -> list[tuple[str, object]]:
 
 
 def model_words(data: RunData) -> str:
-    """base, 6.97 million parameters."""
+    """Return a description such as `base, 6.97 million parameters`."""
     model = data.part("model")
     size = number(model.get("n_parameters"))
     words = [str(model["name"])] if model.get("name") else []
@@ -81,7 +81,7 @@ def model_words(data: RunData) -> str:
 
 
 def perplexity(facts: Facts) -> Html:
-    """Before and after, as bars; empty unless both are known."""
+    """Return perplexity before and after as bars; empty unless both are known."""
     before, after = facts.before, facts.after
     if before is None or after is None or max(before, after) <= 0:
         return Html("")
@@ -113,7 +113,7 @@ def _whole(value: float) -> str:
 
 
 def data_summary(data: RunData) -> Html:
-    """What it was trained on, and what was held out."""
+    """Return the section on training data and held-out data."""
     part = data.part("data")
     tokens, held = number(part.get("tokens")), _counts(part.get("held_out"))
     rows: list[tuple[str, object]] = [
@@ -142,7 +142,7 @@ def _listed(value: object) -> list[Any]:
 
 
 def _counts(value: object) -> tuple[float | None, float | None]:
-    """The documents and the tokens of a part of the data."""
+    """Return the numbers of documents and tokens in a split of the data."""
     if not isinstance(value, Mapping):
         return None, None
     return number(value.get("documents")), number(value.get("tokens"))
@@ -168,7 +168,7 @@ def _both(counts: tuple[float | None, float | None], otherwise: str) -> str:
 
 
 def _reading(choices: list[Any]) -> Html:
-    """How the files were read, each way once."""
+    """Return a note for each way in which files were read."""
     ways: dict[str, None] = {}
     for choice in choices:
         if isinstance(choice, Mapping) and choice.get("says"):
@@ -214,7 +214,7 @@ def _file_name(item: object) -> str:
 
 
 def settings(data: RunData) -> Html:
-    """What the user set, what was chosen for them, and all the rest."""
+    """Return the options that were set, the plan made from them, and the other options."""
     given, rest = list_settings(data.part("config"))
     plan = {key: value for key, value in data.part("plan").items() if value not in (None, [], ())}
     parts = [
@@ -231,7 +231,7 @@ def settings(data: RunData) -> Html:
 
 
 def machine(data: RunData) -> Html:
-    """The machine, the versions, and the model's shape."""
+    """Return the section on machine, versions and model shape."""
     shape = data.part("model").get("config")
     versions = dict(data.part("versions"))
     if data.run.get("version"):
@@ -254,7 +254,7 @@ def _pairs(values: Mapping[str, Any]) -> Html:
 
 
 def next_steps(data: RunData, facts: Facts) -> Html:
-    """What to type now, and what was typed then."""
+    """Return the commands to type next, and the command that made the run."""
     line = command_line(data.run.get("command"))
     name = quoted(data.handle)
     parts: list[Html] = []
@@ -287,26 +287,26 @@ def _say(words: str) -> Html:
 
 
 def _first_words(prompt: str) -> str:
-    """The first line of a prompt, cut at a word if it is long."""
+    """Return the first line of a prompt, cut at a word if it is long."""
     line = prompt.strip().splitlines()[0]
     return line if len(line) <= 60 else line[:60].rpartition(" ")[0] or line[:60]
 
 
 def command_line(value: object) -> str:
-    """A command as one line, from a line or from its words."""
+    """Return a command as one line, from a line or a list of words."""
     if isinstance(value, (list, tuple)):
         return " ".join(quoted(str(word)) for word in value)
     return value if isinstance(value, str) else ""
 
 
 def resume_line(data: RunData) -> str:
-    """The command that continues this run."""
+    """Return the command that continues this run."""
     place = "--name" if data.handle == data.name else "--output-dir"
     return f"penwright finetune --resume {place} {quoted(data.handle)}"
 
 
 def quoted(word: str) -> str:
-    """A word as a shell takes it whole; in double quotes where that is enough, as all shells do."""
+    """Quote a word for a shell; with double quotes where they suffice, as in all shells."""
     if re.fullmatch(r"[\w./:=@%+,-]+", word):
         return word
     if word and not re.search(r'["$`\\!]', word) and word.isprintable():
@@ -315,7 +315,7 @@ def quoted(word: str) -> str:
 
 
 def moment(stamp: object) -> str:
-    """21 November 2025, 03:57, from an ISO 8601 time; anything else as it is."""
+    """Format an ISO 8601 time as `21 November 2025, 03:57`; return other texts unchanged."""
     if not isinstance(stamp, str):
         return ""
     try:
@@ -326,7 +326,7 @@ def moment(stamp: object) -> str:
 
 
 def plain(value: object) -> str:
-    """A value from JSON as words."""
+    """Format a JSON value as text."""
     if value is None:
         return "not set"
     if isinstance(value, bool):
@@ -343,5 +343,5 @@ def plain(value: object) -> str:
 
 
 def spaced(key: str) -> str:
-    """micro_batch -> micro batch."""
+    """Return `micro batch` for `micro_batch`."""
     return key.replace("_", " ")

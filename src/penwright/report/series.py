@@ -1,4 +1,4 @@
-"""The arithmetic of a chart: ticks, scales, smoothing, fewer points. No markup, no dependencies.
+"""Series of values, and their ticks, scales, smoothing and downsampling. No markup.
 
 NaN marks a value that was no number.
 """
@@ -18,7 +18,7 @@ _MOST_WILD = 20
 
 
 class Series:
-    """Values by step, in 16 bytes each; a run may have a great many steps."""
+    """Values by step, 16 bytes each, since a run may have millions of steps."""
 
     def __init__(self, points: Iterable[tuple[float, float]] = ()) -> None:
         self.steps = array("d")
@@ -27,27 +27,27 @@ class Series:
             self.append(step, value)
 
     def append(self, step: float, value: float) -> None:
-        """Add a value after all others."""
+        """Append a value."""
         self.steps.append(step)
         self.values.append(value)
 
     def forget(self, step: float) -> None:
-        """Drop everything from `step` on."""
+        """Drop all values from `step` on."""
         while self.steps and self.steps[-1] >= step:
             self.steps.pop()
             self.values.pop()
 
     def points(self) -> Points:
-        """Pairs of step and value."""
+        """Return pairs of step and value."""
         return list(zip(self.steps, self.values, strict=True))
 
     def finite(self) -> list[float]:
-        """The values that are numbers."""
+        """Return the values that are not NaN."""
         return [value for value in self.values if not math.isnan(value)]
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """At most `count` round numbers in [low, high], 1, 2 or 5 times a power of ten apart.
+    """Return at most `count` ticks in [low, high], 1, 2 or 5 times a power of ten apart.
 
     At least two when `count` is 5 or more and the ends differ by more than rounding error.
     """
@@ -65,7 +65,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def ratio_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """At most `count` numbers 1, 2 or 5 times a power of ten in [low, high], thinned from below.
+    """Return at most `count` logarithmic ticks (1, 2 or 5 times a power of ten) in [low, high].
 
     For a logarithmic scale; falls back to `nice_ticks` where fewer than two would be left.
     """
@@ -81,7 +81,7 @@ def ratio_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Short labels in one form for all ticks: 0.25, 1,000, 50k, 5e-4."""
+    """Format all ticks in one short form: 0.25, 1,000, 50k or 5e-4."""
     largest = max((abs(tick) for tick in ticks), default=0.0)
     if 0 < largest < 0.01:
         return ["0" if tick == 0 else _scientific(tick) for tick in ticks]
@@ -98,12 +98,12 @@ def _scientific(value: float) -> str:
 
 
 def _decimals(value: float) -> int:
-    """Digits after the point that `value` needs, at most twelve."""
+    """Return the number of decimals that `value` needs, at most twelve."""
     return len(f"{value:.12f}".rstrip("0").partition(".")[2])
 
 
 def step_labels(ticks: Sequence[float]) -> list[str]:
-    """Labels of whole steps: 0, 500, 1,500, or from ten thousand on 500, 1.5k, 20k, 3M."""
+    """Format steps: 0, 500, 1,500, or with ten thousand and more 500, 1.5k, 20k, 3M."""
     if max(ticks, default=0) < 10_000:
         return [f"{tick:,.0f}" for tick in ticks]
     units = ((1e6, "M"), (1e3, "k"), (1, ""))
@@ -133,7 +133,7 @@ class Scale:
 
 
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
-    """The range a little wider; a range without width gets one."""
+    """Widen a range a little; a range of one value gets a width."""
     room = (high - low) * share
     if room <= max(abs(low), abs(high)) * 1e-9:
         room = abs(high) * share or 1.0
@@ -141,7 +141,7 @@ def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
 
 
 def downsample(points: Points, most: int) -> Points:
-    """At most about `most` of the points: of each stretch the lowest, the highest and one NaN.
+    """Keep about `most` points: the lowest, the highest and one NaN of each bucket.
 
     The first and the last stay too, so no extreme, end or gap is lost.
     """
@@ -161,7 +161,7 @@ def downsample(points: Points, most: int) -> Points:
 
 
 def spread(total: int, most: int) -> list[int]:
-    """At most `most` indexes of `total`, evenly spread, the first and the last among them."""
+    """Return at most `most` evenly spaced indices below `total`, with the first and the last."""
     if total <= most:
         return list(range(total))
     if most == 1:
@@ -170,7 +170,7 @@ def spread(total: int, most: int) -> list[int]:
 
 
 def smooth(points: Points) -> Points:
-    """Each value replaced, twice, by a straight line fitted to its window (after Cleveland 1979).
+    """Smooth twice by local linear regression (Cleveland 1979, with equal weights).
 
     A window is a fifteenth of the series, and shorter near the start, where a loss falls fastest.
     Fitting a line instead of a mean keeps the ends from being bent. NaN stays NaN. A series
@@ -186,7 +186,7 @@ def smooth(points: Points) -> Points:
 
 
 def _means(points: Points, most: int) -> Points:
-    """Means of the finite points of at most `most` equal pieces; NaN for a piece without any."""
+    """Return the means of at most `most` equal buckets; NaN for a bucket without a finite value."""
     size = math.ceil(len(points) / most)
     if size <= 1:
         return points
@@ -205,7 +205,7 @@ def _means(points: Points, most: int) -> Points:
 
 
 def _fit_lines(values: Sequence[float]) -> list[float]:
-    """The fitted value at each place, in time linear in the series by running sums."""
+    """Return the local linear fit at each value, in linear time by running sums."""
     sums = [0.0, *accumulate(values)]
     moments = [0.0, *accumulate(index * value for index, value in enumerate(values))]
     half_most = max(2, len(values) // 30)
@@ -223,13 +223,13 @@ def _fit_lines(values: Sequence[float]) -> list[float]:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the (unsorted) finite values lie."""
+    """Return the quantile `share` of unsorted finite values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def frame(points: Points, must: Sequence[float] = ()) -> tuple[float, float]:
-    """A value range for `points` in which a few wild ones do not flatten all others.
+    """Return a value range for `points` that ignores a few outliers.
 
     All of the points where that costs at most half of the height; else without the highest and
     the lowest hundredth, but at most 20 each; always everything in `must`. Without any finite
@@ -251,7 +251,7 @@ def frame(points: Points, must: Sequence[float] = ()) -> tuple[float, float]:
 
 
 def path(points: Points, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    """SVG path data in a 1000 by 1000 box, y upwards; NaN lifts the pen.
+    """Return SVG path data in a 1000 by 1000 box, y upwards; NaN breaks the line.
 
     A point alone between two NaNs becomes a line of no length, which a round cap makes a dot.
     """
@@ -272,7 +272,7 @@ def path(points: Points, x: Callable[[float], float], y: Callable[[float], float
 
 
 def dots(points: Points, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    """SVG path data of a line of no length at every finite point."""
+    """Return SVG path data with a zero-length line (a dot) at every finite point."""
     return "".join(
         f"M{_short(x(step))} {_short(1000 - y(value))}h0"
         for step, value in points

@@ -1,4 +1,4 @@
-"""What happened in a run, in sentences."""
+"""Sentences about a run: its headline and remarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penwright.report.read import Evaluation, RunData, number
 from penwright.report.series import Series, smooth
 from penwright.wording import amount, count, duration
 
-# How a status is shown: a sign and a word, so that colour says nothing by itself.
+# A sign and a word for each status, so that nothing is told by colour alone.
 STATUSES = {
     "finished": ("✓", "finished"),
     "running": ("…", "still running"),
@@ -21,7 +21,7 @@ STATUSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The few figures that every sentence is made of; None where a run does not tell."""
+    """The figures that the sentences use; None where the run does not have one."""
 
     status: str
     steps: int
@@ -35,7 +35,7 @@ class Facts:
 
 
 def find_facts(data: RunData) -> Facts:
-    """The figures of a run, from its result where it has one, else from its curves."""
+    """Return the figures of a run, from its result if it has one, else from its curves."""
     result = data.part("result")
     loss = data.curves.get("loss", Series())
     finite = [value for _, value in smooth(loss.points()) if not math.isnan(value)]
@@ -68,7 +68,7 @@ def find_facts(data: RunData) -> Facts:
 
 
 def find_best(data: RunData) -> Evaluation | None:
-    """The measurement of the best checkpoint: the step the run names, else the lowest loss.
+    """Return the measurement at the run's best step, else the one with the lowest loss.
 
     Measurements of a part of the held-out text and of all of it are not compared, unless there
     are none to compare otherwise.
@@ -83,7 +83,7 @@ def find_best(data: RunData) -> Evaluation | None:
 
 
 def headline(facts: Facts) -> str:
-    """One sentence: what happened."""
+    """Return one sentence on the outcome."""
     time = "" if facts.seconds is None else unbroken(duration(facts.seconds))
     if facts.status == "finished":
         return _finished(facts, time)
@@ -119,7 +119,7 @@ def _finished(facts: Facts, time: str) -> str:
 
 
 def _change(facts: Facts, have: str = "") -> str:
-    """fell from 81.2 to 31.4, or with a `have`, had fallen from 81.2 to 31.4."""
+    """Return `fell from 81.2 to 31.4`, or with `have`, `had fallen from 81.2 to 31.4`."""
     before, after = facts.before, facts.after
     if before is None or after is None or before <= 0:
         return ""
@@ -133,7 +133,7 @@ def _change(facts: Facts, have: str = "") -> str:
 
 
 def remarks(data: RunData, facts: Facts) -> list[str]:
-    """What a reader should know besides: how it ended, which checkpoint counts, what is missing."""
+    """Return sentences on errors, early stopping, the best checkpoint and missing values."""
     said = []
     if facts.status == "running":
         said.append("The run was not over when this page was written; ask for the report again.")

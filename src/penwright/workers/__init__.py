@@ -1,4 +1,4 @@
-"""Work in other processes: on this machine, or on the machines of a Ray cluster.
+"""Spread work over processes of this machine or of a Ray cluster.
 
 Work is named `module:function`, which makes of a set-up a function of one job. Set-up, jobs and
 results are what marshal can write: numbers, strings, bytes, lists, tuples, dicts, None.
@@ -19,28 +19,28 @@ from penwright.config import WorkConfig
 
 Work = Callable[[Any], Any]
 Answer = tuple[Any, ...]
-"""("done", result), or ("error", class, message, fix) of an error of ours."""
+"""("done", result), or ("error", class, message, fix) for a PenwrightError."""
 
 AHEAD = 1
-"""Jobs that wait for each worker."""
+"""Jobs queued for each worker."""
 
 
 class Engine(Protocol):
-    """Processes that all do the same work; a context, so that they end."""
+    """Processes that run the same function; a context manager that ends them."""
 
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
-        """The results of the jobs, in order; only a few jobs are taken ahead of their turn.
+        """Yield the results of the jobs, in order; only a few jobs are taken in advance.
 
         Raises the PenwrightError that a job raised, and OutOfRoomError when a process dies.
         """
 
 
 def usable_cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -55,7 +55,7 @@ def spread(
     few: int = 0,
     here: Work | None = None,
 ) -> Iterator[Any]:
-    """The results of the jobs, in order, whoever does them.
+    """Yield the results of the jobs, in order, computed here or by the workers.
 
     Where the number of workers is left open, the first `few` jobs are done in this process, since
     others take a moment to start. `here` is the same work where this process has it already.
@@ -72,7 +72,7 @@ def spread(
 
 
 def open_engine(target: str, setup: Any, config: WorkConfig) -> Engine:
-    """The engine that was asked for; raises MissingExtraError where it is not installed."""
+    """Return the configured engine; raises MissingExtraError when it is not installed."""
     if config.engine == "ray":
         from penwright.workers.cluster import Cluster
 
@@ -83,7 +83,7 @@ def open_engine(target: str, setup: Any, config: WorkConfig) -> Engine:
 
 
 def _count_alone(config: WorkConfig, few: int) -> int | None:
-    """How many jobs this process does by itself; None is all of them."""
+    """Return the number of jobs to run in this process; None for all of them."""
     if config.workers is not None:
         return None if config.workers == 0 else 0
     if config.engine == "ray":
@@ -92,14 +92,14 @@ def _count_alone(config: WorkConfig, few: int) -> int | None:
 
 
 def load_work(target: str, setup: Any) -> Work:
-    """The work that `module:function` makes of `setup`."""
+    """Import `module:function` and call it with `setup`; returns the function of one job."""
     module, _, name = target.partition(":")
     made: Work = getattr(importlib.import_module(module), name)(setup)
     return made
 
 
 def answer(load: Callable[[], Work], job: Any) -> Answer:
-    """Do a job; `load` gives the work, and its errors are the job's."""
+    """Run a job with the function that `load` returns; an error of either is the job's answer."""
     try:
         return "done", load()(job)
     except errors.PenwrightError as error:
@@ -107,7 +107,7 @@ def answer(load: Callable[[], Work], job: Any) -> Answer:
 
 
 def open_answer(content: Answer) -> Any:
-    """The result of a job; raises the error that it ended with."""
+    """Return a job's result or raise its error."""
     kind, *rest = content
     if kind == "done":
         return rest[0]

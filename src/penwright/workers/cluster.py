@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster (Moritz et al. 2018): a task a job, done wherever there is room.
+"""Run jobs as tasks of a Ray cluster (Moritz et al. 2018).
 
 The cluster is the one that the process is connected to, else the one that RAY_ADDRESS names or
 that `ray start` started on this machine, else one that Ray starts here. The connection ends with
@@ -24,13 +24,13 @@ from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
 from penwright.workers import AHEAD, Answer, Work, answer, load_work, open_answer
 
 _KINDS_OF_WORK = 4
-"""Kinds of work that a process of the cluster keeps in mind."""
+"""Loaded functions that a process of the cluster keeps."""
 _PATIENCE = 5
-"""Seconds in which a cluster must answer; Ray itself would try for a quarter of an hour."""
+"""Seconds to wait for a cluster; Ray itself would try for a quarter of an hour."""
 
 
 class Cluster:
-    """Tasks of a Ray cluster, `workers` of them at once or as many as it has cores.
+    """Runs `workers` tasks at once on a Ray cluster, or as many as it has cores.
 
     Raises MissingExtraError without Ray; as a context UsageError when there is no way to the
     cluster.
@@ -47,11 +47,11 @@ class Cluster:
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             try:
-                _knock(_find_address(ray))
+                _knock(find_address(ray))
                 ray.init(log_to_driver=False, logging_level="error")
             except (OSError, RuntimeError, ValueError) as error:
                 raise UsageError(
-                    f"There is no way to the Ray cluster: {_first_line(error)}",
+                    f"The Ray cluster cannot be reached: {_first_line(error)}",
                     fix="Start one with `ray start --head`, name one that runs in RAY_ADDRESS, or "
                     "forget one that is gone with `ray stop`.",
                 ) from None
@@ -62,7 +62,7 @@ class Cluster:
             self._ray.cancel(result)
 
     def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
-        """The results of the jobs, in order (see `Engine.map`)."""
+        """Yield the results of the jobs, in order (see `Engine.map`)."""
         ray = self._ray
         workers = self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         begin = ray.put(self._begin)
@@ -97,7 +97,7 @@ _SAME = f"Install penwright {penwright.__version__} on all of its machines."
 
 
 def _answer(begin: bytes, job: Any) -> Answer:
-    """What a process of the cluster does."""
+    """Run a job in a process of the cluster."""
     return answer(_loader(begin), job)
 
 
@@ -118,8 +118,8 @@ def _loader(begin: bytes) -> Any:
     return cache(load)
 
 
-def _find_address(ray: ModuleType) -> str | None:
-    """Where `ray.init` will look for the cluster; None where it will start one."""
+def find_address(ray: ModuleType) -> str | None:
+    """Return the address that `ray.init` will connect to; None if it will start a cluster."""
     named = os.environ.get("RAY_ADDRESS", "")
     if "://" in named:
         return named
@@ -128,7 +128,7 @@ def _find_address(ray: ModuleType) -> str | None:
 
 
 def _knock(address: str | None) -> None:
-    """Raise OSError unless somebody listens at this address."""
+    """Raise OSError unless a server listens at this address."""
     if address is None:
         return
     parts = urlsplit(address if "://" in address else f"//{address}")
@@ -137,12 +137,12 @@ def _knock(address: str | None) -> None:
     try:
         socket.create_connection((parts.hostname, parts.port), _PATIENCE).close()
     except OSError as error:
-        raise OSError(f"nobody answers at {address} ({error.strerror or error})") from None
+        raise OSError(f"no server answers at {address} ({error.strerror or error})") from None
 
 
 def _import_ray() -> ModuleType:
     if os.environ.get("RAY_ADDRESS"):
-        # How long and how often Ray asks whoever listens there before it says that it is no Ray.
+        # Timeout and retries before Ray gives up on a server that is not Ray.
         os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(_PATIENCE))
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
     try:

@@ -1,4 +1,4 @@
-"""Processes of this machine, which are started as programs of their own.
+"""Run jobs in processes of this machine, started as separate programs.
 
 multiprocessing would run the caller's script again in each, unless that is written with it in
 mind. The processes speak over their standard input and output, in frames of marshalled values,
@@ -32,12 +32,12 @@ _ONE_THREAD = {
 
 
 class Processes:
-    """So many processes that each do `target`'s work; use it as a context, so that they end."""
+    """`workers` processes that each run `target`; a context manager that ends them."""
 
     def __init__(self, target: str, setup: Any, workers: int) -> None:
         self._begin = (target, setup)
         self._here = threading.local()
-        self._started: list[subprocess.Popen[bytes]] = []
+        self.started: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(workers)
         self._most = workers * (1 + AHEAD)
 
@@ -46,14 +46,14 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for process in self._started:
+        for process in self.started:
             process.kill()
         self._threads.shutdown(wait=True)
-        for process in self._started:
+        for process in self.started:
             process.communicate()
 
     def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
-        """The results of the jobs, in order (see `Engine.map`)."""
+        """Yield the results of the jobs, in order (see `Engine.map`)."""
         waiting: deque[Future[Any]] = deque()
         for job in jobs:
             waiting.append(self._threads.submit(self._ask, job))
@@ -63,7 +63,7 @@ class Processes:
             yield waiting.popleft().result()
 
     def _ask(self, job: Any) -> Any:
-        """Have this thread's own process do a job."""
+        """Send a job to this thread's process and return its result."""
         if not hasattr(self._here, "process"):
             self._here.process = self._start()
         process = self._here.process
@@ -89,7 +89,7 @@ class Processes:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_ONE_THREAD},
         )
-        self._started.append(process)
+        self.started.append(process)
         return process
 
 
@@ -110,14 +110,14 @@ def _receive(stream: IO[bytes]) -> Any:
 
 
 def main() -> None:
-    """Do what comes in until nothing does."""
+    """Read jobs from standard input and answer them until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the frames
+    os.dup2(2, 1)  # output of libraries must not mix with the frames
     try:
         load = cache(partial(load_work, *_receive(source)))
         while True:
             _send(target, answer(load, _receive(source)))
     except (EOFError, BrokenPipeError):
-        # The parent has what it wanted, or is gone; nothing is left to flush.
+        # The parent has finished or was killed; there is nothing to flush.
         os._exit(0)
