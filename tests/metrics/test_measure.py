@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
 import json
+import re
 
 import pytest
 
+from penwright.config import EvaluateConfig
 from penwright.errors import UsageError
 from penwright.metrics import METRICS, measure, side_by_side
 
@@ -45,3 +48,8 @@ def test_what_is_lacking_is_told():
         measure(TEXTS, metrics=["chrf"])
     with pytest.raises(UsageError, match="keywords needs"):
         measure(TEXTS, metrics=["keywords"])
+
+
+def test_the_help_names_every_metric():
+    said = inspect.getsource(EvaluateConfig)
+    assert [name for name in METRICS if not re.search(rf"\b{name}\b", said)] == []
