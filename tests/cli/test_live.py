@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 from rich.console import Console
 
+from penwright import formats
 from penwright.cli.live import LiveView, PlainView
+from penwright.config import DataConfig
 from penwright.verbs.finetune import FinishedRun
 
 STEP = {
@@ -32,6 +35,31 @@ def test_the_figures_of_a_step_and_what_the_machine_last_told():
     assert figures["tokens/s"] == "1,000"
     assert figures["memory"] == "2.0 GB"
     assert (figures["MFU"], figures["CPU"], figures["GPU"]) == ("40 %", "87 %", "12 %")
+
+
+def test_the_start_tells_how_files_are_read_and_which_columns_are_not_used(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,text\n1,a story\n2,another\n")
+    reading = formats.describe([path], DataConfig())
+    assert formats.ReadPlan.from_json(json.loads(json.dumps(reading.as_json()))) == reading
+    out = io.StringIO()
+    PlainView(Console(file=out, width=200)).on_start(
+        {
+            "plan": {
+                "steps": 1, "batch_size": 1, "max_length": 8, "shape": "packed",
+                "steps_per_epoch": 1, "learning_rate": 0.1, "schedule": "cosine",
+                "precision": "float32",
+            },
+            "data": {
+                "reading": reading.as_json(),
+                "training": {"documents": 1, "tokens": 8},
+                "held_out": {"documents": 1},
+            },
+            "model": {"name": "base", "n_parameters": 10},
+            "machine": {"device": "cpu"},
+        }
+    )  # fmt: skip
+    assert "the text is column 'text'; not used: id (choose with --text-column" in out.getvalue()
 
 
 def test_a_machine_that_tells_nothing_has_no_figures():

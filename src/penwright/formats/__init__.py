@@ -6,9 +6,10 @@ print(describe(["stories.csv"], DataConfig()))
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document
@@ -60,6 +61,18 @@ class ReadPlan:
     def as_json(self) -> list[dict[str, object]]:
         """The choices for run.json."""
         return [asdict(choice) for choice in self.choices]
+
+    @classmethod
+    def from_json(cls, choices: Iterable[Mapping[str, Any]]) -> ReadPlan:
+        """Return what `as_json` wrote, also after a round trip through a file."""
+        fields: list[dict[str, Any]] = [
+            {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in one.items()
+            }
+            for one in choices
+        ]
+        return cls(tuple(Choice(**one) for one in fields))
 
     def __str__(self) -> str:
         shown = [f"{c.path}: {c.kind}; {c.says}." for c in self.choices[:5]]

@@ -63,7 +63,7 @@ class CsvHead:
         delimiter, quotes = self.dialect.delimiter, self.dialect.quotes
         clauses = []
         if delimiter is None:
-            marked = any(mark in (row.cells[0] or "") for row in self.rows for mark in DELIMITERS)
+            marked = any(mark in (row.cells[0] or "") for row in self.rows for mark in ",;\t")
             clauses += ["each line is one cell (--delimiter)"] if marked else []
         elif delimiter != ",":
             clauses.append(f"cells end at a {DELIMITERS.get(delimiter, delimiter)} (--delimiter)")

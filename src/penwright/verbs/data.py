@@ -198,22 +198,16 @@ def _files(paths: Sequence[str | Path], patterns: Sequence[str]) -> tuple[str, .
 def _data(store: Store) -> Data:
     """A store and what its header tells of how it was made."""
     meta: dict[str, Any] = store.header["meta"]
-    choices = tuple(_choice(values) for values in meta.get("reading", ()))
     cleaning = {name: counts for name, counts in meta.get("cleaning", {}).items() if counts}
     return Data(
         store,
-        formats.ReadPlan(choices),
+        formats.ReadPlan.from_json(meta.get("reading", ())),
         tuple(meta.get("files", ())),
         store.header["fingerprint"],
         cleaning,
         tuple(meta.get("warnings", ())),
         tuple(meta.get("sources", ())),
     )
-
-
-def _choice(values: Mapping[str, Any]) -> formats.Choice:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return formats.Choice(**fields)
 
 
 def _told(data: Data, warn: Warn) -> Data:
