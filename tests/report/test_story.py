@@ -86,7 +86,7 @@ def test_learning_by_heart_is_told(tmp_path: Path) -> None:
     lines = [eval_line(step, loss) for step, loss in losses.items()]
     words = said(tmp_path, lines, result={"best_step": 2})
     assert "best after step 2" in words
-    assert "by heart" in words
+    assert "memorise" in words
 
 
 def test_early_endings_errors_and_gaps_are_told(tmp_path: Path) -> None:

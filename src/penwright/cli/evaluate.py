@@ -7,6 +7,7 @@ from typing import Annotated
 
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import EvaluateConfig
+from penwright.wording import count
 
 
 def evaluate(
@@ -38,7 +39,9 @@ def evaluate(
     print(f"loss           {result.loss:.4f} nats a token")
     if result.bits_per_byte is not None:
         print(f"bits per byte  {result.bits_per_byte:.4f}")
-    print(f"measured on    {result.tokens:,} tokens of {result.documents:,} documents")
+    print(
+        f"measured on    {count(result.tokens, 'token')} of {count(result.documents, 'document')}"
+    )
     if result.measured is not None:
         print(f"\n{result.measured}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import InspectConfig
+from penwright.wording import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,8 @@ def describe_model(model: Description) -> str:
         ("files", f"{model.bytes / 1e6:,.1f} MB of weights in {len(model.tensors):,} tensors"),
     ]
     if model.layers:
-        shape = f"{model.layers} layers of width {model.width:,}, {model.heads} heads"
+        layers, heads = count(model.layers, "layer"), count(model.heads or 0, "head")
+        shape = f"{layers} of width {model.width:,}, {heads}"
         rows.append(("shape", f"{shape}{'' if model.tied else ', its head apart'}"))
         rows.append(("context", f"{model.context:,} tokens"))
         rows.append(("tokenizer", f"{model.vocabulary:,} tokens"))
@@ -86,7 +88,7 @@ def show_inspection(found: Examination, console: Console) -> None:
         line.append(f": {choice.kind}; {choice.says}", style="not bold")
         console.print(line)
     if len(found.files) > 5:
-        console.print(f"... and {len(found.files) - 5:,} more files")
+        console.print(f"... and {count(len(found.files) - 5, 'more file')}")
     console.print()
     for name, value in list_facts(found):
         console.print(Text.assemble((f"{name:<13}", "dim"), value))
@@ -118,7 +120,7 @@ def list_facts(found: Examination) -> list[tuple[str, str]]:
     rows.append(("white space", f"{found.white_space:.1%} of the tokens"))
     if found.costly:
         shown = ", ".join(
-            f"{item.character} ({item.tokens} tokens, {item.count:,} times)"
+            f"{item.character} ({item.tokens} tokens, {count(item.count, 'time')})"
             for item in found.costly[:5]
         )
         rows.append(("costly", shown))
@@ -179,8 +181,8 @@ def colour(window: PreviewRow) -> Text:
                 text.append(piece.text, style=style)
                 continue
             text.append(piece.text[:_SHOWN], style=style)
-            text.append(f" [{left_out:,} characters] ", style="dim")
+            text.append(f" [{count(left_out, 'character')}] ", style="dim")
             text.append(piece.text[-_SHOWN:], style=style)
     if window.padding:
-        text.append(f" ({window.padding:,} empty places)", style="dim")
+        text.append(f" ({count(window.padding, 'padding token')})", style="dim")
     return text

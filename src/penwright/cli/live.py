@@ -95,7 +95,7 @@ class PlainView:
             f"{measured}."
         )
         self.say(
-            f"{plan['steps']:,} steps of {plan['batch_size']} x {plan['max_length']} tokens "
+            f"{count(plan['steps'], 'step')} of {plan['batch_size']} x {plan['max_length']} tokens "
             f"({plan['shape']}), {plan['steps'] / plan['steps_per_epoch']:.3g} epochs, "
             f"rate {plan['learning_rate']:g} ({plan['schedule']}), {plan['precision']} "
             f"on {info['machine']['device']}."

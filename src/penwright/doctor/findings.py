@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penwright.doctor.survey import FAULTS, Costly, Int64, Survey
+from penwright.wording import count
 
 FEW_TOKENS = 10_000
 """With fewer learned tokens than this any model soon memorises the text."""
@@ -90,31 +91,31 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "near duplicates",
             _say(len(facts.near), "are nearly the same as an earlier one.", total),
-            "Keep one of each with --drop-near 0.8, or the model will learn them by heart.",
+            "Keep one of each with --drop-near 0.8, or the model will memorise them.",
             len(facts.near),
             tuple(f"{place(b)} is like {place(a)}" for a, b in facts.near[:5]),
         )
 
 
 def _size(facts: Facts) -> Iterator[Finding]:
-    count, learned = len(facts.survey), facts.learned
+    documents, learned = len(facts.survey), facts.learned
     if facts.parameters is not None and facts.parameters > learned * PARAMETERS_A_TOKEN:
         yield Finding(
             "too little data",
-            f"{learned:,} tokens are very few for a model of {facts.parameters:,} parameters, "
-            "which will know them by heart.",
+            f"Only {count(learned, 'learned token')} for a model of {facts.parameters:,} "
+            "parameters: it will memorise the text.",
             "Add text, or take a smaller model (--model), or stop early with --epochs 1.",
         )
     elif learned < FEW_TOKENS:
         yield Finding(
             "too little data",
-            f"{learned:,} tokens to learn from are very few; the model will know them by heart.",
+            f"Only {count(learned, 'learned token')}: the model will memorise the text.",
             "Add text, ten times as much if you can.",
         )
-    if 1 < count < FEW_DOCUMENTS:
+    if 1 < documents < FEW_DOCUMENTS:
         yield Finding(
             "few documents",
-            f"{count} documents are too few to hold some out and measure well.",
+            f"{documents} documents are too few to hold some out and measure well.",
             "Add more, or cut a plain text into more with --documents paragraph.",
         )
 
@@ -164,10 +165,10 @@ def _texts(facts: Facts) -> Iterator[Finding]:
     faults, total = facts.survey.faults, len(facts.survey)
     words = max(int(facts.survey.words.sum()), 1)
     for name, fault in FAULTS.items():
-        count = faults.documents[name]
-        if count and faults.hits[name] > fault.share * words:
-            says = _say(count, f"{fault.says}.", total)
-            yield Finding(name, says, fault.fix, count, tuple(faults.places[name]))
+        found = faults.documents[name]
+        if found and faults.hits[name] > fault.share * words:
+            says = _say(found, f"{fault.says}.", total)
+            yield Finding(name, says, fault.fix, found, tuple(faults.places[name]))
     glued, alone = faults.documents["glued"], faults.documents["no prompt"]
     if glued:
         yield Finding(
@@ -206,11 +207,11 @@ def _tokens(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _say(count: int, says: str, total: int | None = None, kind: str = "") -> str:
+def _say(n: int, says: str, total: int | None = None, kind: str = "") -> str:
     """Return `3 of 9 documents hold tags` or `1 document holds tags` for `hold tags`."""
     verb, _, rest = says.partition(" ")
-    if count == 1:
+    if n == 1:
         verb = {"have": "has", "are": "is"}.get(verb, f"{verb}s")
-    some = f"{count:,}" if total is None else f"{count:,} of {total:,}"
-    noun = "document" if (total or count) == 1 else "documents"
-    return " ".join(filter(None, (some, kind, noun, verb, rest)))
+    noun = f"{kind} document".lstrip()
+    some = count(n, noun) if total is None else f"{n:,} of {count(total, noun)}"
+    return f"{some} {verb} {rest}".rstrip()

@@ -21,7 +21,7 @@ from penwright.formats.decode import find_line_ends
 from penwright.formats.files import find_inputs
 from penwright.formats.reader import Choice, Input, Reader
 from penwright.formats.sizes import Size, short_enough
-from penwright.wording import Warn
+from penwright.wording import Warn, count
 
 __all__ = [
     "Choice",
@@ -77,7 +77,7 @@ class ReadPlan:
     def __str__(self) -> str:
         shown = [f"{c.path}: {c.kind}; {c.says}." for c in self.choices[:5]]
         more = len(self.choices) - len(shown)
-        return "\n".join([*shown, f"... and {more:,} more files."] if more else shown)
+        return "\n".join([*shown, f"... and {count(more, 'more file')}."] if more else shown)
 
 
 def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:

@@ -69,7 +69,7 @@ def _facts(found: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Documents", f"{found['documents']:,}"),
         ("Words", f"{found['words']:,}"),
         ("Tokens", f"{found['tokens']:,}"),
-        ("Learned", f"{found['learned']:,} tokens"),
+        ("Learned", count(found["learned"], "token")),
         ("Half of them have", f"at most {count(lengths['median'], 'token')}"),
         ("Longer than a row", f"{longer:.0%} of the documents"),
         ("White space", f"{found['white_space']:.1%} of the tokens"),
@@ -164,7 +164,7 @@ def _windows(windows: Sequence[Mapping[str, Any]]) -> Html:
             '<p class="ending">{ending}</p></li>\n',
             number=number,
             pieces=_pieces(window["documents"]),
-            ending=f"{window['padding']:,} empty places" if window["padding"] else "",
+            ending=count(window["padding"], "padding token") if window["padding"] else "",
         )
         for number, window in enumerate(windows, 1)
     ]

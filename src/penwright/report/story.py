@@ -174,7 +174,7 @@ def _about_ending(data: RunData, facts: Facts) -> list[str]:
     if best and len(later) > 1 and later[-1].loss > best.loss * 1.01:
         said.append(
             f"The held-out text was read best after step {best.step:,}; that checkpoint is the "
-            f"one to use. From there on the model began to learn the training text by heart."
+            f"one to use. After it the model began to memorise the training text."
             if best.step
             else "No checkpoint reads the held-out text better than the model did before training."
         )

@@ -34,7 +34,7 @@ from penwright.verbs.keywords import run_encode
 from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
 from penwright.verbs.tasks import Task, find_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
-from penwright.wording import Warn
+from penwright.wording import Warn, count
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def encode_table(
     output = folder / f"{recipe.name}.txt"
     wanted: KeywordsConfig = build(KeywordsConfig, encoding)
     done = run_encode(paths, output, wanted, warn)
-    warn(f"{done.rows:,} rows, {done.lines:,} lines in {output}")
+    warn(f"{count(done.rows, 'row')}, {count(done.lines, 'line')} in {output}")
     if done.held_out is None:
         return [str(output)], options
     held_out = {"held_out_data": (str(done.held_out),), "held_out": None}
