@@ -30,6 +30,7 @@ BatchShape = Literal["auto", "packed", "windows", "rows"]
 FormatName = Literal[
     "auto", "text", "markdown", "docx", "odt", "rtf", "html", "epub", "subtitles", "csv", "xlsx",
     "jsonl", "json", "parquet", "pairs", "story", "coqa", "npz", "keywords",
+    "telegram", "discord", "whatsapp", "chatml",
 ]  # fmt: skip
 DocumentRule = Literal["auto", "marker", "file", "line", "paragraph"]
 QuoteStyle = Literal["auto", "double", "backslash", "none"]
@@ -68,9 +69,13 @@ class DataConfig:
     completion_column: str | None = None
     """The column that holds what is to be learned from the prompt."""
     template: str | None = None
-    """Joins the columns of a row, such as "{prompt} <sep> {story}"."""
+    """Joins the columns of a row, such as "{prompt} <sep> {story}"; a conversation's turns have
+    the columns speaker, role and text."""
     learn: Names = ()
     """Columns of the template that are learned; "all" learns prompts as well."""
+    speaker: tuple[str, ...] = ()
+    """Of conversations, learn only what this speaker says; may be given several times. The
+    assistant's turns unless given, and everything in the exports of messengers."""
     separator: str | None = None
     """What stands between a prompt and its completion."""
     max_words: int | None = None

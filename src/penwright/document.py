@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -53,3 +53,14 @@ class Document:
     def learned(self) -> str:
         """The text that loss falls on."""
         return "".join(span.text for span in self.spans if span.learn)
+
+
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the same text in as few spans as there can be."""
+    merged: list[Span] = []
+    for span in spans:
+        if merged and merged[-1].learn == span.learn:
+            merged[-1] = Span(merged[-1].text + span.text, span.learn)
+        else:
+            merged.append(span)
+    return tuple(merged)

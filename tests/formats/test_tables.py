@@ -319,7 +319,7 @@ def test_rows_without_text_are_left_out_and_counted(
         ("t.jsonl", '{"text": "\\ud800"}\n', "t.jsonl:1: 'text' holds half of a character"),
         ("t.jsonl", '{"prompt": "a", "completion": ""}\n', "t.jsonl:1: 'completion' is empty"),
         ("t.jsonl", "\n", "t.jsonl has no records"),
-        ("t.jsonl", "[" * 100000, "t.jsonl:1: this line"),
+        ("t.jsonl", "{}\n" + "[" * 100000, "t.jsonl:2: this line"),
     ],
 )
 def test_bad_tables(tmp_path: Path, read: Read, name: str, text: str, error: str) -> None:

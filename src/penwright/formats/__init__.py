@@ -13,8 +13,9 @@ from typing import Any
 
 from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document
-from penwright.errors import DataError
+from penwright.errors import DataError, UsageError
 from penwright.formats.catalog import FORMATS, detect
+from penwright.formats.chat import ChatReader
 from penwright.formats.clean import Tally, check_steps, clean, is_wanted
 from penwright.formats.coqa import CoqaReader
 from penwright.formats.decode import find_line_ends
@@ -123,7 +124,7 @@ def _read_files(
     for item in inputs:
         found = False
         reader = open_reader(item, data)
-        if isinstance(reader, CoqaReader):
+        if isinstance(reader, CoqaReader | ChatReader):
             documents = replace(reader, size=size).documents(warn)
         elif data.max_tokens is not None and size is not None:
             documents = short_enough(reader.documents(warn), data.max_tokens, size, warn)
@@ -141,6 +142,11 @@ def open_reader(item: Input, data: DataConfig) -> Reader:
     name = data.format
     if name == "auto":
         name = "story" if item.members else detect(item.path)
-        if name == "keywords" and (data.documents != "auto" or data.split_at is not None):
+        if ".txt" in FORMATS[name].suffixes and (
+            data.documents != "auto" or data.split_at is not None
+        ):
             name = "text"
-    return FORMATS[name].open(item, data)
+    reader = FORMATS[name].open(item, data)
+    if data.speaker and not isinstance(reader, ChatReader):
+        raise UsageError(f"{item.path} holds no conversation, so --speaker has no meaning.")
+    return reader

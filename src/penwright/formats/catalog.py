@@ -20,6 +20,16 @@ from penwright.formats.books import (
 from penwright.formats.coqa import is_coqa, open_coqa
 from penwright.formats.json_records import open_json, open_jsonl
 from penwright.formats.keywords.reader import is_keyword_text, open_keywords
+from penwright.formats.messengers import (
+    is_chatml,
+    is_discord,
+    is_telegram,
+    is_whatsapp,
+    open_chatml,
+    open_discord,
+    open_telegram,
+    open_whatsapp,
+)
 from penwright.formats.news import open_story
 from penwright.formats.npz import open_npz
 from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
@@ -60,6 +70,8 @@ _MARKED_UP = (".fountain", ".rst", ".org", ".adoc", ".tex")
 
 FORMATS: Mapping[FormatName, Format] = {
     "coqa": Format(open_coqa, _JSON, "CoQA: a passage, then questions and answers", is_coqa),
+    "telegram": Format(open_telegram, _JSON, "Telegram's export: a chat", is_telegram),
+    "discord": Format(open_discord, (*_JSON, ".csv"), "DiscordChatExporter's: a chat", is_discord),
     "json": Format(open_json, _JSON, "JSON: a list of records, or one record after another"),
     "jsonl": Format(open_jsonl, (".jsonl", ".ndjson"), "JSON: a record a line", _is_json_line),
     "csv": Format(open_csv, (".csv", ".tsv", ".tab"), "rows of columns"),
@@ -68,6 +80,8 @@ FORMATS: Mapping[FormatName, Format] = {
     "keywords": Format(
         open_keywords, _TEXT, "texts that begin with their keywords", is_keyword_text
     ),
+    "whatsapp": Format(open_whatsapp, _TEXT, "WhatsApp's export: a chat", is_whatsapp),
+    "chatml": Format(open_chatml, _TEXT, "conversations in ChatML", is_chatml),
     "markdown": Format(open_markdown, (".md", ".markdown"), "a file is a document"),
     "docx": Format(open_docx, (".docx",), "a file is a document"),
     "odt": Format(open_odt, (".odt",), "a file is a document"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penwright.config import DataConfig
-from penwright.document import Document, Source, Span
+from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding
 from penwright.formats.json_records import read_items
@@ -61,7 +61,7 @@ class CoqaReader:
                     if turns
                     else f"{place} has no questions."
                 )
-            yield Document(_merge(spans), Source(path, number), _fields(item))
+            yield Document(merge_spans(spans), Source(path, number), _fields(item))
         tell_of_long(left_out, self.data.max_tokens or 0, warn)
 
     def _tokens(self, text: str) -> int:
@@ -124,16 +124,6 @@ def _read(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:
         raise DataError(f"{place} has {len(questions)} questions, but {len(answers)} answers.")
     order = sorted(questions)
     return story.strip(), [(questions[i].strip(), answers[i].strip()) for i in order]
-
-
-def _merge(spans: list[Span]) -> tuple[Span, ...]:
-    merged: list[Span] = []
-    for span in spans:
-        if merged and merged[-1].learn == span.learn:
-            merged[-1] = Span(merged[-1].text + span.text, span.learn)
-        else:
-            merged.append(span)
-    return tuple(merged)
 
 
 def _fields(item: Any) -> dict[str, str]:

@@ -1,192 +1,185 @@
-"""JSON: an object a line, or a list of objects, read one at a time."""
+"""JSON: records one after another, a list of them, a list within an object, or columns."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import find_encoding, read_blocks, read_lines
-from penwright.formats.reader import Input
-from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
+from penwright.formats.chat_records import is_turn
+from penwright.formats.decode import find_encoding, read_lines
+from penwright.formats.json_columns import WRITE_ROWS, find_rows
+from penwright.formats.json_text import JsonText, decode_line
+from penwright.formats.reader import Input, Reader, place
+from penwright.formats.records import Record, open_rows, quiet
 from penwright.wording import Warn
 
 LIST_NAMES = ("data", "records", "rows", "items", "examples", "train")
-"""Names under which a file that is one object may keep its list of records."""
+"""Names under which an object keeps its list of records, whatever they are."""
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_LIST = re.compile(rf'"(?:{"|".join(LIST_NAMES)})"\s*:\s*\[')
-_SURROGATE = re.compile("[\ud800-\udfff]")
-# An error this near to the end of what was read may be only that: the end of what was read.
-_NEAR_END = 32
-_AFTER_VALUE = frozenset(",]} \t\n\r")
-_HEAD = 1 << 16
+LOOK = 1 << 24
+"""Characters of an object that are held to decide what it is."""
 
 
-def open_jsonl(item: Input, data: DataConfig) -> RecordReader:
-    """Looks at the first lines' names."""
+@dataclass(frozen=True)
+class Shape:
+    """Where a JSON file keeps its records: under a name of its only object, or at the top.
+
+    `rows` are those of an object that holds columns.
+    """
+
+    name: str | None = None
+    rows: list[dict[str, object]] | None = None
+    says: str = ""
+
+
+def open_jsonl(item: Input, data: DataConfig) -> Reader:
+    """Look at the first lines' names; records that take several lines each are read as JSON."""
     encoding = find_encoding(item.path, data.encoding)
-    return _open("jsonl", item, data, encoding, lambda warn: _by_line(item.path, data, warn))
+    if not _begins_with_a_line(item.path, data.encoding):
+        return open_json(item, data)
+    return open_rows(
+        item.path, "jsonl", lambda warn: _by_line(item.path, data, warn), data, encoding, unit=""
+    )
 
 
-def open_json(item: Input, data: DataConfig) -> RecordReader:
-    """Looks at the first records' names."""
+def open_json(item: Input, data: DataConfig) -> Reader:
+    """Look at where the records are, and at the first records' names."""
     encoding = find_encoding(item.path, data.encoding)
+    shape = find_shape(item.path, data.encoding)
 
     def records(warn: Warn) -> Iterator[Record]:
-        for number, value in enumerate(read_items(item.path, data.encoding, warn), 1):
-            yield Record(number, _values(f"{item.path}: record {number}", value))
+        for number, value in enumerate(_items(item.path, data.encoding, shape, warn), 1):
+            yield Record(number, _columns(place(item.path, number, "record"), value))
 
-    return _open("json", item, data, encoding, records)
+    return open_rows(item.path, "json", records, data, encoding, shape.says, "record")
 
 
 def read_items(path: str, encoding: str | None, warn: Warn) -> Iterator[object]:
-    """The items of a JSON file's list, one at a time.
+    """Yield the records of a JSON file, one at a time.
 
-    The file is a list, or an object that holds one under a name of `LIST_NAMES`; any other
-    object is the only item. Raises DataError for malformed JSON, with the line.
+    They are the file's values one after another, lists of them, the only list of records in its
+    only object, or the rows of columns. Raises DataError for malformed JSON, with the line, and
+    for an object that may be read in several ways.
     """
-    text = _Growing(path, read_blocks(path, encoding, warn))
-    opening = text.skip_to_list()
-    if not opening:
-        yield text.value()
-        return
-    while not text.skip("]"):
-        yield text.value()
-        if not text.skip(","):
-            if text.skip("]"):
-                return
-            raise text.error("there is no comma between two items")
+    yield from _items(path, encoding, find_shape(path, encoding), warn)
 
 
-class _Growing:
-    """A text that is read on when more of it is needed, and forgotten once it was used."""
+def find_shape(path: str, encoding: str | None) -> Shape:
+    """Return where the records of a JSON file are, by its first object if it begins with one."""
+    text = JsonText(path, encoding, quiet)
+    if text.peek() != "{":
+        return Shape()
+    found: dict[str, object] = {}
+    for name in text.members():
+        if name in found:
+            raise text.error(f"an object has the name '{name}' twice")
+        if text.peek() != "[":
+            found[name] = text.value()
+            continue
+        items: list[object] = []
+        found[name] = items
+        for _ in text.items():
+            items.append(text.value())
+            if text.passed > LOOK and _is_list_of_records(name, items, found):
+                return Shape(name, says=f"the records are the list '{name}'")
+            text.check_length()
+    if text.peek():
+        return Shape()
+    rows, says = find_rows(path, found)
+    if rows is not None:
+        return Shape(rows=rows, says=says)
+    lists = [name for name in found if _is_list_of_records(name, found[name], found)]
+    if len(lists) > 1:
+        raise DataError(
+            f"{path} has several lists of records: {', '.join(lists)}.",
+            fix=f"Write each to a file of its own. {WRITE_ROWS}",
+        )
+    return Shape(lists[0], says=f"the records are the list '{lists[0]}'") if lists else Shape()
 
-    def __init__(self, path: str, blocks: Iterator[str]) -> None:
-        self._path = path
-        self._blocks = blocks
-        self._buffer = ""
-        self._at = 0
-        self._lines = 1
-        self._ended = False
-        self._decoder = json.JSONDecoder()
-        self._grow()
 
-    def skip(self, character: str) -> bool:
-        """Step over white space and then `character`; false when something else is there."""
-        self._skip_space()
-        if self._buffer.startswith(character, self._at):
-            self._at += len(character)
-            return True
+def _is_list_of_records(name: str, items: object, found: dict[str, object]) -> bool:
+    """Return whether a list in an object holds the file's records, not a value of the object."""
+    if not isinstance(items, list) or not items or is_turn(items[0]):
         return False
+    if name in LIST_NAMES and not any(isinstance(item, list) for item in items[:1]):
+        return True
+    text = sum(len(value) for value in found.values() if isinstance(value, str))
+    return isinstance(items[0], dict) and text < 200 and "qas" not in items[0]
 
-    def skip_to_list(self) -> bool:
-        """Step to the first item of the list of records; false when there is none."""
-        if self.skip("["):
-            return True
-        while not (found := _LIST.search(self._buffer)) and not self._ended:
-            if len(self._buffer) > _HEAD:
-                break
-            self._grow()
-        if found:
-            self._at = found.end()
-        return found is not None
 
-    def value(self) -> object:
-        """The JSON value that begins here."""
-        self._skip_space()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._buffer, self._at)
-            except json.JSONDecodeError as error:
-                cut_off = error.msg.startswith("Unterminated") or (
-                    error.pos > len(self._buffer) - _NEAR_END
-                )
-                if self._ended or not cut_off:
-                    raise self.error(error.msg, error.pos) from None
-            except RecursionError:
-                raise self.error("it is nested too deeply") from None
+def _items(path: str, encoding: str | None, shape: Shape, warn: Warn) -> Iterator[object]:
+    if shape.rows is not None:
+        yield from shape.rows
+        return
+    text = JsonText(path, encoding, warn)
+    if shape.name is None:
+        while text.peek():
+            if text.peek() == "[":
+                yield from _list(text)
             else:
-                # A number may go on in the next block.
-                if self._buffer[end : end + 1] in _AFTER_VALUE or self._ended:
-                    self._at = end
-                    return value
-            self._grow()
-
-    def error(self, what: str, at: int | None = None) -> DataError:
-        """What is wrong, with the line."""
-        line = self._lines + self._buffer.count("\n", 0, self._at if at is None else at)
-        return DataError(f"{self._path}:{line}: this is not valid JSON: {what}.")
-
-    def _skip_space(self) -> None:
-        while True:
-            space = _SPACE.match(self._buffer, self._at)
-            self._at = space.end() if space else self._at
-            if self._at < len(self._buffer) or self._ended:
-                return
-            self._grow()
-
-    def _grow(self) -> None:
-        self._lines += self._buffer.count("\n", 0, self._at)
-        self._buffer, self._at = self._buffer[self._at :], 0
-        block = next(self._blocks, None)
-        self._ended = block is None
-        self._buffer += block or ""
+                yield text.value()
+        return
+    for name in text.members():
+        if name == shape.name:
+            for _ in text.items():
+                yield text.value()
+        else:
+            text.value()
+    if text.peek():
+        raise text.error("something follows the object that holds the records")
 
 
-def _open(
-    name: str,
-    item: Input,
-    data: DataConfig,
-    encoding: str,
-    records: Callable[[Warn], Iterator[Record]],
-) -> RecordReader:
-    sample = [record.values for record in itertools.islice(records(quiet), SAMPLE)]
-    if not sample:
-        raise DataError(f"{item.path} has no records in it.")
-    names = tuple(dict.fromkeys(name for values in sample for name in values))
-    return open_records(item.path, Look(name, names, sample, encoding), data, records)
+def _list(text: JsonText) -> Iterator[object]:
+    """Yield the items of a list; a list of turns is one conversation."""
+    turns: list[object] = []
+    for number, _ in enumerate(text.items()):
+        item = text.value()
+        if isinstance(item, dict) and {"role", "content"} <= item.keys() and len(turns) == number:
+            turns.append(item)
+            text.check_length()
+        else:
+            yield from turns
+            turns = []
+            yield item
+    if turns:
+        yield {"messages": turns}
+
+
+def _begins_with_a_line(path: str, encoding: str | None) -> bool:
+    """Return whether the first line that is not blank is a JSON value."""
+    for line in read_lines(path, encoding, quiet):
+        if line.strip():
+            try:
+                json.loads(line)
+            except (ValueError, RecursionError):
+                return False
+            return True
+    return True
 
 
 def _by_line(path: str, data: DataConfig, warn: Warn) -> Iterator[Record]:
     for number, line in enumerate(read_lines(path, data.encoding, warn), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}:{number}: this line is not valid JSON: {error.msg} at column "
-                f"{error.colno}."
-            ) from None
-        except RecursionError:
-            raise DataError(f"{path}:{number}: this line's JSON is nested too deeply.") from None
-        yield Record(number, _values(f"{path}:{number}", value))
+        if line.strip():
+            value = decode_line(line, f"{path}:{number}")
+            yield Record(number, _columns(f"{path}:{number}", value))
 
 
-def _values(place: str, value: object) -> dict[str, str]:
-    """A JSON record's columns as text; a bare string is the column `text`."""
-    if isinstance(value, str):
-        value = {"text": value}
-    if not isinstance(value, dict):
-        raise DataError(
-            f'{place}: a record must be an object such as {{"text": "..."}}, but this is a '
-            f"{type(value).__name__}."
-        )
-    values = {str(name): _as_text(item) for name, item in value.items()}
-    for name, text in values.items():
-        if not text.isascii() and _SURROGATE.search(text):
-            raise DataError(
-                f"{place}: '{name}' holds half of a character (a lone surrogate).",
-                fix="Write the whole character, or take it out.",
-            )
-    return values
+def _columns(where: str, value: object) -> dict[str, object]:
+    """Return a record's columns; a bare text is the column `text`, a list of turns `messages`."""
+    if type(value) is str:
+        return {"text": value}
+    if isinstance(value, list) and value and is_turn(value[0]):
+        return {"messages": value}
+    if isinstance(value, dict):
+        return value
+    raise DataError(
+        f'{where}: a record must be an object such as {{"text": "..."}}, but this is '
+        f"{_NAMES.get(type(value), 'a number')}.",
+        fix=WRITE_ROWS,
+    )
 
 
-def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+_NAMES: dict[type, str] = {list: "a list", bool: "true or false", type(None): "null"}

@@ -60,3 +60,8 @@ class Reader(Protocol):
 
     def documents(self, warn: Warn) -> Iterator[Document]:
         """The input's documents, lazily."""
+
+
+def place(path: str, number: int, unit: str = "") -> str:
+    """Return a place in a file for messages: `path:line`, or `path: record 3` of records."""
+    return f"{path}: {unit} {number:,}" if unit else f"{path}:{number}"

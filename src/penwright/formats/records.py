@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penwright.config import DataConfig
 from penwright.document import Document, Source
 from penwright.errors import DataError
-from penwright.formats.reader import Choice
-from penwright.formats.rows import Layout, choose_layout
+from penwright.formats.chat import ChatReader, Conversation, open_chat
+from penwright.formats.chat_records import RecordChat, find_chat
+from penwright.formats.questions import QUESTION_COLUMNS, QUESTION_TEMPLATE, expand_questions
+from penwright.formats.reader import Choice, Reader, place
+from penwright.formats.rows import Layout, choose_layout, template_columns
+from penwright.formats.values import NotTextError, as_text, is_text
 from penwright.wording import Warn
 
 SAMPLE = 100
@@ -25,24 +30,26 @@ MOST_LISTED = 12
 
 @dataclass(frozen=True)
 class Record:
-    """A record: its line (or number, where there are no lines), and its columns as text."""
+    """A record: its line (or number, where there are no lines), and its columns' values."""
 
     line: int
-    values: Mapping[str, str]
+    values: Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the beginning of a file shows."""
+    """The format, columns and first records of a file, seen before it is read."""
 
     format: str
     columns: tuple[str, ...]
-    sample: Sequence[Mapping[str, str]]
+    sample: Sequence[Mapping[str, object]]
     encoding: str | None = None
     header: bool | None = None
     delimiter: str | None = None
     says: str = ""
     """A clause about how the file is written."""
+    unit: str = ""
+    """The word for a record where messages count records instead of lines."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +60,55 @@ class RecordReader:
     layout: Layout
     skip_empty: bool
     records: Callable[[Warn], Iterator[Record]]
+    unit: str = ""
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a record."""
+        """Yield a document for each record."""
         records = self.records(warn)
-        yield from make_documents(self.choice.path, self.layout, records, self.skip_empty, warn)
+        yield from make_documents(
+            self.choice.path, self.layout, records, self.skip_empty, warn, self.unit
+        )
+
+
+def open_rows(
+    path: str,
+    format: str,
+    records: Callable[[Warn], Iterator[Record]],
+    data: DataConfig,
+    encoding: str | None = None,
+    says: str = "",
+    unit: str = "row",
+) -> Reader:
+    """Return the reader of records whose columns may hold anything, chats and questions too."""
+
+    def rows(warn: Warn) -> Iterator[Record]:
+        for record in records(warn):
+            for values in expand_questions(place(path, record.line, unit), record.values):
+                yield Record(record.line, values)
+
+    sample = [record.values for record in itertools.islice(rows(quiet), SAMPLE)]
+    if not sample:
+        raise DataError(f"{path} has no {unit or 'record'}s in it.")
+    names = tuple(dict.fromkeys(name for values in sample for name in values))
+    look = Look(format, names, sample, encoding, says=says, unit=unit)
+    return open_records(path, look, data, rows)
 
 
 def open_records(
     path: str, look: Look, data: DataConfig, records: Callable[[Warn], Iterator[Record]]
-) -> RecordReader:
-    """A reader with the columns that the options ask for, or that suggest themselves."""
-    layout = choose_layout(path, look.columns, look.sample, data)
+) -> Reader:
+    """Return a reader with the columns that the options ask for, or that suggest themselves."""
+    if chat := find_chat(path, look.columns, look.sample, data):
+        return _open_chat(path, look, data, records, chat)
+    asked = _asked(data)
+    if not asked and set(QUESTION_COLUMNS) <= set(look.columns):
+        data = replace(data, template=QUESTION_TEMPLATE)
+    sample = [{n: as_text(v) for n, v in row.items() if is_text(v)} for row in look.sample]
+    texts = {name for row in sample for name in row}
+    names = [name for name in look.columns if name in texts or name in asked or not look.sample]
+    if not names:
+        raise _no_text(path, look)
+    layout = choose_layout(path, names, sample, data)
     choice = Choice(
         path,
         look.format,
@@ -77,44 +121,119 @@ def open_records(
         learn=layout.learned,
         prompt_format=layout.prompt_format,
     )
-    return RecordReader(choice, layout, data.skip_empty, records)
+    return RecordReader(choice, layout, data.skip_empty, records, look.unit)
+
+
+def used_columns(reader: Reader | None) -> tuple[str, ...]:
+    """Return the columns that every record must have for its reader."""
+    return reader.layout.columns if isinstance(reader, RecordReader) else ()
 
 
 def make_documents(
-    path: str, layout: Layout, records: Iterator[Record], skip_empty: bool, warn: Warn
+    path: str,
+    layout: Layout,
+    records: Iterator[Record],
+    skip_empty: bool,
+    warn: Warn,
+    unit: str = "",
 ) -> Iterator[Document]:
-    """A document a record; records without any text are left out, with one warning.
+    """Yield a document for each record; those without any text are left out, with one warning.
 
-    Raises DataError where a column is missing, and where there is something to read but nothing
-    to learn, unless `skip_empty`.
+    Raises DataError where a column is missing or is not text, and where there is something to
+    read but nothing to learn, unless `skip_empty`.
     """
     skipped, first = 0, 0
-    used = set(layout.columns)
     for record in records:
-        missing = next((name for name in layout.columns if name not in record.values), None)
-        if missing is not None:
-            raise DataError(f"{path}:{record.line}: there is no '{missing}' in this row.")
-        if not any(record.values[name].strip() for name in layout.learned):
-            if not skip_empty and any(record.values[name].strip() for name in used):
+        where = place(path, record.line, unit)
+        values = {name: text_of(where, record, name) for name in layout.columns}
+        if not any(values[name].strip() for name in layout.learned):
+            if not skip_empty and any(text.strip() for text in values.values()):
                 raise DataError(
-                    f"{path}:{record.line}: {_and(layout.learned)} is empty, so there is nothing "
+                    f"{where}: {_and(layout.learned)} is empty, so there is nothing "
                     "to learn from this row.",
                     fix="Fill it in, or leave such rows out with --skip-empty.",
                 )
             skipped, first = skipped + 1, first or record.line
             continue
-        fields = {
-            name: value for name, value in record.values.items() if len(value) <= LONGEST_FIELD
-        }
-        yield Document(layout.spans(record.values), Source(path, record.line), fields)
+        yield Document(layout.spans(values), Source(path, record.line), _fields(record.values))
+    tell_of_skipped(path, skipped, first, warn, unit)
+
+
+def tell_of_skipped(path: str, skipped: int, first: int, warn: Warn, unit: str = "") -> None:
+    """Warn of the rows without text that were left out, and of the place of the first."""
     if skipped == 1:
-        warn(f"{path}:{first}: 1 row without text was left out.")
+        warn(f"{place(path, first, unit)}: 1 row without text was left out.")
     elif skipped:
-        warn(f"{path}:{first}: {skipped:,} rows without text were left out, starting here.")
+        warn(
+            f"{place(path, first, unit)}: {skipped:,} rows without text were left out, starting "
+            "here."
+        )
 
 
 def quiet(_: str) -> None:
-    """Looking at a file's beginning warns of nothing: reading it does."""
+    """Drop a warning: looking at a file's beginning warns of nothing, reading it does."""
+
+
+def _open_chat(
+    path: str,
+    look: Look,
+    data: DataConfig,
+    records: Callable[[Warn], Iterator[Record]],
+    chat: RecordChat,
+) -> ChatReader:
+    def conversations(warn: Warn) -> Iterator[Conversation]:
+        for record in records(warn):
+            turns = chat.turns(place(path, record.line, look.unit), record.values)
+            yield Conversation(turns, record.line, _fields(record.values))
+
+    says = "; ".join(filter(None, (look.says, chat.says)))
+    choice = Choice(path, look.format, look.encoding, says=says, columns=look.columns)
+    return open_chat(choice, data, conversations, look.unit, by_role=True)
+
+
+def _no_text(path: str, look: Look) -> DataError:
+    """Return the error for records without any column that is text, by the first of them."""
+    for number, values in enumerate(look.sample, 1):
+        for name, value in values.items():
+            try:
+                as_text(value)
+            except NotTextError as error:
+                return _refusal(place(path, number, look.unit), name, error)
+    return DataError(f"{path} has no columns.", fix='Write records such as {"text": "..."}.')
+
+
+def _refusal(where: str, name: str, error: NotTextError) -> DataError:
+    return DataError(
+        f"{where}: '{name}' holds {error}, which is not text.",
+        fix="Write it as text, or name another column with --text-column.",
+    )
+
+
+def text_of(where: str, record: Record, name: str) -> str:
+    """Return a column of a record as text; raise DataError where it is missing or is no text."""
+    if name not in record.values:
+        raise DataError(f"{where}: there is no '{name}' in this row.")
+    try:
+        return as_text(record.values[name])
+    except NotTextError as error:
+        raise _refusal(where, name, error) from None
+
+
+def _fields(values: Mapping[str, object]) -> dict[str, str]:
+    """Return the columns that are short texts."""
+    fields: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, str) and len(value) > LONGEST_FIELD:
+            continue
+        if is_text(value) and len(text := as_text(value)) <= LONGEST_FIELD:
+            fields[name] = text
+    return fields
+
+
+def _asked(data: DataConfig) -> set[str]:
+    """Return the columns that the options name."""
+    given = {data.text_column, data.prompt_column, data.completion_column, *data.learn}
+    return {name for name in given if name} | template_columns(data.template)
 
 
 def _says(look: Look, layout: Layout) -> str:

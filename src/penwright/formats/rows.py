@@ -182,6 +182,14 @@ def parse_template(template: str, learn: tuple[str, ...]) -> Layout:
     return _relearn(layout, learn or (layout.columns[-1],))
 
 
+def template_columns(template: str | None) -> set[str]:
+    """Return the columns that a template names; none where `parse_template` would refuse it."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(template or "") if name}
+    except ValueError:
+        return set()
+
+
 def first_words(text: str, count: int) -> str:
     """The text up to its first `count` words, white space between them kept."""
     end = 0

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.delimited import Dialect, Row
-from penwright.formats.reader import Input
-from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records
+from penwright.formats.reader import Input, Reader
+from penwright.formats.records import SAMPLE, Look, Record, open_records, used_columns
 from penwright.formats.streams import open_bytes
 from penwright.formats.tables import fit_rows, read_head
 from penwright.wording import Warn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openpyxl.workbook import Workbook
 
 
-def open_xlsx(item: Input, data: DataConfig) -> RecordReader:
+def open_xlsx(item: Input, data: DataConfig) -> Reader:
     """Choose the sheet, the header and the columns of a workbook.
 
     Raises DataError for a workbook without rows, MissingExtraError without openpyxl.
@@ -41,10 +41,12 @@ def open_xlsx(item: Input, data: DataConfig) -> RecordReader:
         says += f", not those of {', '.join(others)} (save a sheet as CSV to read it)"
     says = "; ".join(filter(None, (says, head.says)))
 
+    reader: Reader | None = None
+
     def records(warn: Warn) -> Iterator[Record]:
         with _open_workbook(path) as book:
             rows = _rows(book[title], len(head.names))
-            yield from fit_rows(path, rows, head, reader.layout.columns, data.skip_bad_rows, warn)
+            yield from fit_rows(path, rows, head, used_columns(reader), data.skip_bad_rows, warn)
 
     look = Look("xlsx", head.names, head.sample, None, head.header, says=says)
     reader = open_records(path, look, data, records)

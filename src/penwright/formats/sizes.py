@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from penwright.config import DataConfig
 from penwright.document import Document, Source
 from penwright.wording import Warn
 
@@ -42,3 +43,20 @@ def tell_of_long(left_out: list[Source], most: int, warn: Warn) -> None:
             f"{left_out[0]}: {len(left_out):,} documents of more than {most:,} tokens were left "
             "out, this one first."
         )
+
+
+class Room:
+    """How much of a dialogue fits --max-words and --max-tokens, turn after turn."""
+
+    def __init__(self, data: DataConfig, size: Size | None) -> None:
+        self._words = data.max_words
+        self._tokens = None if data.max_tokens is None else data.max_tokens - AROUND
+        self._size = size
+
+    def takes(self, text: str) -> bool:
+        """Take up the room of a text; return whether there was enough."""
+        if self._words is not None:
+            self._words -= len(text.split())
+        if self._tokens is not None and self._size is not None:
+            self._tokens -= self._size(text)
+        return min(self._words or 0, self._tokens or 0) >= 0

@@ -13,8 +13,8 @@ from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding, read_lines
 from penwright.formats.delimited import Dialect, Places, Row, RowReader
-from penwright.formats.reader import Input
-from penwright.formats.records import SAMPLE, Look, Record, RecordReader, open_records, quiet
+from penwright.formats.reader import Input, Reader
+from penwright.formats.records import SAMPLE, Look, Record, open_records, quiet, used_columns
 from penwright.formats.rows import (
     COMPLETION_NAMES,
     PROMPT_NAMES,
@@ -100,17 +100,19 @@ def read_head(
     return CsvHead(dialect, tuple(names), header, tuple(rows), before)
 
 
-def open_csv(item: Input, data: DataConfig) -> RecordReader:
+def open_csv(item: Input, data: DataConfig) -> Reader:
     """Choose the delimiter, the quoting, the header and the columns of a CSV file."""
     encoding = find_encoding(item.path, data.encoding)
     head = look_at_csv(item.path, data)
     delimiter = head.dialect.delimiter
     look = Look("csv", head.names, head.sample, encoding, head.header, delimiter, head.says)
 
+    reader: Reader | None = None
+
     def records(warn: Warn) -> Iterator[Record]:
         lines = itertools.islice(read_lines(item.path, data.encoding, warn), head.before, None)
         rows = RowReader(lines, head.dialect, head.before, len(head.names))
-        yield from fit_rows(item.path, rows, head, reader.layout.columns, data.skip_bad_rows, warn)
+        yield from fit_rows(item.path, rows, head, used_columns(reader), data.skip_bad_rows, warn)
         for kind, places in rows.mended.items():
             places.tell(item.path, "cell", kind, warn)
 

@@ -24,8 +24,8 @@ from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
 from penwright.formats.files import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
-from penwright.formats.reader import Input
-from penwright.formats.records import RecordReader
+from penwright.formats.reader import Input, place
+from penwright.formats.records import RecordReader, text_of
 from penwright.sections import Marks, build_line, slug
 from penwright.wording import Warn, count
 from penwright.workers import spread
@@ -155,8 +155,8 @@ def _read(
     for reader, names in zip(readers, columns, strict=True):
         given = [(name, column) for name, column in names._asdict().items() if column is not None]
         for record in reader.records(warn):
-            values = record.values
-            row = {name: values[column] for name, column in given if column in values}
+            where = place(reader.choice.path, record.line, reader.unit)
+            row = {n: text_of(where, record, c) for n, c in given if c in record.values}
             if any(row.get(name, "").strip() for name in ("title", "body")):
                 yield row
             else:
