@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MACHINE = {"mfu_percent": "MFU", "cpu_percent": "CPU", "gpu_percent": "GPU"}
 """What is told of the machine, and what it is called; MFU is what of its arithmetic is used."""
 _SECONDS_BETWEEN_LINES = 10.0
-_READINGS = 3
 
 
 def make_view() -> PlainView:
@@ -89,11 +88,6 @@ class PlainView:
             self.say(str(ReadPlan.from_json(data["reading"])))
         held_out = data["held_out"]["documents"]
         measured = f"{count(held_out, 'document')} held out" if held_out else "nothing held out"
-        readings = [choice for choice in data.get("reading", ()) if choice["says"]]
-        for choice in readings[:_READINGS]:
-            self.say(f"{choice['path']}: {choice['says']}.")
-        if len(readings) > _READINGS:
-            self.say(f"... and {count(len(readings) - _READINGS, 'more file')}.")
         self.say(
             f"Teaching {model['name']} ({model['n_parameters'] / 1e6:,.1f}M parameters): "
             f"{count(data['training']['documents'], 'document')}, "
