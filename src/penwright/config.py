@@ -42,19 +42,20 @@ class DataConfig:
     """How files become documents."""
 
     format: FormatName = "auto"
-    """What the files are; looked at when not given."""
+    """Format of the files. Default: detected."""
     files: Names = ()
-    """In folders, read the files of these names, such as "*.py,*.md", whatever their type; known
-    types unless given."""
+    """In folders, read only files that match these patterns, such as "*.py,*.md", of any type.
+    Default: all files of known types."""
     encoding: str | None = None
-    """Text encoding of the files; UTF-8 unless given."""
+    """Text encoding of the files, such as cp1252. Default: UTF-8."""
     documents: DocumentRule = "auto"
-    """Where a document of a plain text file ends: at <|endoftext|>, the file's end, a line, or
-    a blank line."""
+    """Where a document of a plain text file ends: at <|endoftext|>, at the end of the file, at each
+    line, or at a blank line."""
     split_at: str | None = None
-    """A regular expression that ends documents, itself left out; "(?m)^(?=CHAPTER )" keeps it."""
+    """Regular expression that ends a document. The match is left out; "(?m)^(?=CHAPTER )" keeps
+    it."""
     header: bool | None = None
-    """Whether a CSV file starts with a row of names; looked at when not given."""
+    """Whether a CSV file starts with a row of column names. Default: detected."""
     delimiter: str | None = None
     """The character between the cells of a CSV file, such as ";" or "\\t", or none where a line is
     one cell; looked at when not given."""
@@ -63,56 +64,57 @@ class DataConfig:
     skip_bad_rows: bool = False
     """Leave out CSV rows that do not fit the columns, with a count, instead of stopping at them."""
     text_column: str | None = None
-    """The column that holds the text, where a row is a document."""
+    """Column with the text, if each row is a document."""
     prompt_column: str | None = None
-    """The column that holds the prompt, which is read but not learned."""
+    """Column with the prompt, which is read but not trained on."""
     completion_column: str | None = None
-    """The column that holds what is to be learned from the prompt."""
+    """Column with the text to train on, after the prompt."""
     template: str | None = None
-    """Joins the columns of a row, such as "{prompt} <sep> {story}"; a conversation's turns have
-    the columns speaker, role and text."""
+    """Text that joins the columns of a row, such as "{prompt} <sep> {story}". The turns of a
+    conversation have the columns speaker, role and text."""
     learn: Names = ()
-    """Columns of the template that are learned; "all" learns prompts as well."""
+    """Columns of the template to train on; "all" trains on prompts, too."""
     speaker: tuple[str, ...] = ()
-    """Of conversations, learn only what this speaker says; may be given several times. The
-    assistant's turns unless given, and everything in the exports of messengers."""
+    """In conversations, train only on what this speaker says. May be given several times. Default:
+    the assistant's turns; in exports of messengers, all turns."""
     separator: str | None = None
-    """What stands between a prompt and its completion."""
+    """Text between a prompt and its completion; \\n is a new line."""
     max_words: int | None = None
-    """Keep only the first so many words of each story, or the turns of a dialogue that fit."""
+    """Keep only this many words of each story, or the turns of a dialogue that fit."""
     max_tokens: int | None = None
-    """Leave out documents, and turns of a dialogue, beyond so many tokens."""
+    """Leave out documents, and turns of a dialogue, beyond this many tokens."""
     highlights: Literal["random", "all", "joined"] = "random"
-    """Of a .story file's highlights: another one in each pass, all in each pass, or joined."""
+    """Highlights of a .story file: a random one in each epoch, all in each epoch, or joined."""
     urls: str | None = None
-    """Read only the .story files of the addresses in this list, one a line."""
+    """Read only the .story files whose addresses are in this file, one per line."""
     skip_empty: bool = False
-    """Leave out rows that have nothing to learn, with a count, instead of stopping at them."""
+    """Leave out rows without text to train on, with a count, instead of stopping."""
     clean: Names = ()
-    """Mend the text: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
-    control, markers; of books: gutenberg (notes, licence, _marks_), quotes (make straight),
+    """Cleaning steps: detokenize, spaces, news, whitespace, entities, mojibake, tags, newlines,
+    control, markers; for books: gutenberg (notes, licence, _marks_), quotes (make straight),
     unwrap (join hard-wrapped lines)."""
     language: str | None = None
-    """Leave out documents in another language than this (two letters, such as en)."""
+    """Keep only documents in this language (two letters, such as en)."""
     blocklist: str | None = None
-    """A file of words; documents that hold one are left out."""
+    """File of words, one per line. Documents that contain one are left out."""
     blocklist_masks: bool = False
-    """Write stars over the words of the blocklist instead of leaving documents out."""
+    """Replace blocked words with stars instead of leaving documents out."""
     drop_duplicates: bool = False
-    """Leave out documents that repeat an earlier one exactly."""
+    """Leave out exact repeats of earlier documents."""
     drop_near: float | None = None
-    """Leave out documents that share this part of their runs of words with an earlier one, 0.8."""
+    """Leave out documents that share this part of their word sequences with an earlier one, such as
+    0.8."""
     category_column: str | None = None
-    """The column that holds a row's category; looked for by name when not given."""
+    """Column with the category of a row. Default: found by its name."""
     drop_category: Names = ()
-    """Leave out these categories."""
+    """Leave out rows of these categories."""
     where: tuple[str, ...] = ()
-    """Keep the rows of which this holds, such as "score>=5" or "lang=en"; may be given several
+    """Keep rows that meet this condition, such as "score>=5" or "lang=en". May be given several
     times."""
     per_category: int | None = None
-    """Keep so many documents of each category: the first, or the best by --order-by."""
+    """Keep this many documents of each category: the first, or the best by --order-by."""
     order_by: str | None = None
-    """The column with the number by which the best of a category are chosen."""
+    """Column with the number that ranks the documents of a category."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,29 +122,29 @@ class SamplingConfig:
     """How the next token is chosen, and when to stop."""
 
     max_new_tokens: int = 200
-    """Write at most so many tokens."""
+    """Largest number of tokens to write. A token is about three quarters of a word."""
     temperature: float = 0.8
-    """Above 1 is wilder, below 1 is calmer, 0 always takes the likeliest token."""
+    """Below 1 is calmer, above 1 wilder; 0 always takes the most likely token."""
     top_k: int = 0
-    """Choose among the k likeliest tokens; 0 is all."""
+    """Choose among the k most likely tokens. 0: all."""
     top_p: float = 0.95
-    """Choose among the likeliest tokens that together have this probability; 1 is all."""
+    """Choose among the most likely tokens that together have this probability. 1: all."""
     min_p: float = 0.0
-    """Leave out tokens less likely than this share of the likeliest one's probability."""
+    """Leave out tokens less likely than this share of the most likely one. 0: none."""
     repetition_penalty: float = 1.0
-    """Above 1 makes tokens that stand in the text already less likely."""
+    """Above 1 makes tokens that are already in the text less likely."""
     no_repeat_ngram_size: int = 0
-    """Never write the same run of so many tokens twice; 0 may."""
+    """Never write the same sequence of this many tokens twice. 0: allowed."""
     min_new_tokens: int = 0
-    """Do not end the text before so many tokens."""
+    """Do not end the text before this many tokens."""
     num_beams: int = 1
-    """Search for the likeliest text along so many paths, instead of choosing by chance."""
+    """Width of a beam search for the most likely text. 1: no beam search, tokens are drawn."""
     length_penalty: float = 1.0
-    """With several beams: above 0 prefers longer texts, below 0 shorter ones."""
+    """For beam search: above 0 prefers longer texts, below 0 shorter ones."""
     greedy: bool = False
-    """Always take the likeliest token."""
+    """Always take the most likely token."""
     stop: Texts = ()
-    """Stop before this text; may be given several times."""
+    """End the text before this string; \\n is a new line. May be given several times."""
     seed: int = 0
     """The same seed writes the same text."""
 
@@ -152,9 +154,9 @@ class ComputeConfig:
     """Where and how exactly to compute."""
 
     device: Device = "auto"
-    """Where to compute; the fastest at hand unless given."""
+    """Device to compute on. Default: the fastest one here."""
     precision: Precision = "auto"
-    """Arithmetic of the matrix products; chosen by what the hardware does well unless given."""
+    """Precision of matrix products. Default: the best that this device does well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +164,10 @@ class WorkConfig:
     """Which processes do what can be divided; what comes out is the same, byte for byte."""
 
     engine: EngineName = "local"
-    """local: processes of this machine; ray: the Ray cluster that RAY_ADDRESS names, or that was
-    started here."""
+    """local: processes on this machine. ray: the Ray cluster named by RAY_ADDRESS, or started on
+    this machine."""
     workers: int | None = None
-    """How many at once: 0 is this process alone; all cores unless given, once there is much."""
+    """Number of processes; 0 uses this one alone. Default: one per core for large data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,110 +179,113 @@ class FinetuneConfig:
     name: str | None = None
     """The run's name, a folder under runs/."""
     output_dir: Path | None = None
-    """The run's folder, where it should not be under runs/."""
+    """The run's folder, if not under runs/."""
     resume: bool = False
-    """Continue the run exactly where it stood."""
+    """Continue the run exactly where it stopped."""
     checkpoint: str | None = None
-    """Resume from this checkpoint (step-000500) instead of the newest."""
+    """With --resume: continue from this checkpoint (step-000500) instead of the latest."""
     overwrite: bool = False
-    """Replace a run of the same name."""
+    """Replace an existing run of the same name."""
     data: DataConfig = field(default_factory=DataConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     epochs: float | None = None
-    """Go through the data so many times."""
+    """Passes through the data. Default: chosen by the amount of data."""
     steps: int | None = None
-    """Take so many optimizer steps, instead of epochs."""
+    """Number of optimizer steps, instead of epochs."""
     steps_per_epoch: int | None = None
-    """Steps that count as an epoch; once through the data unless given."""
+    """Steps that count as one epoch. Default: one pass through the data."""
     batch_size: int | None = None
     """Sequences in one optimizer step."""
     micro_batch: int | None = None
-    """Sequences computed at once; smaller takes less memory and gives the same gradient."""
+    """Sequences computed at once. Fewer take less memory and give the same gradient."""
     max_length: int | None = None
-    """Tokens in a sequence; the model's context unless the data is shorter."""
+    """Tokens in a sequence. Default: the model's context, or less if the data is shorter."""
     shape: BatchShape = "auto"
-    """packed: documents end to end; windows: random crops; rows: one document a row."""
+    """packed: documents one after another; windows: random crops; rows: one document per row."""
     held_out: float | None = None
-    """Share of the documents kept from training to measure with; 0 trains on everything."""
+    """Share of the documents to hold out and measure on. 0: train on everything."""
     held_out_data: tuple[str, ...] = ()
-    """Files to measure with, instead of a share of the documents; may be given several times."""
+    """Files to measure on, instead of a share of the documents. May be given several times."""
     fix: bool = False
-    """Move held-out documents whose text is trained on as well into the training part."""
+    """Train on held-out documents whose text is also in the training part, instead of measuring on
+    them."""
     mix: Numbers = ()
-    """The share of each data set in the training, 0.7,0.3; the smaller ones are repeated.
-    1 gives all the same."""
+    """Share of each data set in the training, such as 0.7,0.3; smaller sets are repeated. 1: equal
+    shares."""
     add_token: Texts = ()
-    """A text that becomes one token of its own, such as "<sep>"; may be given several times."""
+    """Text that becomes one token, such as "<sep>". May be given several times."""
 
     learning_rate: float | None = None
     """Peak learning rate."""
     schedule: ScheduleName = "auto"
-    """How the learning rate falls: auto is cosine, and constant for very short runs."""
+    """Learning rate over the run: constant, or falling as linear, cosine or step. auto is
+    cosine."""
     warmup: float = 0.05
-    """Share of the steps in which the rate climbs (below 1), or a number of steps."""
+    """Steps over which the rate rises: a share of all steps (below 1), or a number."""
     decay_factor: float = 0.1
-    """Schedule step: multiply the rate by this; cosine and linear: end at this share of it."""
+    """step: multiply the rate by this; cosine and linear: end at this share of the rate."""
     decay_epochs: Numbers = ()
-    """Schedule step: the epochs after which the rate is multiplied."""
+    """For --schedule step: epochs after which the rate is multiplied."""
     method: MethodName = "auto"
-    """full: every weight in float32; lean: every weight in little memory; lora: small additions
-    to a frozen model. auto takes the first that fits the memory."""
+    """full: all weights in float32; lean: all weights in bfloat16, with little memory; lora: small
+    matrices beside a frozen model. auto: the first of these that fits in memory."""
     memory: str | None = None
-    """Memory to stay within, such as 8GB; what is free unless given."""
+    """Largest amount of memory to use, such as 8GB. Default: what is free."""
     recompute: bool = False
-    """Compute each layer a second time instead of keeping what it computed; takes less memory."""
+    """Gradient checkpointing: recompute activations in the backward pass, to save memory."""
     compile: CompileName = "auto"
-    """Translate a layer for this GPU before training, which takes half a minute; auto does where
-    the run is long enough to pay for it."""
+    """torch.compile one block, which takes half a minute on a GPU. auto: where the run is long
+    enough to gain."""
     quantize: bool = False
-    """LoRA only: hold the frozen matrices at one byte a weight."""
+    """Keep the frozen weights in int8, one byte each."""
     lora_rank: int = 8
-    """Rank of LoRA's additions."""
+    """Rank of the LoRA matrices."""
     lora_alpha: float = 16.0
-    """LoRA's additions are multiplied by this over the rank."""
+    """LoRA's output is scaled by this over the rank."""
     lora_dropout: float = 0.0
-    """Dropout before LoRA's additions."""
+    """Dropout before the LoRA matrices."""
     lora_targets: Names = ("c_attn", "c_proj", "c_fc")
-    """The matrices that LoRA adds to; mlp.c_proj names one of the two."""
+    """Matrices that get LoRA: c_attn, c_proj, c_fc; attn.c_proj and mlp.c_proj name one of two."""
     optimizer: OptimizerName = "adamw"
-    """adamw; adamw8bit and adafactor take less memory; so does sgd, plain gradient descent, which
-    learns more slowly; muon turns the layers' matrices as a whole, for training from nothing."""
+    """adamw8bit and adafactor take less memory than adamw; sgd the least, but learns slowly; muon
+    orthogonalises each matrix's update, for training from nothing."""
     weight_decay: float = 0.01
-    """The decay of matrices; nothing else decays."""
+    """Weight decay of matrices; biases and layer norms have none."""
     beta1: float = 0.9
-    """AdamW's decay of the gradient's mean."""
+    """AdamW's decay of the mean gradient."""
     beta2: float = 0.999
-    """AdamW's decay of the gradient's mean square."""
+    """AdamW's decay of the mean squared gradient."""
     eps: float = 1e-8
     """AdamW's epsilon."""
     clip: float = 1.0
-    """Scale a step's gradient down to this norm at most; 0 never does."""
+    """Clip the norm of the gradient to this. 0: no clipping."""
     train_only: Literal["all", "layers"] = "all"
-    """layers: the embeddings and the last norm stay as they are."""
+    """layers: train the blocks only; embeddings and the last norm stay frozen."""
     freeze_layers: int = 0
-    """The first so many layers stay as they are."""
+    """Freeze the first N blocks."""
     dropout: float = 0.0
     """Dropout of embeddings, attention and residuals."""
     seed: int = 42
-    """Orders the data and seeds everything else."""
+    """Seed of the data order and of everything random."""
 
     evaluate_every: int | None = None
-    """Steps between held-out measurements; chosen to cost at most a tenth of the time."""
+    """Steps between measurements on held-out text. Default: often enough to cost a tenth of the
+    time."""
     patience: int = 5
-    """Stop after so many measurements without a better one; 0 never stops early."""
+    """Stop after this many measurements without improvement. 0: never stop early."""
     save_every: str | int | None = None
-    """Steps (500) or time (10min) between checkpoints; every 10 minutes unless given."""
+    """Steps (500) or time (10min) between checkpoints. Default: 10 minutes."""
     keep: int = 2
-    """Checkpoints kept, besides the best."""
+    """Number of checkpoints to keep, besides the best."""
     sample_every: int | None = None
-    """Steps between samples; 0 writes none."""
+    """Steps between samples. 0: none."""
     sample_prompts: Texts = ()
-    """What the samples start from; taken from the held-out part unless given."""
+    """Prompts for the samples; \\n is a new line. Default: beginnings of held-out documents."""
     sample_tokens: int = 80
-    """Tokens in a sample written while training."""
+    """Length of a sample in tokens."""
     log: Annotated[tuple[LoggerName, ...], Spelling.LIST] = ()
-    """Tell others too: tensorboard (a folder in the run's), wandb (Weights & Biases)."""
+    """Also log to tensorboard (a folder in the run's folder) or wandb (Weights & Biases)."""
 
 
 MAY_CHANGE = (
@@ -340,22 +345,23 @@ class EvaluateConfig:
     data: DataConfig = field(default_factory=DataConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     stride: int | None = None
-    """Tokens that the window moves in documents longer than the context; half unless given."""
+    """Step of the sliding window in tokens, for documents longer than the context. Default: half
+    the context."""
     average: Literal["token", "batch"] = "token"
-    """token: perplexity over all tokens; batch: the mean of batch losses that notebooks quote."""
+    """token: perplexity over all tokens; batch: mean of batch losses, as notebooks report it."""
     batch_size: int = 4
     """Documents in a batch."""
     max_length: int | None = None
-    """Average batch: cut documents to so many tokens."""
+    """For --average batch: cut documents to this many tokens."""
     held_out_of: str | None = None
     """Measure on the documents that this run held out, instead of files."""
     metrics: Names = ()
-    """Write from the prompts of the data, and compare: rouge, bleu, chrf, answers, verbatim,
+    """Write from the prompts of the data and compare: rouge, bleu, chrf, answers, verbatim,
     keywords, diversity."""
     metric_documents: int = 100
-    """Write for so many documents at most."""
+    """Largest number of documents to write for."""
     n: int = 1
-    """Texts to write for each prompt."""
+    """Number of texts for each prompt."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
@@ -371,11 +377,12 @@ class InspectConfig:
     max_length: int | None = None
     """Tokens in a window."""
     windows: int = 3
-    """Windows to show."""
+    """Number of training windows to show."""
     near: float | None = None
-    """Documents alike to this share are near duplicates: 0.8 unless given, 0 looks for none."""
+    """Similarity above which documents are near duplicates. 0: do not look for any. Default:
+    0.8."""
     fix: bool = False
-    """Look as if held-out documents whose text is trained on were moved, as finetune --fix does."""
+    """Split the data as `finetune --fix` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,7 +390,7 @@ class PlanConfig:
     """Options of `plan`."""
 
     memory: str | None = None
-    """Memory to stay within, such as 8GB; what is free unless given."""
+    """Largest amount of memory to use, such as 8GB. Default: what is free."""
     batch_size: int | None = None
     """Sequences in one optimizer step."""
     max_length: int | None = None
@@ -411,7 +418,7 @@ class TokenizerConfig:
     output: Path
     """The new tokenizer's folder."""
     vocab_size: int = 8192
-    """Tokens to find; fewer where the text is too short for so many."""
+    """Size of the vocabulary; smaller if the text is too short."""
     data: DataConfig = field(default_factory=DataConfig)
 
 
@@ -425,11 +432,11 @@ class NewConfig:
     """tiny (7M parameters with a vocabulary of 8,192), small (30M), or GPT-2's 124M, 355M, 774M or
     1558M."""
     tokenizer: Path | None = None
-    """A folder with a tokenizer; GPT-2's own unless given."""
+    """Folder of a tokenizer. Default: GPT-2's."""
     context: int | None = None
     """Context length in tokens. Default: 512 for tiny, 1024 for the others."""
     seed: int = 0
-    """Draws the weights."""
+    """Seed of the random weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -437,43 +444,43 @@ class KeywordsConfig:
     """Options of `penwright.encode_keywords`, and of `keywords encode` besides its file."""
 
     title_field: str | None = None
-    """The column with the titles; the one that holds text when nothing else is given."""
+    """Column with the titles. Default: the column with text."""
     body_field: str | None = None
-    """The column with the texts below the titles."""
+    """Column with the texts below the titles."""
     category_field: str | None = None
-    """The column with the categories."""
+    """Column with the categories."""
     keywords_field: str | None = None
-    """The column with keywords of your own, instead of finding them."""
+    """Column with your own keywords, instead of extracting them."""
     keyword_separator: str = ","
-    """What stands between keywords of your own."""
+    """Text between your own keywords."""
     keywords_from: str | None = None
-    """The column in which keywords are found: the title's, or else the body's."""
+    """Column to extract keywords from. Default: the titles, or else the bodies."""
     extractor: Literal["auto", "spacy", "yake", "builtin"] = "auto"
-    """How keywords are found: by a spaCy model where one is installed, else by YAKE."""
+    """How to extract keywords. auto: with a spaCy model if one is installed, or else YAKE."""
     spacy_model: str | None = None
     """The spaCy model, by name or folder."""
     keyword_dropout: float = 0.0
-    """Leave each keyword out with this chance, anew for each line."""
+    """Probability of leaving out each keyword, drawn anew for each line."""
     repeat: int = 3
-    """Lines for each row, each with keywords of its own."""
+    """Lines per row, each with other keywords."""
     max_keywords: int = 3
-    """A line has 0 to so many keywords."""
+    """Largest number of keywords in a line."""
     keyword_length_max: int = 20
-    """Keywords of several words are shorter than so many characters."""
+    """Keywords of several words are shorter than this many characters."""
     held_out: float = 0.0
-    """Share of the rows whose lines go to a second file, to measure with."""
+    """Share of the rows to write to a second file, to measure on."""
     start_token: str = START_OF_TEXT
-    """What a text begins with."""
+    """Marks the beginning of a text."""
     end_token: str = END_OF_TEXT
-    """What a text ends with."""
+    """Marks the end of a text."""
     format: FormatName = "auto"
-    """What the files are; looked at when not given."""
+    """Format of the files. Default: detected."""
     header: bool | None = None
-    """Whether a CSV file starts with a row of names; looked at when not given."""
+    """Whether a CSV file starts with a row of column names. Default: detected."""
     encoding: str | None = None
-    """Text encoding of the files; UTF-8 unless given."""
+    """Text encoding of the files, such as cp1252. Default: UTF-8."""
     seed: int = 0
-    """Chooses keywords and the order of the lines."""
+    """Seed of the choice of keywords and the order of lines."""
     work: WorkConfig = field(default_factory=WorkConfig)
 
 

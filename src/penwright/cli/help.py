@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from attrs import evolve
 from cyclopts import Group, Parameter
@@ -16,16 +16,44 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 HEADINGS = {
+    "model": "The model and the run",
+    "epochs": "How long, and in what batches",
+    "held_out": "Held-out and several data sets",
+    "learning_rate": "Learning rate",
+    "method": "Method, memory and speed",
+    "quantize": "LoRA",
+    "optimizer": "Optimizer",
+    "train_only": "What is trained",
+    "evaluate_every": "While it trains: measuring, saving, samples",
+}
+"""The headings in the help of `finetune`, by the option that each begins at."""
+
+GROUPS = {
     config.DataConfig: "Reading the data",
     config.SamplingConfig: "Choosing each token, and when to stop",
     config.ComputeConfig: "Device and precision",
     config.WorkConfig: "Processes and machines",
 }
-"""The groups of options and their headings, in order; a verb's own options come first."""
+"""The options that several verbs share and their headings; they come after a verb's own."""
 
-for _number, (_cls, _heading) in enumerate(HEADINGS.items(), 10):
-    # A group such as `sampling` is no flag of its own: its fields are flags of the verb.
-    Parameter(name="*", group=Group(_heading, sort_key=_number))(_cls)
+
+def _set_groups() -> None:
+    """Tell cyclopts the heading of each option."""
+    for number, (cls, heading) in enumerate(GROUPS.items(), 50):
+        # A group such as `sampling` is no flag of its own: its fields are flags of the verb.
+        Parameter(name="*", group=Group(heading, sort_key=number))(cls)
+    group = None
+    hints = get_type_hints(config.FinetuneConfig, include_extras=True)
+    for name in config.FinetuneConfig.__annotations__:
+        if name in HEADINGS:
+            group = Group(HEADINGS[name], sort_key=10 + list(HEADINGS).index(name))
+        if hints[name] not in GROUPS:
+            config.FinetuneConfig.__annotations__[name] = Annotated[
+                hints[name], Parameter(group=group)
+            ]
+
+
+_set_groups()
 
 
 class HelpFormatter(DefaultFormatter):
