@@ -14,44 +14,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from penwright.errors import PenwrightError
+from penwright.errors import PenwrightError as PenwrightError
 
 if TYPE_CHECKING:
-    from penwright.verbs.evaluate import Evaluation, evaluate
-    from penwright.verbs.finetune import FinishedRun, finetune
-    from penwright.verbs.inspect import inspect
-    from penwright.verbs.keywords import decode_keywords, encode_keywords
-    from penwright.verbs.new import new, train_tokenizer
-    from penwright.verbs.plan import Planned, plan
-    from penwright.verbs.prepare import prepare
-    from penwright.verbs.recipe import recipe
-    from penwright.verbs.sequence import cross_train
-    from penwright.verbs.which import describe
-    from penwright.verbs.writer import Writer, generate, load
+    from penwright.verbs.evaluate import Evaluation as Evaluation
+    from penwright.verbs.evaluate import evaluate as evaluate
+    from penwright.verbs.finetune import FinishedRun as FinishedRun
+    from penwright.verbs.finetune import finetune as finetune
+    from penwright.verbs.inspect import inspect as inspect
+    from penwright.verbs.keywords import decode_keywords as decode_keywords
+    from penwright.verbs.keywords import encode_keywords as encode_keywords
+    from penwright.verbs.new import new as new
+    from penwright.verbs.new import train_tokenizer as train_tokenizer
+    from penwright.verbs.plan import Planned as Planned
+    from penwright.verbs.plan import plan as plan
+    from penwright.verbs.prepare import prepare as prepare
+    from penwright.verbs.recipe import recipe as recipe
+    from penwright.verbs.sequence import cross_train as cross_train
+    from penwright.verbs.which import describe as describe
+    from penwright.verbs.writer import Writer as Writer
+    from penwright.verbs.writer import generate as generate
+    from penwright.verbs.writer import load as load
 
 __version__ = "0.1.0"
-__all__ = [
-    "Evaluation",
-    "FinishedRun",
-    "PenwrightError",
-    "Planned",
-    "Writer",
-    "cross_train",
-    "decode_keywords",
-    "describe",
-    "encode_keywords",
-    "evaluate",
-    "finetune",
-    "generate",
-    "inspect",
-    "load",
-    "new",
-    "plan",
-    "prepare",
-    "recipe",
-    "train_tokenizer",
-]
-
 _HOMES = {
     "Evaluation": "evaluate",
     "FinishedRun": "finetune",
@@ -72,6 +57,9 @@ _HOMES = {
     "recipe": "recipe",
     "train_tokenizer": "new",
 }
+"""Each public name and its module in `penwright.verbs`."""
+
+__all__ = sorted([*_HOMES, "PenwrightError"])
 
 
 def __getattr__(name: str) -> Any:

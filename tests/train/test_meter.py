@@ -54,6 +54,10 @@ def test_the_share_of_the_peak_is_measured_in_percent(make_trainer):
     assert found["tokens_per_s"] == 100
     assert found["memory_mb"] > 10
     assert "mfu_percent" not in Meter(config, plan, CPU, None).read(50, 10, 0.5)
+    # Faster than the machine was thought to be: the most that was seen counts as all of it.
+    meter = Meter(config, plan, CPU, 1.0)
+    assert meter.read(50, 10, 0.5)["mfu_percent"] == 100
+    assert meter.read(50, 10, 1.0)["mfu_percent"] == pytest.approx(50)
 
 
 def test_every_step_is_metered(make_trainer):

@@ -115,3 +115,18 @@ def test_every_public_name_is_there_and_documented():
         assert getattr(penwright, name).__doc__, name
         assert name not in rooms, "importing the room would hide the function"
     assert set(penwright.__all__) <= set(dir(penwright))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"text": "a"}, "paths to files, but this is a dict"),
+        (["a.txt"], "paths to files, but this is a list"),
+        (None, "paths to files"),
+        ("Once upon a time.\nThe end.", "is a text"),
+        ("Once upon a time. " * 30, "is a text"),
+    ],
+)
+def test_data_that_is_no_path_is_explained(data, says):
+    with pytest.raises(UsageError, match=says):
+        penwright.finetune(data, model="base", steps=1)

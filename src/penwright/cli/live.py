@@ -150,7 +150,7 @@ class PlainView:
         speed = median(self._speeds)
         found = [f"{speed:,.0f} tokens/s"]
         if "mfu_percent" in self.step:
-            share = self.step["mfu_percent"] * speed / self.step["tokens_per_s"]
+            share = min(100, self.step["mfu_percent"] * speed / self.step["tokens_per_s"])
             found.append(f"{share:.0f} % of the machine's arithmetic (MFU)")
         return ", ".join([*found, f"{data_size(self.step['memory_mb'] * 1e6)} of memory at most"])
 

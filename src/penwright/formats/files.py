@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
@@ -20,6 +21,8 @@ from penwright.wording import Warn
 MOST_LISTED = 8
 """Types of files that are listed when they are not read."""
 
+_LONGEST_NAME = 255  # bytes, of a file on nearly every file system
+
 
 def find_inputs(
     paths: Sequence[str | Path], patterns: Sequence[str] = (), warn: Warn = lambda _: None
@@ -33,6 +36,7 @@ def find_inputs(
     """
     if not paths:
         raise UsageError("No data was given.", fix="Name a file, a folder or a pattern to read.")
+    check_paths(paths)
     inputs: list[Input] = []
     for path in paths:
         for is_story, names in groupby(_expand(str(path), patterns, warn), _is_story):
@@ -43,6 +47,23 @@ def find_inputs(
             else:
                 inputs += map(_as_input, names)
     return list(dict.fromkeys(inputs))
+
+
+def check_paths(paths: Sequence[object]) -> None:
+    """Raise UsageError for what is not a path: texts, lists and dicts from Python."""
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            raise UsageError(
+                f"Data is named by paths to files, but this is a {type(path).__name__}.",
+                fix="Write it to a file, such as texts.jsonl, and give the file's name. Several "
+                "names are given one by one.",
+            )
+        text = str(path)
+        if "\n" in text or len(text.split("/")[-1]) > _LONGEST_NAME:
+            raise UsageError(
+                f"'{text[:40]}...' is a text; data is named by paths to files.",
+                fix="Write the text to a file, such as story.txt, and give the file's name.",
+            )
 
 
 def _is_story(name: str) -> bool:

@@ -35,6 +35,8 @@ class Meter:
         found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 2**20}
         if self._peak_flops:
             flops = self._flops.body * tokens + self._flops.head * learned
+            # The machine may have been busy when its speed was measured, and be faster now.
+            self._peak_flops = max(self._peak_flops, flops / seconds)
             found["mfu_percent"] = 100 * flops / seconds / self._peak_flops
         return found | self._busy.look()
 

@@ -16,7 +16,7 @@ from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import disk_errors
-from penwright.formats.files import find_inputs
+from penwright.formats.files import check_paths, find_inputs
 from penwright.formats.streams import identify, is_remote
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
@@ -82,6 +82,7 @@ def open_data(
     DataError for files that cannot be read or hold nothing to learn, TokenizerError for a store
     that was made with another tokenizer.
     """
+    check_paths(paths)
     if len(paths) > 1 and any(map(is_store, paths)):
         return _join([open_data([path], config, tokenizer, warn) for path in paths])
     if paths and is_store(paths[0]):
