@@ -146,7 +146,7 @@ def _read_docx(path: str) -> Iterator[str]:
 
 
 def _captions(lines: Iterator[str]) -> Iterator[str]:
-    """The lines below each line of times, up to a blank line, joined by spaces."""
+    """Join the lines below each line of times, up to a blank line, by spaces."""
     said: list[str] | None = None
     for line in itertools.chain(lines, [""]):
         if "-->" in line:
@@ -215,7 +215,7 @@ def _read_epub(path: str, joint: str, warn: Warn) -> Iterator[str]:
 
 
 def _read_spine(path: str) -> list[str]:
-    """The names of a book's chapters in the archive, in reading order."""
+    """Return the names of a book's chapters in the archive, in reading order."""
     with _unzip(path, "an EPUB book") as archive:
         container = _member(archive, path, _CONTAINER, "an EPUB book")
         root = next((e.get("full-path") for e in container.iter() if _local(e) == "rootfile"), None)
@@ -230,7 +230,7 @@ def _read_spine(path: str) -> list[str]:
 
 
 def _page(source: str) -> str:
-    """The text of an HTML page."""
+    """Return the text of an HTML page."""
     page = _Page()
     page.feed(source)
     page.close()
@@ -268,7 +268,7 @@ class _Page(HTMLParser):
             self._open.append(re.sub(r"\s+", " ", data))
 
     def text(self) -> str:
-        """The page's paragraphs, a blank line between them."""
+        """Return the page's paragraphs, a blank line between them."""
         self._end_block()
         return "\n\n".join(self._done)
 

@@ -19,7 +19,7 @@ from penwright.formats.books import (
 )
 from penwright.formats.coqa import is_coqa, open_coqa
 from penwright.formats.json_records import open_json, open_jsonl
-from penwright.formats.keywords.reader import is_keyword_text, open_keywords
+from penwright.formats.keywords.keyword_file import is_keyword_text, open_keywords
 from penwright.formats.messengers import (
     is_chatml,
     is_discord,

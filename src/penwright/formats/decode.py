@@ -42,7 +42,7 @@ class _Damage(NamedTuple):
 
 
 def find_encoding(path: str, encoding: str | None) -> str:
-    """The codec for a file: the one given, else what its byte order mark says, else UTF-8.
+    """Return the codec for a file: the one given, else by its byte order mark, else UTF-8.
 
     Raises UsageError for an unknown codec, DataError for an empty or a binary file.
     """
@@ -62,14 +62,14 @@ def find_encoding(path: str, encoding: str | None) -> str:
 
 
 def is_text_file(path: str | Path) -> bool:
-    """Whether a file begins with text: it is neither empty nor binary."""
+    """Return whether a file begins with text: it is neither empty nor binary."""
     with open_bytes(str(path)) as stream:
         head = read_block(stream, 1 << 12, str(path))
     return bool(head) and (b"\0" not in head or head.startswith(tuple(mark for mark, _ in _BOMS)))
 
 
 def find_line_ends(path: str, encoding: str) -> str:
-    """How lines end at the beginning of a file: LF, CRLF, CR, mixed, or nothing to tell by."""
+    """Return how the first lines of a file end: LF, CRLF, CR, mixed, or "" if there is one line."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     text = decoder.decode(read_head(path)).removesuffix("\r")  # an LF may follow
     both = text.count("\r\n")
@@ -79,7 +79,7 @@ def find_line_ends(path: str, encoding: str) -> str:
 
 
 def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
-    """The file's text in blocks, line ends as `\\n`, without a byte order mark.
+    """Yield the file's text in blocks, line ends as `\\n`, without a byte order mark.
 
     Bytes that are not UTF-8 are read as Windows-1252, with one warning, when there are few of
     them and no encoding was given; otherwise they raise DataError.
@@ -107,7 +107,7 @@ def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
 
 
 def read_lines(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
-    """The file's lines without their ends; only a line end splits, not other Unicode breaks."""
+    """Yield the file's lines without their ends; only line ends split, not other Unicode breaks."""
     pending: list[str] = []
     for block in read_blocks(path, encoding, warn):
         head, *tail = block.split("\n")

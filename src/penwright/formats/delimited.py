@@ -34,7 +34,7 @@ SWALLOWED = (
 
 @dataclass(frozen=True)
 class Dialect:
-    """How cells are written. Without a delimiter, a row is one cell."""
+    """The way that cells are written. Without a delimiter, a row is one cell."""
 
     delimiter: str | None
     quotes: str = "double"
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 class Places:
-    """How often something was met, and the line of the first time."""
+    """A count, and the line of the first thing counted."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -125,7 +125,7 @@ class RowReader:
             at += len(self._dialect.delimiter or "")
 
     def _cell(self, line: str, at: int) -> tuple[str | None, str, int]:
-        """The cell at `at`; with it the line that it ends on, and where."""
+        """Return the cell at `at`, the line that it ends on, and the place where it ends."""
         opening = self._opening.match(line, at)
         if opening and self._dialect.quotes != "none":
             found = self._quoted(line, opening.end())
@@ -154,7 +154,7 @@ class RowReader:
             text, line, at = text + "\n", following, 0
 
     def _quoted(self, line: str, at: int) -> tuple[str, str, int] | None:
-        """A cell whose quote opened before `at`; None when it is quoted in no way."""
+        """Return a cell whose quote opened before `at`, or None if it is quoted in no way."""
         quotes, strict = self._dialect.quotes, self._dialect.strict
         for style in (quotes,) if strict else (quotes, *(self._bodies.keys() - {quotes})):
             found = self._closed(line, at, self._bodies[style])
@@ -179,7 +179,7 @@ class RowReader:
         return inner.group().replace('""', '"'), line, closing.end()
 
     def _closed(self, line: str, at: int, body: re.Pattern[str]) -> tuple[str, str, int] | None:
-        """The raw text up to the closing quote, over as many lines as it takes."""
+        """Return the raw text up to the closing quote, over as many lines as it takes, or None."""
         parts: list[str] = []
         taken: list[str] = []
         size = 0

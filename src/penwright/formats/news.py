@@ -35,7 +35,7 @@ class StoryReader:
     data: DataConfig
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a highlight; stories without one are counted and left out."""
+        """Yield a document per highlight; stories without one are left out and counted."""
         without, first = 0, ""
         for path in self.members:
             article, highlights = read_story(path, self.data.encoding, warn)
@@ -57,7 +57,7 @@ class StoryReader:
 
 
 def open_story(item: Input, data: DataConfig) -> StoryReader:
-    """The stories of a folder, or those whose addresses are in the list `urls`."""
+    """Open the stories of a folder, or those whose addresses are in the list `urls`."""
     members = item.members or (item.path,)
     if data.urls is not None:
         wanted = _wanted(data.urls)
@@ -106,7 +106,7 @@ def _arrange(path: str, highlights: list[str], how: str) -> list[str]:
 
 
 def _wanted(urls: str) -> set[str]:
-    """The names of stories are the SHA-1 of their addresses."""
+    """Return the names of the stories in a list of addresses: the SHA-1 of each address."""
     lines = read_lines(urls, None, lambda _: None)
     return {
         hashlib.sha1(line.strip().encode(), usedforsecurity=False).hexdigest()

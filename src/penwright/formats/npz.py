@@ -24,7 +24,7 @@ STRETCH = 1 << 20
 
 
 def open_npz(item: Input, data: DataConfig) -> TextReader:
-    """Checks that the file is an archive of arrays; ids are turned back into their text."""
+    """Open an archive of arrays of GPT-2's token ids, as the text that they spell."""
     for _ in _chunks(item.path):
         break
     pattern, says = find_rule(data)
@@ -62,7 +62,7 @@ def _chunks(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
 
 @cache
 def gpt2_bytes() -> list[bytes]:
-    """The bytes of each of GPT-2's ids: single bytes, merges in their order, the marker."""
+    """Return the bytes of each of GPT-2's token ids: single bytes, merges in order, end of text."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = sorted(set(range(256)) - set(printable))
     value = {chr(byte): byte for byte in printable}

@@ -37,7 +37,7 @@ class PairReader:
     max_words: int | None
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a line; raises DataError when one file has more lines than the other."""
+        """Yield a document per line; raises DataError when the files differ in lines."""
         yield from make_documents(
             self.item.path, self.layout, self._records(warn), self.skip_empty, warn
         )
@@ -55,7 +55,7 @@ class PairReader:
 
 
 def open_pairs(item: Input, data: DataConfig) -> PairReader:
-    """Checks that both files are there; raises DataError when one is missing or empty."""
+    """Open a pair of files; raises DataError when one is missing or empty."""
     if item.target is None:
         raise DataError(
             f"{item.path} is not one of a pair of files.",

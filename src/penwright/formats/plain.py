@@ -52,7 +52,7 @@ class TextReader:
     blocks: Callable[[Warn], Iterator[str]]
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """Its documents, in pieces where they are long."""
+        """Yield the documents, long ones in pieces."""
         path = self.choice.path
         line, begun = 1, False
         for part, ends in split(self.blocks(warn), self.pattern):
@@ -67,7 +67,7 @@ class TextReader:
 
 
 def open_plain(item: Input, data: DataConfig) -> TextReader:
-    """How this text file will be read; raises DataError when it is empty or binary."""
+    """Open a text file; raises DataError when it is empty or binary."""
     encoding = find_encoding(item.path, data.encoding)
     pattern, says = find_rule(data)
     lines = itertools.islice(read_lines(item.path, data.encoding, lambda _: None), _LOOKED_AT)
@@ -79,7 +79,7 @@ def open_plain(item: Input, data: DataConfig) -> TextReader:
 
 
 def find_rule(data: DataConfig) -> tuple[re.Pattern[str], str]:
-    """What documents are split at, and a sentence about it; raises UsageError for a bad pattern."""
+    """Return the pattern that ends documents and a clause about it; raises UsageError."""
     if data.split_at is None:
         return re.compile(RULES[data.documents]), _SAYS[data.documents]
     try:
@@ -92,14 +92,14 @@ def find_rule(data: DataConfig) -> tuple[re.Pattern[str], str]:
 
 @dataclass(frozen=True)
 class Part:
-    """Text up to a document's end or a cut, and the line ends gone by, the separator's included."""
+    """Text up to a document's end or a cut, and the number of line ends in it and its separator."""
 
     content: str
     lines: int
 
 
 def split(blocks: Iterator[str], pattern: re.Pattern[str]) -> Iterator[tuple[Part, bool]]:
-    """Parts of a text, each with whether a document ends there.
+    """Split a text into parts, each with whether a document ends there.
 
     A match that touches the end of what was read may go on in the next block, so it waits.
     """
@@ -127,7 +127,7 @@ def split(blocks: Iterator[str], pattern: re.Pattern[str]) -> Iterator[tuple[Par
 
 
 def last_boundary(text: str, limit: int) -> int:
-    """The last place up to `limit` that GPT-2's tokens never straddle.
+    """Return the last place up to `limit` that no GPT-2 token reaches across.
 
     That is between a character and the white space after it, else between a letter and what is
     no letter, else, in a run of one kind, simply `limit`.

@@ -42,7 +42,7 @@ class Slot:
     learn: bool
 
     def as_template(self, name: str | None = None) -> str:
-        """The slot as a template writes it, a column under another name where one is given."""
+        """Return the slot as a template writes it, a column under `name` if given."""
         if self.is_column:
             return "{" + (name or self.value) + "}"
         return self.value.replace("{", "{{").replace("}", "}}")
@@ -50,7 +50,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a row becomes text. With `glue`, one space where two columns meet without any."""
+    """A row's conversion to text. With `glue`, one space where two columns meet without any."""
 
     slots: tuple[Slot, ...]
     glue: bool = False
@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it uses, in order, each once."""
+        """The names of the columns in the layout, in order, each once."""
         return tuple(dict.fromkeys(slot.value for slot in self.slots if slot.is_column))
 
     @property
@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def prompt_format(self) -> str | None:
-        """What stands before the learned part, with the only column in it named {prompt}.
+        """The template of the part before the learned one; a single column in it is named {prompt}.
 
         None where nothing does: then a prompt is the beginning of the text itself.
         """
@@ -95,7 +95,7 @@ class Layout:
         return text[:-1] if text.endswith(" ") and columns else text
 
     def spans(self, row: Mapping[str, str]) -> tuple[Span, ...]:
-        """The row's spans, neighbours of one kind joined.
+        """Return the row's spans; neighbours that are both learned, or both not, are joined.
 
         A single space before a learned part is learned with it, because GPT-2's tokens carry the
         space before a word: so the text is cut into the very tokens it has in one piece.
@@ -124,7 +124,7 @@ class Layout:
 def choose_layout(
     path: str, names: Sequence[str], sample: Iterable[Mapping[str, str]], data: DataConfig
 ) -> Layout:
-    """The layout that the options ask for, or else the one that the columns' names suggest.
+    """Return the layout that the options ask for, or else the one that the columns suggest.
 
     Raises DataError for a column that is not there, or when no column suggests itself.
     """
@@ -148,7 +148,7 @@ def choose_layout(
 def pair_layout(
     prompt: str, completion: str, separator: str | None, learn: tuple[str, ...] = ()
 ) -> Layout:
-    """Prompt, separator, completion; without a separator, one space where there is none."""
+    """Return a layout of prompt, separator and completion; by default one space separates."""
     slots = [Slot(prompt, True, False), Slot(completion, True, True)]
     if separator:
         slots.insert(1, Slot(unescape(separator), False, False))
@@ -157,7 +157,7 @@ def pair_layout(
 
 
 def parse_template(template: str, learn: tuple[str, ...]) -> Layout:
-    """A template such as `{prompt} <sep> {story}`; without `learn`, its last column is learned.
+    """Parse a template such as `{prompt} <sep> {story}`; its last column is learned by default.
 
     Text after a learned column is learned with it. Raises UsageError for a template without
     columns, with unmatched braces, or when `learn` names a column that is not in it.
@@ -191,7 +191,7 @@ def template_columns(template: str | None) -> set[str]:
 
 
 def first_words(text: str, count: int) -> str:
-    """The text up to its first `count` words, white space between them kept."""
+    """Return the first `count` words of a text, with the white space between them."""
     end = 0
     for _ in range(count):
         while end < len(text) and text[end].isspace():
@@ -205,7 +205,7 @@ def first_words(text: str, count: int) -> str:
 
 
 def unescape(text: str) -> str:
-    """`\\n`, `\\t` and `\\\\` as a command line can give them."""
+    """Replace `\\n`, `\\t` and `\\\\` from a command line by the characters that they mean."""
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
 
 
@@ -281,7 +281,7 @@ def _is_prose(value: str) -> bool:
 def _guess(
     path: str, names: Sequence[str], sample: Iterable[Mapping[str, str]], data: DataConfig
 ) -> Layout:
-    """The layout that the columns' names and values suggest.
+    """Return the layout that the columns' names and values suggest.
 
     A prompt must vary from row to row, and a text must look like one. The column with a known name
     is the text unless another is several times as long.
@@ -325,7 +325,7 @@ def _known(names: Sequence[str], known: Sequence[str], other: str | None = None)
 
 
 def _longest(lengths: Mapping[str, float]) -> str | None:
-    """The column whose values are at least twice as long as any other's, or None."""
+    """Return the column whose values are at least twice as long as any other's, or None."""
     first, *others = sorted(lengths, key=lambda name: -lengths[name])
     return first if all(lengths[first] >= 2 * lengths[other] for other in others) else None
 

@@ -18,7 +18,7 @@ AROUND = 2
 def short_enough(
     documents: Iterable[Document], most: int, size: Size, warn: Warn
 ) -> Iterator[Document]:
-    """Documents of at most `most` tokens, those around them counted; the others are told of."""
+    """Yield documents of at most `most` tokens, end-of-text tokens included; count the others."""
     begins, keeps = True, True
     left_out: list[Source] = []
     for document in documents:
@@ -35,7 +35,7 @@ def short_enough(
 
 
 def tell_of_long(left_out: list[Source], most: int, warn: Warn) -> None:
-    """Say how many documents were left out, and where the first is."""
+    """Warn how many documents were left out, and where the first is."""
     if len(left_out) == 1:
         warn(f"{left_out[0]}: 1 document of more than {most:,} tokens was left out.")
     elif left_out:

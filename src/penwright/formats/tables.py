@@ -195,7 +195,7 @@ class _Trial(NamedTuple):
         return len(self.rows[0].cells) if self.rows else 0
 
     def share(self, columns: int) -> float:
-        """The share of rows after the first with so many cells, empty ones after them aside."""
+        """Return the share of rows after the first with `columns` cells, empty ones aside."""
         rest = [row.cells for row in self.rows[1:]]
         fitting = sum(len(cells) >= columns and not any(cells[columns:]) for cells in rest)
         return fitting / len(rest) if rest else 1.0
@@ -219,7 +219,7 @@ class _Trial(NamedTuple):
 def _find_dialect(
     lines: Iterable[str], sep: re.Match[str] | None, is_tsv: bool, data: DataConfig
 ) -> tuple[Dialect, list[Row]]:
-    """The dialect in which the first rows are most alike, and the rows that it reads."""
+    """Return the dialect in which the first rows are most alike, and these rows."""
     wanted = data.delimiter if data.delimiter is not None else sep[1] if sep else None
     given = None if wanted is None else unescape(wanted)
     if given is not None and given != "none" and (len(given) != 1 or given in '"\n\\ '):
@@ -250,7 +250,7 @@ def _find_dialect(
 
 
 def _has_header(rows: Sequence[Row], data: DataConfig) -> bool:
-    """Whether the first row is names: asked for by the options, known names, or names by look."""
+    """Return whether the first row is names: asked for by options, known, or names by look."""
     first = [(cell or "").strip() for cell in rows[0].cells]
     filled = [cell for cell in first if cell]
     asked = {data.text_column, data.prompt_column, data.completion_column}
@@ -272,7 +272,7 @@ def _has_header(rows: Sequence[Row], data: DataConfig) -> bool:
 
 
 def _names(place: str, first: Sequence[str], header: bool) -> list[str]:
-    """The columns' names; their numbers where there is no header, or no name in it."""
+    """Return the columns' names, or their numbers where there is no header or no name in it."""
     if not header:
         return [str(number) for number in range(1, len(first) + 1)]
     twice = next((name for name in first if name and first.count(name) > 1), None)

@@ -16,7 +16,7 @@ from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import disk_errors
-from penwright.formats.files import check_paths, find_inputs
+from penwright.formats.inputs import check_paths, find_inputs
 from penwright.formats.streams import identify, is_remote
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER

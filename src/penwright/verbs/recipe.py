@@ -20,7 +20,7 @@ from penwright.config import (
 )
 from penwright.errors import DataError, MissingExtraError
 from penwright.files import jsonable, write_json
-from penwright.formats.files import find_inputs
+from penwright.formats.inputs import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Part, hash_files

@@ -13,7 +13,7 @@ from penwright.errors import UsageError, suggest
 from penwright.formats.clean.choose import Chooser, best_of_each, parse_condition
 from penwright.formats.clean.near import NearIndex
 from penwright.formats.clean.steps import STEPS
-from penwright.formats.clean.worker import TARGET, Cleaned, Job, describe_work
+from penwright.formats.clean.text_job import TARGET, Cleaned, Job, describe_work
 from penwright.wording import Warn, count
 from penwright.workers import spread
 
@@ -30,13 +30,13 @@ Read = Callable[[Warn], Iterator[Document]]
 
 @dataclass
 class Tally:
-    """How many documents each step changed or left out."""
+    """Counts of the documents that each step changed or left out."""
 
     changed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """The counts for run.json."""
+        """Return the counts for run.json."""
         return {"changed": dict(self.changed), "dropped": dict(self.dropped)}
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Tally:
 
 
 def is_wanted(data: DataConfig) -> bool:
-    """Whether the options ask for any cleaning."""
+    """Return whether the options ask for any cleaning."""
     chosen = (data.clean, data.language, data.blocklist, data.drop_category, data.where)
     counted = data.per_category is not None or data.drop_near is not None
     return data.drop_duplicates or counted or any(chosen)
@@ -55,7 +55,7 @@ def is_wanted(data: DataConfig) -> bool:
 def clean(
     read: Read, data: DataConfig, warn: Warn, tally: Tally, work: WorkConfig
 ) -> Iterator[Document]:
-    """The documents of `read`, cleaned as the options ask; each step is counted in `tally`.
+    """Clean the documents of `read` as the options ask; each step is counted in `tally`.
 
     `read` is called twice where the best of each category are chosen. Raises MissingExtraError
     where a step needs a package that is not there.
@@ -117,13 +117,13 @@ def _clean(
 
 
 def _quiet(_: str) -> None:
-    """The first of two passes tells of nothing: the second does."""
+    """Ignore a warning: the second of two passes gives it."""
 
 
 def _work(
     documents: Iterator[Document], data: DataConfig, work: WorkConfig
 ) -> Iterator[tuple[Document, bool, Cleaned]]:
-    """Each document or piece, whether a document begins there, and what cleaning makes of it."""
+    """Yield each document or piece, whether a document begins there, and its cleaned spans."""
     waiting: deque[list[tuple[Document, bool]]] = deque()
 
     def jobs() -> Iterator[Job]:
@@ -137,7 +137,7 @@ def _work(
 
 
 def _batches(documents: Iterator[Document]) -> Iterator[list[tuple[Document, bool]]]:
-    """Documents and pieces, each with whether a document begins there, some at a time."""
+    """Group documents and pieces, each with whether a document begins there, into batches."""
     batch: list[tuple[Document, bool]] = []
     begins, size = True, 0
     for document in documents:
@@ -152,7 +152,7 @@ def _batches(documents: Iterator[Document]) -> Iterator[list[tuple[Document, boo
 
 
 def _last_look(data: DataConfig) -> Callable[[Document], str | None]:
-    """Why a cleaned document, whole in one piece, is left out after all; None when it is not."""
+    """Return why a cleaned document in one piece is left out, or None."""
     seen: set[bytes] = set()
     near = NearIndex(data.drop_near) if data.drop_near is not None else None
 

@@ -24,7 +24,7 @@ SHORTEST = 20
 
 
 def speaks(language: str) -> Callable[[str], bool]:
-    """Whether a text is in this language (py3langid; Lui and Baldwin 2012)."""
+    """Return a test for texts in `language` (py3langid; Lui and Baldwin 2012)."""
     try:
         import py3langid  # type: ignore[import-untyped]
     except ImportError:
@@ -46,7 +46,7 @@ def speaks(language: str) -> Callable[[str], bool]:
 
 
 def read_blocklist(path: str) -> str:
-    """A pattern of the words or phrases in a file, one a line; # begins a remark."""
+    """Return a pattern of the words or phrases in a file, one a line; # begins a comment."""
     lines = (line.strip() for line in read_lines(path, None, lambda _: None))
     words = sorted({line for line in lines if line and not line.startswith("#")}, key=len)
     if not words:
@@ -56,12 +56,12 @@ def read_blocklist(path: str) -> str:
 
 
 def mask(text: str, pattern: re.Pattern[str]) -> str:
-    """The text with a `*` for each letter of the words that `pattern` finds."""
+    """Replace each letter of the words that `pattern` finds by `*`."""
     return pattern.sub(lambda found: re.sub(r"\S", "*", found.group()), text)
 
 
 def category_of(data: DataConfig) -> Callable[[Document], str | None]:
-    """What tells a document's category: the named column, or the first with a known name."""
+    """Return a function for a document's category: in the named column, or the first known one."""
     if data.category_column is not None:
         column = data.category_column
         return lambda document: document.fields.get(column)
@@ -74,7 +74,7 @@ def category_of(data: DataConfig) -> Callable[[Document], str | None]:
 
 
 class Chooser:
-    """Which documents stay by their columns (`where`) and categories (`drop_category`).
+    """A filter of documents by their columns (`where`) and categories (`drop_category`).
 
     Raises UsageError for a condition that compares nothing.
     """
@@ -89,7 +89,7 @@ class Chooser:
         self._without_category = bool(self._unwanted)
 
     def why_not(self, document: Document) -> str | None:
-        """Which option leaves a document out; None when it stays."""
+        """Return the option that leaves a document out, or None."""
         fields = document.fields
         if self._unseen:
             self._unseen -= fields.keys()
@@ -104,7 +104,7 @@ class Chooser:
         return None
 
     def check(self, warn: Warn) -> None:
-        """After the last document: tell what none was of; raises DataError where none had it."""
+        """Warn of categories that no document had; raises DataError for a column that none had."""
         if self._unseen:
             raise _no_column(sorted(self._unseen)[0], "to choose by")
         if self._without_category:
@@ -124,7 +124,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def parse_condition(text: str) -> tuple[str, Callable[[str], bool]]:
-    """`score>=5` as a column and what must hold of its value.
+    """Parse `score>=5` into a column and a test of its value.
 
     Numbers are compared as numbers; what is no number is not above, below or equal to one. All
     else is compared as text, which suits dates such as 2019-01-31. Raises UsageError.
@@ -154,7 +154,7 @@ def _no_column(name: str, purpose: str) -> DataError:
 
 
 def best_of_each(documents: Iterable[Document], data: DataConfig, count: int) -> set[int]:
-    """The numbers of the first `count` documents of each category, by `order_by` where given.
+    """Return the numbers of the first `count` documents of each category, by `order_by` if given.
 
     Larger numbers come first; equal ones in the order of the file. Raises DataError when no
     document has a category, or the column to order by.
@@ -176,7 +176,7 @@ def best_of_each(documents: Iterable[Document], data: DataConfig, count: int) ->
 
 
 def first_pieces(documents: Iterable[Document]) -> Iterator[Document]:
-    """Of documents that come in pieces, the first piece only."""
+    """Yield only the first piece of documents that come in pieces."""
     begins = True
     for document in documents:
         if begins:
@@ -185,7 +185,7 @@ def first_pieces(documents: Iterable[Document]) -> Iterator[Document]:
 
 
 def _number(value: str | None) -> float | None:
-    """A text as a number; None where it is none."""
+    """Return a text as a number, or None."""
     try:
         number = float(value or "")
     except ValueError:

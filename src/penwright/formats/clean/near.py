@@ -15,7 +15,7 @@ _BANDS = 16
 
 
 class NearIndex:
-    """The texts so far, and which of them are alike; raises MissingExtraError without rensa.
+    """An index of texts that finds near duplicates; raises MissingExtraError without rensa.
 
     `threshold` is the share of their runs of words that two texts have in common at least.
     """
@@ -32,7 +32,7 @@ class NearIndex:
         self._count = 0
 
     def add(self, text: str, *, alike: bool) -> int | None:
-        """The number (from 0) of the earlier text that this one is most like, if there is one.
+        """Add a text; return the number (from 0) of the earlier text most like it, or None.
 
         Whether or not it is like one it counts; with `alike` it is also kept if it is like one.
         """

@@ -66,7 +66,7 @@ def detokenize(text: str) -> str:
 
 
 def join_spaces(text: str) -> str:
-    """Punctuation and split clitics joined to the word before them, and nothing else.
+    """Join punctuation and split clitics to the word before them, and nothing else.
 
     What notebooks on WritingPrompts do, to whose text their figures belong.
     """
@@ -81,14 +81,14 @@ def strip_news(text: str) -> str:
 
 
 def squeeze(text: str) -> str:
-    """One space for runs of spaces and tabs, none before a line's end, one blank line at most."""
+    """Squeeze spaces and tabs to one space, none before a line end, and blank lines to one."""
     text = re.sub(r"[ \t\u00a0]+", " ", text)
     text = re.sub(r" \n", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def undo_entities(text: str) -> str:
-    """`&amp;` is `&`; also where it was written twice over, `&amp;quot;`."""
+    """Decode HTML entities such as `&amp;`, also doubly encoded ones such as `&amp;quot;`."""
     once = html.unescape(text)
     return html.unescape(once) if once != text else text
 
@@ -105,7 +105,7 @@ def strip_tags(text: str) -> str:
 
 
 def break_lines(text: str) -> str:
-    """Line breaks that were spelled out (`\\n`, `<newline>`, `<br>`) are line breaks."""
+    """Replace line breaks that are spelled out (`\\n`, `<newline>`, `<br>`) by line breaks."""
     return NEWLINES.sub("\n", text)
 
 

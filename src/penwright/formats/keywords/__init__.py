@@ -2,7 +2,7 @@
 
     <|startoftext|>~`cats~^my-soul straight~@My little Clementine always ...<|endoftext|>
 
-extract     the keywords of a text: spaCy, YAKE, or a statistic of its own
-encode      a table -> a file of such lines, in several processes
-reader      a file of such lines -> documents
+extract        the keywords of a text: spaCy, YAKE, or a statistic of its own
+encode_table   a table -> a file of such lines, in several processes
+keyword_file   a file of such lines -> documents
 """

@@ -55,7 +55,7 @@ _STOP_WORDS = frozenset(
 
 
 class Extractor(NamedTuple):
-    """A way to find keywords: how it is called in another process, and a sentence about it."""
+    """A way to find keywords: its name and model for another process, and a sentence about it."""
 
     name: str
     model: str | None
@@ -63,7 +63,7 @@ class Extractor(NamedTuple):
 
 
 def choose_extractor(name: ExtractorName = "auto", model: str | None = None) -> Extractor:
-    """The best way at hand, or the one that is asked for.
+    """Return the best extractor that is installed, or the one asked for.
 
     `model` is a spaCy model, by name or folder. Raises MissingExtraError and DataError when what
     was asked for is not there.
@@ -92,7 +92,7 @@ def choose_extractor(name: ExtractorName = "auto", model: str | None = None) -> 
 
 
 def find_models() -> list[str]:
-    """The spaCy models that are installed, English ones first; spaCy itself is not loaded."""
+    """Return the installed spaCy models, English ones first, without loading spaCy."""
     if importlib.util.find_spec("spacy") is None:
         return []
     names = {entry.name for entry in importlib.metadata.entry_points(group="spacy_models")}
@@ -101,7 +101,7 @@ def find_models() -> list[str]:
 
 
 def load_extractor(extractor: Extractor, longest: int) -> Extract:
-    """The function behind an extractor; keywords of several words are shorter than `longest`."""
+    """Load an extractor's function; keywords of several words are shorter than `longest`."""
     if extractor.name == "spacy":
         return _load_spacy(extractor.model or "", longest)
     if extractor.name == "yake":
@@ -110,7 +110,7 @@ def load_extractor(extractor: Extractor, longest: int) -> Extract:
 
 
 def tidy(keywords: Iterable[str]) -> list[str]:
-    """Keywords as single words, each once whatever its case, stop words left out."""
+    """Return keywords as single words, each once whatever its case, without stop words."""
     found: dict[str, str] = {}
     for keyword in keywords:
         word = slug(keyword)
@@ -137,7 +137,7 @@ def _load_spacy(model: str, longest: int) -> Extract:
 
 
 def keywords_of(doc: Any, longest: int) -> Iterator[str]:
-    """The keywords of a spaCy document, as far as its pipeline tells."""
+    """Return the keywords of a spaCy document, as far as its pipeline finds them."""
     for token in doc:
         if token.is_stop or not any(letter.isalnum() for letter in token.text):
             continue
@@ -169,7 +169,7 @@ def _load_yake(longest: int) -> Extract:
 
 
 def find_phrases(text: str, longest: int) -> list[str]:
-    """The best words and pairs of words of a text, scored by how many words they stand with."""
+    """Return the best words and word pairs of a text by their RAKE score (Rose et al. 2010)."""
     phrases: list[list[str]] = []
     for part in _BREAK.split(text.translate(_QUOTES)):
         phrase: list[str] = []

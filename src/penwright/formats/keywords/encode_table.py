@@ -22,7 +22,7 @@ from penwright import formats
 from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
-from penwright.formats.files import find_inputs
+from penwright.formats.inputs import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
 from penwright.formats.reader import Input, place
 from penwright.formats.records import RecordReader, text_of
@@ -36,13 +36,13 @@ _FEW_JOBS = 4
 """Jobs that are done in this process before others are started, which takes them a moment."""
 _IN_MEMORY = 1 << 26
 """Characters of lines that are put in order at once."""
-_TARGET = "penwright.formats.keywords.encode:make_work"
+_TARGET = "penwright.formats.keywords.encode_table:make_work"
 
 Row = Mapping[str, str]
 
 
 class Columns(NamedTuple):
-    """Which column is which section, and where keywords come from."""
+    """The column of each section, and the column in which keywords are found."""
 
     title: str | None
     body: str | None
@@ -53,7 +53,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoded:
-    """What came of it."""
+    """The counts of an encoded table, and its files."""
 
     rows: int
     lines: int
@@ -106,7 +106,7 @@ def encode(
 
 
 def check(config: KeywordsConfig) -> None:
-    """Raises UsageError for numbers that cannot be."""
+    """Raise UsageError for numbers out of range."""
     Marks(config.start_token, config.end_token)
     if config.repeat < 1 or config.max_keywords < 0:
         raise UsageError("A row has at least one line, and a line no fewer than 0 keywords.")
@@ -150,7 +150,7 @@ def _columns(reader: RecordReader, config: KeywordsConfig) -> Columns:
 def _read(
     readers: Sequence[RecordReader], columns: Sequence[Columns], warn: Warn
 ) -> Iterator[dict[str, str]]:
-    """The sections of each row, and under `source` what keywords are found in."""
+    """Yield the sections of each row, and under `source` the text in which keywords are found."""
     empty = 0
     for reader, names in zip(readers, columns, strict=True):
         given = [(name, column) for name, column in names._asdict().items() if column is not None]
@@ -173,7 +173,7 @@ def _jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
 def _work(
     jobs: Iterator[list[tuple[int, Row]]], config: KeywordsConfig, extractor: Extractor
 ) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """Of each job its rows and their lines with keys; in this process alone while there are few."""
+    """Yield each job's row count and lines with sort keys; in this process while jobs are few."""
     setup = {
         "extractor": tuple(extractor),
         "separator": config.keyword_separator,
@@ -189,7 +189,7 @@ def _work(
 
 
 def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """What one process does: from numbered rows, how many they were, and their lines with keys."""
+    """Return one process's function from numbered rows to their count and lines with sort keys."""
     extractor = Extractor(*setup["extractor"])
     extract = None if extractor.name == "none" else load_extractor(extractor, setup["longest"])
     marks = Marks(setup["start"], setup["end"])
@@ -211,7 +211,7 @@ def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
 def make_lines(
     row: Row, keywords: Sequence[str], number: int, setup: Mapping[str, Any], marks: Marks
 ) -> list[str]:
-    """The lines of one row, each with some of its keywords: a function of the row and the seed."""
+    """Return the lines of one row, each with some of its keywords: a function of row and seed."""
     chance = random.Random(f"{setup['seed']} {number}")
     sections = {name: row[name].strip("\n") for name in ("title", "body") if name in row}
     if "category" in row:

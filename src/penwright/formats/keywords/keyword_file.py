@@ -43,7 +43,7 @@ class KeywordReader:
     texts: TextReader
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a text; what is between texts and has no sections is left out, and said."""
+        """Yield a document per text; what has no sections is left out and counted."""
         choice = self.choice
         strange, first = 0, 0
         for source, text in whole_texts(self.texts, warn):
@@ -67,7 +67,7 @@ def is_keyword_text(head: bytes) -> bool:
 
 
 def open_keywords(item: Input, data: DataConfig) -> KeywordReader:
-    """Everything is learned unless --learn names sections; raises DataError without any section."""
+    """Open a file of keyword texts; everything is learned unless --learn names sections."""
     texts = _open_texts(item.path, data.encoding, _PLAIN)
     found: dict[str, None] = {}
     for _, text in islice(whole_texts(texts, lambda _: None), _LOOK):
@@ -91,7 +91,7 @@ def open_keywords(item: Input, data: DataConfig) -> KeywordReader:
 def decode_file(
     path: str | Path, marks: Marks, warn: Warn, encoding: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The sections of every text in a file, as a stream; texts without any are counted and told."""
+    """Yield the sections of every text in a file; texts without any are counted in a warning."""
     strange = 0
     for _, text in whole_texts(_open_texts(str(path), encoding, marks), warn):
         if sections := parse(text, marks):
@@ -103,7 +103,7 @@ def decode_file(
 
 
 def whole_texts(texts: TextReader, warn: Warn) -> Iterator[tuple[Source, str]]:
-    """Each text in one piece, and where it begins."""
+    """Yield each text in one piece, and the line where it begins."""
     pieces: list[str] = []
     source: Source | None = None
     for document in texts.documents(warn):
@@ -122,7 +122,7 @@ def _open_texts(path: str, encoding: str | None, marks: Marks) -> TextReader:
 
 
 def _spans(text: str, has: Sequence[str], learn: Sequence[str]) -> tuple[Span, ...]:
-    """The text cut where its title or body begins, as `generate --keywords` begins to write there.
+    """Split a text where its title or body begins, which is where `generate --keywords` writes.
 
     With everything learned so are the marks; else the mark before a title or body is context.
     """

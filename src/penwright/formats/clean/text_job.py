@@ -1,4 +1,4 @@
-"""What cleaning does with the text of documents, as work that any process can do."""
+"""Cleaning of the text of documents, as work for any process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penwright.formats.clean.choose import mask, read_blocklist, speaks
 from penwright.formats.clean.steps import STEPS
 from penwright.workers import Work
 
-TARGET = "penwright.formats.clean.worker:make_work"
+TARGET = "penwright.formats.clean.text_job:make_work"
 
 Spans = tuple[tuple[str, bool], ...]
 """Texts, and whether each is learned."""
@@ -22,13 +22,13 @@ Cleaned = tuple[Spans, tuple[str, ...], str | None]
 
 
 def describe_work(data: DataConfig) -> tuple[Any, ...]:
-    """What `make_work` needs to know; raises DataError for a blocklist that cannot be read."""
+    """Return the setup for `make_work`; raises DataError for a blocklist that cannot be read."""
     blocked = read_blocklist(data.blocklist) if data.blocklist else None
     return data.clean, data.language, blocked, data.blocklist_masks
 
 
 def make_work(setup: tuple[Any, ...]) -> Work:
-    """Cleaning by some options, of one job; raises what `speaks` raises."""
+    """Return the function that cleans one job; raises what `speaks` raises."""
     names, language, pattern, masks = setup
     is_good = speaks(language) if language else None
     blocked = re.compile(pattern, re.IGNORECASE) if pattern else None

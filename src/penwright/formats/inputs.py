@@ -93,7 +93,7 @@ def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
 
 
 def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
-    """The files of a folder that are read; hidden ones (`.name`) are not looked at."""
+    """Yield the files of a folder that are read; hidden ones (`.name`) are not looked at."""
     files = sorted(
         path
         for path in folder.rglob("*")
