@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from penwright.report.chart import Line
 from penwright.report.curves import KINDS
 from penwright.report.page import (
+    Chapter,
     Html,
-    Section,
     asset,
     command,
     data_block,
@@ -80,7 +80,7 @@ def test_every_part_holds_hostile_text(value: str) -> None:
         title=value,
         description=value,
         header=html("<h1>{x}</h1>", x=value),
-        sections=[Section("one", value, value, Html("".join(parts)))],
+        sections=[Chapter("one", value, value, Html("".join(parts)))],
         footer=value,
     )
     found = Page(whole)

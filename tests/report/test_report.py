@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penwright import report
-from penwright.report.read import RunData, Sample, Snapshot
+from penwright.report.read import RunData, SavedSample, Snapshot
 from penwright.report.samples import list_prompts, pick
 from tests.report.helpers import (
     SMALL_LINES,
@@ -149,7 +149,7 @@ def test_hostile_text_stays_text_everywhere(tmp_path: Path) -> None:
 @settings(max_examples=40, deadline=None)
 @given(anything, anything)
 def test_samples_come_out_as_they_went_in(prompt: str, text: str) -> None:
-    snapshot = Snapshot(3, (Sample(prompt, text, "end"),))
+    snapshot = Snapshot(3, (SavedSample(prompt, text, "end"),))
     data = RunData(
         name="r", handle="r", status="finished", written="", run={}, snapshots=(snapshot,)
     )
@@ -199,7 +199,7 @@ def test_no_run_json_and_no_metrics_break_the_report(
 
 
 def snapshots(steps: range) -> list[Snapshot]:
-    return [Snapshot(step, (Sample("a", "b", "end"),)) for step in steps]
+    return [Snapshot(step, (SavedSample("a", "b", "end"),)) for step in steps]
 
 
 @given(st.integers(1, 60), st.integers(0, 60))
@@ -212,7 +212,10 @@ def test_the_first_last_and_best_snapshots_are_shown(total: int, best: int) -> N
 
 
 def test_equal_prompts_are_told_apart() -> None:
-    twice = Snapshot(1, (Sample("a", "x", "end"), Sample("b", "y", "end"), Sample("a", "z", "end")))
+    twice = Snapshot(
+        1,
+        (SavedSample("a", "x", "end"), SavedSample("b", "y", "end"), SavedSample("a", "z", "end")),
+    )
     assert list_prompts([twice]) == [("a", 0), ("b", 0), ("a", 1)]
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penwright.report.chapters import command_line, moment, plain, quoted, resume_line
 from penwright.report.options_table import help_lines, list_settings
 from penwright.report.read import read
-from penwright.report.sections import command_line, moment, plain, quoted, resume_line
-from penwright.report.story import Facts, find_facts, headline, remarks
+from penwright.report.story import RunFacts, find_facts, headline, remarks
 from tests.report.helpers import SMALL_LINES, eval_line, step_line, write_run
 
-FACTS = Facts(
+FACTS = RunFacts(
     status="finished",
     steps=300,
     planned=300,

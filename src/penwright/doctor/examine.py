@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from penwright.doctor.batch_preview import PreviewRow, preview
-from penwright.doctor.findings import Facts, Finding, draw
-from penwright.doctor.repeats import count_duplicates, find_leaks
+from penwright.doctor.duplicates import count_duplicates, find_leaks
+from penwright.doctor.findings import DataFacts, Finding, draw
 from penwright.doctor.survey import (
     Costly,
     Int64,
@@ -124,7 +124,7 @@ def examine(
     repeats = count_duplicates(digests)[1]
     costly = find_costly(found.unusual, tokenizer)
     blank = white_space_share(store, tokenizer)
-    facts = Facts(
+    facts = DataFacts(
         survey=found,
         tokens=tokens,
         learned=store.n_learned,

@@ -34,7 +34,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DataFacts:
     """The measurements that findings are drawn from."""
 
     survey: Survey
@@ -55,7 +55,7 @@ class Facts:
     warnings: Sequence[str]
 
 
-def draw(facts: Facts) -> tuple[Finding, ...]:
+def draw(facts: DataFacts) -> tuple[Finding, ...]:
     """Return all findings, the most serious first."""
     return (
         *(Finding("reading", text, "Look at the place that is named.") for text in facts.warnings),
@@ -67,7 +67,7 @@ def draw(facts: Facts) -> tuple[Finding, ...]:
     )
 
 
-def _repeats(facts: Facts) -> Iterator[Finding]:
+def _repeats(facts: DataFacts) -> Iterator[Finding]:
     place, total = facts.survey.place, len(facts.survey)
     if facts.leaks:
         yield Finding(
@@ -97,7 +97,7 @@ def _repeats(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _size(facts: Facts) -> Iterator[Finding]:
+def _size(facts: DataFacts) -> Iterator[Finding]:
     documents, learned = len(facts.survey), facts.learned
     if facts.parameters is not None and facts.parameters > learned * PARAMETERS_A_TOKEN:
         yield Finding(
@@ -120,7 +120,7 @@ def _size(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _lengths(facts: Facts) -> Iterator[Finding]:
+def _lengths(facts: DataFacts) -> Iterator[Finding]:
     survey, total = facts.survey, len(facts.survey)
     huge = [int(i) for i in (survey.characters >= HUGE).nonzero()[0]]
     if huge:
@@ -161,7 +161,7 @@ def _lengths(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _texts(facts: Facts) -> Iterator[Finding]:
+def _texts(facts: DataFacts) -> Iterator[Finding]:
     faults, total = facts.survey.faults, len(facts.survey)
     words = max(int(facts.survey.words.sum()), 1)
     for name, fault in FAULTS.items():
@@ -188,7 +188,7 @@ def _texts(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _tokens(facts: Facts) -> Iterator[Finding]:
+def _tokens(facts: DataFacts) -> Iterator[Finding]:
     if facts.blank > BLANK_SHARE:
         yield Finding(
             "white space",

@@ -17,7 +17,7 @@ from penwright.errors import UsageError, suggest
 from penwright.metrics.answers import exact_match, normalise, score_answer, score_answers, word_f1
 from penwright.metrics.diversity import score_diversity
 from penwright.metrics.interval import PLAIN, Figure, Resampling, exp_mean, make_figure, mean_of
-from penwright.metrics.keywords import find_keywords, score_keywords
+from penwright.metrics.keyword_hits import find_keywords, score_keywords
 from penwright.metrics.overlap import (
     References,
     score_bleu,

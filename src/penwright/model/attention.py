@@ -49,7 +49,7 @@ def documents(documents_BT: Tensor, device: torch.device | str | None = None) ->
     """Return attention to the token itself and all tokens before it in its document.
 
     A document is a run of equal numbers in a row of `documents_BT`; -1 is padding. The numbers
-    are looked at once, on the host: give them on the CPU, and with them the `device` of the model.
+    are read once, on the host: pass them on the CPU, with the `device` of the model.
     """
     device = documents_BT.device if device is None else torch.device(device)
     documents_BT = documents_BT.cpu()
@@ -138,7 +138,7 @@ Flash = Callable[..., Tensor]
 def flash_attention(device: torch.device) -> Flash | None:
     """Return torch's variable-length flash attention, or None where it is not available.
 
-    It works in the half precision of autocast only, and on NVIDIA's cards from Ampere on.
+    Needs half precision under autocast, and an NVIDIA GPU from Ampere on.
     """
     if device.type != "cuda" or torch.version.cuda is None:
         return None

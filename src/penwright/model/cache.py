@@ -26,9 +26,9 @@ GROWTH = 256
 class KVCache:
     """The keys and values of `batch` rows of up to `length` tokens each.
 
-    Memory grows with the text, in steps. `feed` reads tokens and returns what is needed to choose
-    the next ones; under it lie `begin`, a call of the model with `attend=cache`, and `advance`.
-    Rows may leave (`select`, `drop`), join, and forget their last tokens (`truncate`).
+    Memory grows with the text, in steps. `feed` runs the model on new tokens: it calls `begin`, the
+    model with `attend=cache`, and `advance`. `select`, `drop` and `join` change the rows, and
+    `truncate` drops their last tokens.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """Fused forward and backward of a block's halves, for training in bfloat16 on a CPU.
 
-Autograd keeps what every operation needs and hands out fresh memory for every result. Here each
-half keeps its input, its norm's two numbers a token and its widest product; what is cheap is
-made again in the backward pass, in buffers that all layers share. The numbers are those of
-`Block.forward` under autocast.
+Autograd saves the inputs of every operation and allocates every result. Here each half saves its
+input, the mean and deviation of its norm, and its widest product; cheap values are recomputed in
+the backward pass, in buffers that all layers share. The results equal those of `Block.forward`
+under autocast.
 
 Legend: N tokens, C channels, I inner width, O output width.
 """
@@ -41,8 +41,8 @@ class Buffers:
 def fuse(model: nn.Module) -> None:
     """Replace the forward pass of every supported block by the fused one; `unfuse` undoes it.
 
-    A block can while it is trained, its products run in bfloat16 on a CPU, its matrices are held
-    in bfloat16, its norms come first, and nothing is dropped out; otherwise it runs as it did.
+    The fused pass runs while the block is trained, on a CPU, with products and matrices in
+    bfloat16, norms first and no dropout; otherwise the block's own forward pass runs.
     """
     buffers = Buffers()
     for block in model.modules():

@@ -98,7 +98,7 @@ class Block(nn.Module):
 
 
 class GPT2(nn.Module):
-    """tokens [B, T] -> hidden states [B, T, C], which `logits` turns into scores of next tokens.
+    """GPT-2: tokens [B, T] -> hidden states [B, T, C]; `logits` maps them to [B, T, V].
 
     A new model's matrices are zero: call `init_weights`, or load a state dict. The names in
     `state_dict` are Hugging Face's; a tied head has no entry of its own.

@@ -31,7 +31,7 @@ def chunked_cross_entropy(
     made along with the loss and only scaled in the backward pass, which may run once.
     Under autocast the products run in its type; sums and the weight's gradient stay in float32.
     """
-    # On a GPU, picking the learned rows would make the host wait for their number.
+    # On a GPU, selecting the learned rows would make the host wait for their number.
     if hidden_NC.device.type == "cpu":
         learned_N = targets_N != IGNORED
         hidden_NC, targets_N = hidden_NC[learned_N], targets_N[learned_N]
@@ -105,8 +105,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the output matrix in the type and layout of the products.
 
-    Where it must be narrowed, its mean row is taken off first. That shifts all logits of a token
-    alike, which no softmax sees; but GPT-2's lie around -100, where bfloat16 has steps of 0.5.
+    Before it is narrowed, its mean row is subtracted. That shifts all logits of a token equally,
+    which the softmax ignores; GPT-2's logits lie around -100, where bfloat16 has steps of 0.5.
     """
     if weight_VC.dtype == dtype:
         return weight_VC
@@ -131,8 +131,8 @@ def _pick(logp_nV: Tensor, targets_n: Tensor) -> Tensor:
 def _make_slopes(logits_nV: Tensor, targets_n: Tensor) -> Tensor:
     """Turn logits into d loss / d logits = p - onehot(target) in place; returns log p(target).
 
-    Both are 0 where the target is -100. On a CPU some rows at a time go through one wide buffer
-    that stays in the cache; the target's own slope is never rounded before 1 is taken off.
+    Both are 0 where the target is -100. On a CPU a few rows at a time go through one wide buffer
+    that stays in the cache; 1 is subtracted from p(target) before it is rounded.
     """
     wide = _sum_dtype(logits_nV.dtype)
     logp_n = logits_nV.new_empty(len(targets_n), dtype=wide)

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penwright.files import write_text
-from penwright.report.curves import curves, has_curves
-from penwright.report.page import Section, page
-from penwright.report.read import RunData, read
-from penwright.report.samples import recipe_outcome, samples
-from penwright.report.sections import (
+from penwright.report.chapters import (
     data_summary,
     header,
     machine,
@@ -18,6 +14,10 @@ from penwright.report.sections import (
     perplexity,
     settings,
 )
+from penwright.report.curves import curves, has_curves
+from penwright.report.page import Chapter, page
+from penwright.report.read import RunData, read
+from penwright.report.samples import recipe_outcome, samples
 from penwright.report.story import find_facts, headline
 
 __all__ = ["RunData", "read", "render", "write"]
@@ -38,19 +38,19 @@ def render(data: RunData) -> str:
     """Return the report of a run as an HTML page; the same data gives the same page."""
     facts = find_facts(data)
     chapters = [
-        Section("perplexity", "Perplexity", "Before and after", perplexity(facts)),
-        Section("curves", "Curves", "How it learned", curves(data, facts)),
-        Section("data", "Data", "What it read", data_summary(data)),
-        Section("settings", "Settings", "How it was set", settings(data)),
-        Section("machine", "Machine", "Where it ran", machine(data)),
-        Section("next", "Next", "What to type next", next_steps(data, facts)),
+        Chapter("perplexity", "Perplexity", "Before and after", perplexity(facts)),
+        Chapter("curves", "Curves", "How it learned", curves(data, facts)),
+        Chapter("data", "Data", "What it read", data_summary(data)),
+        Chapter("settings", "Settings", "How it was set", settings(data)),
+        Chapter("machine", "Machine", "Where it ran", machine(data)),
+        Chapter("next", "Next", "What to type next", next_steps(data, facts)),
     ]
     if data.snapshots:
-        written = Section("writing", "Writing", "What it wrote", samples(data, facts))
+        written = Chapter("writing", "Writing", "What it wrote", samples(data, facts))
         chapters.insert(1, written)
     if data.outcome:
         chapters.insert(
-            1, Section("recipe", "Recipe", "How the recipe ended", recipe_outcome(data.outcome))
+            1, Chapter("recipe", "Recipe", "How the recipe ended", recipe_outcome(data.outcome))
         )
     empty = {"curves"} if not has_curves(data) else set()
     return page(

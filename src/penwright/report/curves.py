@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from penwright.report.chart import Chart, Line, draw
 from penwright.report.page import Html, fold, html, table, unbroken
-from penwright.report.read import Evaluation, RunData, number
+from penwright.report.read import Measurement, RunData, number
 from penwright.report.series import (
     FEWEST_TO_SMOOTH,
     Points,
@@ -22,7 +22,7 @@ from penwright.report.series import (
     spread,
     tick_labels,
 )
-from penwright.report.story import Facts
+from penwright.report.story import RunFacts
 from penwright.wording import amount, count, data_size, duration
 
 _STEPS_TO_STRETCH = 100
@@ -85,7 +85,7 @@ KINDS = (
 )
 
 
-def curves(data: RunData, facts: Facts) -> Html:
+def curves(data: RunData, facts: RunFacts) -> Html:
     """Return every chart that the run has values for, and the table of measurements."""
     small = [_small(data, kind) for kind in KINDS]
     return html(
@@ -101,7 +101,7 @@ def has_curves(data: RunData) -> bool:
     return bool(data.evaluations) or any(curve.finite() for curve in data.curves.values())
 
 
-def _loss(data: RunData, facts: Facts) -> Html:
+def _loss(data: RunData, facts: RunFacts) -> Html:
     steps = data.curves.get("loss", Series()).points()
     smoothed = smooth(steps) if len(steps) >= FEWEST_TO_SMOOTH else []
     held, whole = _held_out(data)
@@ -168,7 +168,7 @@ def _held_out(data: RunData) -> tuple[Points, Points]:
     return sorted(dict([*parts, *whole]).items()), []
 
 
-def _loss_summary(steps: Points, facts: Facts, measured: list[float], beyond: Points) -> str:
+def _loss_summary(steps: Points, facts: RunFacts, measured: list[float], beyond: Points) -> str:
     finite = [value for _, value in steps if not math.isnan(value)]
     said = []
     if len(finite) > 1:
@@ -186,7 +186,7 @@ def _loss_summary(steps: Points, facts: Facts, measured: list[float], beyond: Po
     return " ".join(said)
 
 
-def _epochs(data: RunData, facts: Facts) -> list[tuple[float, str]]:
+def _epochs(data: RunData, facts: RunFacts) -> list[tuple[float, str]]:
     """Return the first step and the label of each epoch after the first, if there are few."""
     length = number(data.part("plan").get("steps_per_epoch"))
     if not length or length < 1 or facts.steps / length > _MOST_BORDERS:
@@ -227,7 +227,7 @@ def _small_lines(kind: Kind, points: Points) -> list[Line]:
     return [replace(line, kind="raw"), smoothed]
 
 
-def _measurements(data: RunData, facts: Facts) -> Html:
+def _measurements(data: RunData, facts: RunFacts) -> Html:
     items = data.evaluations
     if not items:
         return Html("")
@@ -249,7 +249,7 @@ def _measurements(data: RunData, facts: Facts) -> Html:
     )
 
 
-def _row(item: Evaluation, *, is_best: bool) -> list[str]:
+def _row(item: Measurement, *, is_best: bool) -> list[str]:
     return [
         f"{item.step:,}",
         "" if item.seconds is None else unbroken(duration(item.seconds)),

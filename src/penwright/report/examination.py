@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright.files import write_text
-from penwright.report.page import Html, Section, definitions, flags, html, page, table
+from penwright.report.page import Chapter, Html, definitions, flags, html, page, table
 from penwright.wording import count
 
 _PLACES = 5
@@ -30,14 +30,14 @@ def render(found: Mapping[str, Any]) -> str:
     name = files[0] if len(files) == 1 else f"{files[0]} and {count(len(files) - 1, 'other')}"
     lede = _lede(found)
     sections = [
-        Section("findings", "To look at", "What to look at", _findings(found["findings"])),
-        Section("lengths", "Lengths", "How long the documents are", _lengths(found)),
-        Section("files", "Files", "How the files are read", _files(found["files"])),
-        Section("windows", "Windows", "What training will see", _windows(found["windows"])),
+        Chapter("findings", "To look at", "What to look at", _findings(found["findings"])),
+        Chapter("lengths", "Lengths", "How long the documents are", _lengths(found)),
+        Chapter("files", "Files", "How the files are read", _files(found["files"])),
+        Chapter("windows", "Windows", "What training will see", _windows(found["windows"])),
     ]
     if found["costly"]:
         title = "Characters that cost many tokens"
-        sections.insert(3, Section("costly", "Characters", title, _costly(found["costly"])))
+        sections.insert(3, Chapter("costly", "Characters", title, _costly(found["costly"])))
     return page(
         title=f"{name} · Penwright",
         description=lede,

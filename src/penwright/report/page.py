@@ -57,8 +57,8 @@ def unbroken(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A section of a page: `name` is its anchor and `short` its entry in the navigation."""
+class Chapter:
+    """A chapter of a page: `name` is its anchor and `short` its entry in the navigation."""
 
     name: str
     short: str
@@ -67,7 +67,7 @@ class Section:
 
 
 def page(
-    *, title: str, description: str, header: Html, sections: Sequence[Section], footer: str
+    *, title: str, description: str, header: Html, sections: Sequence[Chapter], footer: str
 ) -> str:
     """Return a self-contained HTML page whose security policy forbids it to load anything."""
     script = asset("script.js")

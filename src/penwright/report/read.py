@@ -40,7 +40,7 @@ _NAMES = {"token": "perplexity", "batch": "mean of batches' losses, as perplexit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Measurement:
     """A measurement on held-out text; `full` if all of that text was scored."""
 
     step: int
@@ -54,7 +54,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SavedSample:
     """A text that the model wrote, its prompt, and why it stopped: end, stop or length."""
 
     prompt: str
@@ -67,7 +67,7 @@ class Snapshot:
     """All samples of one step."""
 
     step: int
-    samples: tuple[Sample, ...]
+    samples: tuple[SavedSample, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Written:
+class RecipeText:
     """A text and its author: the data (human), the trained or the untrained model."""
 
     title: str
@@ -94,7 +94,7 @@ class RecipeOutcome:
     """The figures and texts with which a recipe ended."""
 
     figures: tuple[Compared, ...]
-    texts: tuple[Written, ...]
+    texts: tuple[RecipeText, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class RunData:
     written: str
     run: Mapping[str, Any]
     curves: Mapping[str, Series] = field(default_factory=dict)
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[Measurement, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     outcome: RecipeOutcome | None = None
     unreadable: tuple[str, ...] = ()
@@ -170,14 +170,14 @@ def _handle(run_dir: Path, folder: Path) -> str:
     return spell(run_dir)
 
 
-def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluation, ...], int]:
+def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Measurement, ...], int]:
     """Parse metrics.jsonl: curves, measurements and the number of damaged lines.
 
     A run that fell back to a checkpoint writes steps again: the later lines count. A last line
     without an end is one still being written, and no damage.
     """
     curves: defaultdict[str, Series] = defaultdict(Series)
-    evaluations: dict[tuple[int, bool], Evaluation] = {}
+    evaluations: dict[tuple[int, bool], Measurement] = {}
     newest = damaged = 0
     for line in lines:
         try:
@@ -203,7 +203,7 @@ def read_metrics(lines: Iterable[str]) -> tuple[dict[str, Series], tuple[Evaluat
 
 
 def _forget(
-    curves: Mapping[str, Series], evaluations: dict[tuple[int, bool], Evaluation], step: int
+    curves: Mapping[str, Series], evaluations: dict[tuple[int, bool], Measurement], step: int
 ) -> None:
     """Drop all values from `step` on."""
     for curve in curves.values():
@@ -212,12 +212,12 @@ def _forget(
         del evaluations[key]
 
 
-def _evaluation(step: int, record: Mapping[str, Any]) -> Evaluation:
+def _evaluation(step: int, record: Mapping[str, Any]) -> Measurement:
     loss = number(record.get("loss"))
     perplexity = number(record.get("perplexity"))
     if perplexity is None and loss is not None and loss < 700:
         perplexity = math.exp(loss)
-    return Evaluation(
+    return Measurement(
         step=step,
         loss=math.nan if loss is None else loss,
         perplexity=perplexity,
@@ -237,7 +237,9 @@ def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
         try:
             items = json.loads(path.read_text(encoding="utf-8"))
             samples = tuple(
-                Sample(str(item["prompt"]), str(item["text"]), str(item.get("finish_reason", "")))
+                SavedSample(
+                    str(item["prompt"]), str(item["text"]), str(item.get("finish_reason", ""))
+                )
                 for item in items
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -282,7 +284,7 @@ def _words(value: float | None, low: float | None, high: float | None) -> str:
     )
 
 
-def _texts(one: Mapping[str, Any]) -> Iterator[Written]:
+def _texts(one: Mapping[str, Any]) -> Iterator[RecipeText]:
     human = [] if one["human"] is None else [one["human"]]
     for who, texts in (
         ("human", human),
@@ -291,4 +293,4 @@ def _texts(one: Mapping[str, Any]) -> Iterator[Written]:
     ):
         for number, text in enumerate(texts, 1):
             name = who if len(texts) == 1 else f"{who} {number}"
-            yield Written(str(one["title"]), str(one["prompt"]), name, str(text))
+            yield RecipeText(str(one["title"]), str(one["prompt"]), name, str(text))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from penwright.report.page import Html, fold, html, table
-from penwright.report.read import RecipeOutcome, RunData, Sample, Snapshot, Written
+from penwright.report.read import RecipeOutcome, RecipeText, RunData, SavedSample, Snapshot
 from penwright.report.series import spread
-from penwright.report.story import Facts
+from penwright.report.story import RunFacts
 from penwright.wording import amount, count
 
 _MOST_SNAPSHOTS = 8
@@ -24,7 +24,7 @@ _FINISHES = {
 }
 
 
-def samples(data: RunData, facts: Facts) -> Html:
+def samples(data: RunData, facts: RunFacts) -> Html:
     """Return a row of samples for each prompt, oldest first; long lists are folded or shortened."""
     shown = pick(data.snapshots, facts.best.step if facts.best else None)
     prompts = list_prompts(shown)
@@ -57,8 +57,8 @@ def list_prompts(snapshots: Sequence[Snapshot]) -> list[tuple[str, int]]:
     return list(found)
 
 
-def _by_prompt(snapshot: Snapshot) -> dict[tuple[str, int], Sample]:
-    found: dict[tuple[str, int], Sample] = {}
+def _by_prompt(snapshot: Snapshot) -> dict[tuple[str, int], SavedSample]:
+    found: dict[tuple[str, int], SavedSample] = {}
     for sample in snapshot.samples:
         repeat = sum(prompt == sample.prompt for prompt, _ in found)
         found[sample.prompt, repeat] = sample
@@ -80,7 +80,7 @@ def _note(data: RunData, shown: Sequence[Snapshot], prompts: Sequence[tuple[str,
 
 
 def _strip(
-    key: tuple[str, int], snapshots: Sequence[Snapshot], data: RunData, facts: Facts
+    key: tuple[str, int], snapshots: Sequence[Snapshot], data: RunData, facts: RunFacts
 ) -> Html:
     prompt, repeat = key
     found = [
@@ -109,7 +109,7 @@ def _strip(
     )
 
 
-def _leaf(sample: Sample, step: int, place: str, data: RunData, facts: Facts) -> Html:
+def _leaf(sample: SavedSample, step: int, place: str, data: RunData, facts: RunFacts) -> Html:
     when = f"after step {step:,}" if step else "before training"
     scores = [item for item in data.evaluations if item.step == step and item.perplexity]
     about = [f"perplexity {amount(item.perplexity or 0)}" for item in scores[-1:]]
@@ -155,7 +155,7 @@ def recipe_outcome(found: RecipeOutcome) -> Html:
     )
 
 
-def _texts_by_prompt(texts: list[Written]) -> Iterator[Html]:
+def _texts_by_prompt(texts: list[RecipeText]) -> Iterator[Html]:
     """Yield the texts of each prompt; one that continues the previous shows only its end."""
     before = ""
     for prompt, group in groupby(texts, lambda text: text.prompt):

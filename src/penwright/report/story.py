@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from penwright.report.page import unbroken
-from penwright.report.read import Evaluation, RunData, number
+from penwright.report.read import Measurement, RunData, number
 from penwright.report.series import Series, smooth
 from penwright.wording import amount, count, duration
 
@@ -20,7 +20,7 @@ STATUSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class RunFacts:
     """The figures that the sentences use; None where the run does not have one."""
 
     status: str
@@ -29,12 +29,12 @@ class Facts:
     seconds: float | None
     before: float | None
     after: float | None
-    best: Evaluation | None
+    best: Measurement | None
     first_loss: float | None
     last_loss: float | None
 
 
-def find_facts(data: RunData) -> Facts:
+def find_facts(data: RunData) -> RunFacts:
     """Return the figures of a run, from its result if it has one, else from its curves."""
     result = data.part("result")
     loss = data.curves.get("loss", Series())
@@ -54,7 +54,7 @@ def find_facts(data: RunData) -> Facts:
     if after is None and best is not None and best.step > 0:
         after = best.perplexity
     planned = number(data.part("plan").get("steps"))
-    return Facts(
+    return RunFacts(
         status=data.status,
         steps=int(loss.steps[-1]) if loss.steps else 0,
         planned=None if planned is None else int(planned),
@@ -67,7 +67,7 @@ def find_facts(data: RunData) -> Facts:
     )
 
 
-def find_best(data: RunData) -> Evaluation | None:
+def find_best(data: RunData) -> Measurement | None:
     """Return the measurement at the run's best step, else the one with the lowest loss.
 
     Measurements of a part of the held-out text and of all of it are not compared, unless there
@@ -82,7 +82,7 @@ def find_best(data: RunData) -> Evaluation | None:
     return min(rivals, key=lambda item: (item.loss, item.step), default=None)
 
 
-def headline(facts: Facts) -> str:
+def headline(facts: RunFacts) -> str:
     """Return one sentence on the outcome."""
     time = "" if facts.seconds is None else unbroken(duration(facts.seconds))
     if facts.status == "finished":
@@ -103,7 +103,7 @@ def headline(facts: Facts) -> str:
     )
 
 
-def _finished(facts: Facts, time: str) -> str:
+def _finished(facts: RunFacts, time: str) -> str:
     change = _change(facts)
     within = f" in {time}" if time else ""
     if change:
@@ -118,7 +118,7 @@ def _finished(facts: Facts, time: str) -> str:
     )
 
 
-def _change(facts: Facts, have: str = "") -> str:
+def _change(facts: RunFacts, have: str = "") -> str:
     """Return `fell from 81.2 to 31.4`, or with `have`, `had fallen from 81.2 to 31.4`."""
     before, after = facts.before, facts.after
     if before is None or after is None or before <= 0:
@@ -132,7 +132,7 @@ def _change(facts: Facts, have: str = "") -> str:
     return f"{verb} from {amount(before)} to {amount(after)}"
 
 
-def remarks(data: RunData, facts: Facts) -> list[str]:
+def remarks(data: RunData, facts: RunFacts) -> list[str]:
     """Return sentences on errors, early stopping, the best checkpoint and missing values."""
     said = []
     if facts.status == "running":
@@ -159,7 +159,7 @@ def remarks(data: RunData, facts: Facts) -> list[str]:
     return said
 
 
-def _about_ending(data: RunData, facts: Facts) -> list[str]:
+def _about_ending(data: RunData, facts: RunFacts) -> list[str]:
     said = []
     if facts.status == "finished" and facts.planned and facts.steps < facts.planned:
         why = ""

@@ -13,7 +13,7 @@ import numpy as np
 from penwright import formats
 from penwright.config import FinetuneConfig, InspectConfig, build
 from penwright.doctor import Examination, examine, find_near
-from penwright.doctor.repeats import is_available
+from penwright.doctor.duplicates import is_available
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.formats.clean import REPORT

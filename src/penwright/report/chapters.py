@@ -12,7 +12,7 @@ from penwright.report.options_table import list_settings, setting_rows
 from penwright.report.page import Html, command, definitions, flags, fold, html, unbroken
 from penwright.report.read import RunData, number
 from penwright.report.series import Series, quantile
-from penwright.report.story import STATUSES, Facts, headline, remarks
+from penwright.report.story import STATUSES, RunFacts, headline, remarks
 from penwright.wording import amount, count, data_size, duration, large
 
 _FILES_SHOWN = 6
@@ -23,7 +23,7 @@ _TOLD |= {"held_out", "fingerprint"}
 _MONTHS = "January February March April May June July August September October November December"
 
 
-def header(data: RunData, facts: Facts) -> Html:
+def header(data: RunData, facts: RunFacts) -> Html:
     """Return the run's name, status, headline, remarks and key figures."""
     sign, word = STATUSES.get(facts.status, ("·", facts.status))
     notes = [html("<li>{remark}</li>", remark=flags(remark)) for remark in remarks(data, facts)]
@@ -48,7 +48,7 @@ def _when(data: RunData) -> str:
     return f" · begun {created}" if created else ""
 
 
-def _key_facts(data: RunData, facts: Facts) -> list[tuple[str, object]]:
+def _key_facts(data: RunData, facts: RunFacts) -> list[tuple[str, object]]:
     curves = data.curves
     epochs = curves.get("epoch", Series()).finite()[-1:]
     seen = curves.get("tokens_seen", Series()).finite()[-1:]
@@ -80,7 +80,7 @@ def model_words(data: RunData) -> str:
     return ", ".join(words)
 
 
-def perplexity(facts: Facts) -> Html:
+def perplexity(facts: RunFacts) -> Html:
     """Return perplexity before and after as bars; empty unless both are known."""
     before, after = facts.before, facts.after
     if before is None or after is None or max(before, after) <= 0:
@@ -253,7 +253,7 @@ def _pairs(values: Mapping[str, Any]) -> Html:
     return definitions(rows) if rows else Html("")
 
 
-def next_steps(data: RunData, facts: Facts) -> Html:
+def next_steps(data: RunData, facts: RunFacts) -> Html:
     """Return the commands to type next, and the command that made the run."""
     line = command_line(data.run.get("command"))
     name = quoted(data.handle)
