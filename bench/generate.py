@@ -48,7 +48,7 @@ def cases(tokens: int) -> list[Case]:
     ]
 
 
-def write_ours(opened: weights.Opened, case: Case) -> str:
+def write_ours(opened: weights.OpenedModel, case: Case) -> str:
     prompts = [PROMPTS[i % len(PROMPTS)] for i in range(case.rows)]
     written = sample.generate(
         opened.model, opened.tokenizer, prompts, 1, case.sampling, batch_size=case.rows
@@ -57,7 +57,9 @@ def write_ours(opened: weights.Opened, case: Case) -> str:
     return written[0].text
 
 
-def write_theirs(peer: transformers.GPT2LMHeadModel, opened: weights.Opened, case: Case) -> str:
+def write_theirs(
+    peer: transformers.GPT2LMHeadModel, opened: weights.OpenedModel, case: Case
+) -> str:
     end = opened.tokenizer.eot_id
     texts = [[end, *opened.tokenizer.encode(PROMPTS[i % len(PROMPTS)])] for i in range(case.rows)]
     longest = max(map(len, texts))
@@ -90,7 +92,7 @@ def seconds(run: Callable[[], str]) -> tuple[float, float]:
     return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 
-def as_transformers(opened: weights.Opened) -> transformers.GPT2LMHeadModel:
+def as_transformers(opened: weights.OpenedModel) -> transformers.GPT2LMHeadModel:
     with tempfile.TemporaryDirectory() as folder:
         weights.save(Path(folder), opened.model, opened.tokenizer, card="", penwright={})
         peer = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)

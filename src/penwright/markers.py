@@ -7,7 +7,7 @@ import re
 END_OF_TEXT = "<|endoftext|>"
 """Ends a document in a text file; the name of GPT-2's end-of-text token."""
 START_OF_TEXT = "<|startoftext|>"
-"""Begins a document in files made for gpt-2-simple; ordinary text to the tokenizer."""
+"""Begins a document in files made for gpt-2-simple; ordinary text to GPT-2's tokenizer."""
 
 IGNORED = -100
 """The target of a token that is not learned (torch's default `ignore_index`)."""

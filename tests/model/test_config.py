@@ -49,7 +49,8 @@ def test_other_names_of_the_fields():
         {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "n_ctx": 99}
     )
     assert (config.n_embd, config.n_layer, config.n_head) == (64, 3, 2)
-    assert config.n_positions == 1024
+    assert config.n_positions == 99
+    assert GPT2Config.from_dict({"n_positions": 7, "n_ctx": 99}).n_positions == 7
 
 
 def test_several_end_tokens():

@@ -123,7 +123,7 @@ def test_min_new_tokens(given_texts, least, end_token):
     logits_BV, ids_BT = given_texts
     theirs_BV = MinNewTokensLengthLogitsProcessor(0, least, end_token)(ids_BT, logits_BV)
     written_B = torch.full((len(ids_BT),), ids_BT.shape[1])
-    assert torch.equal(logits.forbid(logits_BV, end_token, written_B < least), theirs_BV)
+    assert torch.equal(logits.forbid(logits_BV, [end_token], written_B < least), theirs_BV)
 
 
 @LIGHT
@@ -153,7 +153,7 @@ def test_order_is_that_of_transformers(given_texts, seed):
         ]
     )
     lengths_B = torch.full((len(ids_BT),), ids_BT.shape[1])
-    ours_BV = logits.process(logits_BV, (ids_BT, lengths_B), lengths_B, 3, sampling)
+    ours_BV = logits.process(logits_BV, (ids_BT, lengths_B), lengths_B, [3], sampling)
     ours_BV = logits.warp(ours_BV, sampling)
     assert torch.equal(ours_BV, theirs(ids_BT, logits_BV.clone()))
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tokenizers
 from transformers import AutoTokenizer
 
 from penwright.errors import TokenizerError
@@ -114,11 +115,8 @@ def change(path: Path, **changes) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"normalizer": {"type": "Lowercase"}}, "a normalizer"),
-        ({"pre_tokenizer": {"type": "Metaspace"}}, "cuts words by Metaspace"),
-        ({"pre_tokenizer": None}, "cuts words by nothing"),
-        ({"model__type": "Unigram"}, "its model is Unigram"),
-        ({"model__end_of_word_suffix": "</w>"}, "end_of_word_suffix"),
+        ({"model__type": "Unigram"}, "cannot be read by the tokenizers library"),
+        ({"normalizer": {"type": "Lowercase"}, "decoder": {"type": "CTC"}}, "type CTC"),
         ({"model__vocab": {"a": 0, "b": 0}}, "two tokens the same id"),
         ({"model__vocab": {"a": "x"}}, "not a whole number"),
         ({"model__vocab": {"a": 0}}, "no token for byte 0x00"),
@@ -133,6 +131,37 @@ def test_a_tokenizer_of_another_kind_is_refused_in_a_sentence(small, tmp_path, c
     with pytest.raises(TokenizerError, match=words) as caught:
         Tokenizer.from_folder(tmp_path)
     assert "tokenizer.json" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normalizer": {"type": "Lowercase"}},
+        {"pre_tokenizer": {"type": "Whitespace"}},
+        {"pre_tokenizer": None},
+        {"model__ignore_merges": True},
+        {"pre_tokenizer__use_regex": False},
+    ],
+)
+def test_other_tokenizers_encode_as_the_library_does(small, tmp_path, changes):
+    small.with_added(["<sep>"]).save(tmp_path)
+    change(tmp_path / "tokenizer.json", **changes)
+    ours = Tokenizer.from_folder(tmp_path)
+    theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    text = "It's A <sep>Small\n\nWorld  1999 é 中文"
+    ids = ours.encode(text, markers=["<sep>"])
+    assert ids == theirs.encode(text).ids
+    assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=False)
+    ours.save(tmp_path / "again")
+    again = Tokenizer.from_folder(tmp_path / "again")
+    assert (again.hash, again.encode(text, markers=["<sep>"])) == (ours.hash, ids)
+
+
+def test_a_sentencepiece_model_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "spiece.model").write_bytes(b"x")
+    with pytest.raises(TokenizerError, match="SentencePiece") as caught:
+        Tokenizer.from_folder(tmp_path)
+    assert "save_pretrained" in caught.value.fix
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):

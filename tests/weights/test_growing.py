@@ -6,8 +6,7 @@ import torch
 from penwright.errors import UsageError
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.tokens import Tokenizer
-from penwright.weights.growing import grow, with_tokens
-from penwright.weights.opening import Opened, open
+from penwright.weights.opening import OpenedModel, grow, open, with_tokens
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -46,6 +45,6 @@ def test_a_token_is_one_id_wherever_it_stands():
 @pytest.mark.parametrize("token", ["", " "])
 def test_what_cannot_be_a_token(token):
     model = GPT2(GPT2Config(vocab_size=300, n_positions=8, n_embd=8, n_layer=1, n_head=1))
-    opened = Opened(model, Tokenizer.gpt2(), "x", None)
+    opened = OpenedModel(model, Tokenizer.gpt2(), "x", None)
     with pytest.raises(UsageError):
         with_tokens(opened, [token])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from penwright.cli.options import Json, Opened
+from penwright.cli.options import Json, Opened, warn
 from penwright.config import ExportConfig, MergeConfig
 
 
@@ -34,6 +34,8 @@ def export(model: str, *, options: Annotated[ExportConfig, Opened], json_: Json 
     if json_:
         print(json.dumps(asdict(made) | {"path": str(made.path)}))
         return
+    for note in made.notes:
+        warn(note)
     print(f"{made.path}: {made.to}, {made.dtype}, {made.bytes / 1e6:,.1f} MB")
     if made.checked:
         print(made.checked)

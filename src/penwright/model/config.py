@@ -17,6 +17,7 @@ TANH_GELU = {"gelu_new": True, "gelu_pytorch_tanh": True, "gelu": False}
 FIRST_GPT_TANH_GELU = ("gelu", "gelu_new")  # the first GPT's "gelu" is the tanh form
 
 ALIASES = {
+    "n_ctx": "n_positions",
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
     "num_attention_heads": "n_head",
@@ -112,7 +113,8 @@ class GPT2Config:
 
         Raises ModelError when the values are not those of a GPT-2 or a first GPT.
         """
-        found = {ALIASES.get(name, name): value for name, value in values.items()}
+        aliased = {ALIASES[name]: value for name, value in values.items() if name in ALIASES}
+        found = aliased | {name: value for name, value in values.items() if name not in ALIASES}
         model_type = found.setdefault("model_type", "gpt2")
         if model_type not in ("gpt2", "openai-gpt"):
             raise ModelError(

@@ -41,6 +41,7 @@ class Row:
         self.pieces: list[str] = []
         self._characters = CharacterStream()
         self._stops = StopMatcher(sampling.stop)
+        self._stop_texts = sampling.stop
 
     @property
     def written(self) -> int:
@@ -54,12 +55,16 @@ class Row:
 
     def push(self, token: int, tokenizer: Tokenizer) -> str:
         """Append a chosen token; returns the text that is now sure, and may finish the row."""
-        if token == tokenizer.eot_id:
+        if token in tokenizer.end_ids:
             self.finish_reason = "end"
+            piece = self._stops.finish()
+        elif token in tokenizer.hidden and tokenizer.decode([token]) in self._stop_texts:
+            self.ids.append(token)
+            self.finish_reason = "stop"
             piece = self._stops.finish()
         else:
             self.ids.append(token)
-            piece = self._stops.feed(self._characters.feed(tokenizer.token_bytes(token)))
+            piece = self._stops.feed(self._characters.feed(tokenizer.printed_bytes(token)))
             if self._stops.found is not None:
                 self.finish_reason = "stop"
             elif self.written == self.max_new:
@@ -137,7 +142,7 @@ class Batch:
             texts = self._texts() if logits.looks_at_text(sampling) else None
             written_B = torch.from_numpy(self._steps_B).to(self._device)
             logits_BV = logits.process(
-                logits_BV, texts, written_B, self._tokenizer.eot_id, sampling
+                logits_BV, texts, written_B, self._tokenizer.end_ids, sampling
             )
             if logits.is_greedy(sampling):
                 chosen_B = draw.likeliest(logits_BV)

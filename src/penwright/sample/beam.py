@@ -14,6 +14,7 @@ Freitag and Al-Onaizan, "Beam Search Strategies for Neural Machine Translation",
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +64,7 @@ def search(
 ) -> list[list[int]]:
     """The tokens of the `num_beams` best texts behind `prompt`, the best first.
 
-    A text that ended by itself has <|endoftext|> as its last token. Raises ModelError for a model
+    A text that ended by itself has an end-of-text token as its last. Raises ModelError for a model
     that computes no numbers.
     """
     beams, max_new = sampling.num_beams, sampling.max_new_tokens
@@ -76,7 +77,7 @@ def search(
         with torch.inference_mode(), evaluating(model):
             logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
             logits_KV = logits_KV[:, : tokenizer.vocab_size]
-            candidates = _best(logits_KV, prompt, running, tokenizer.eot_id, sampling)
+            candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, sampling)
         over = [_is_over(found.tokens, tokenizer, sampling) for _, found in candidates]
         going = [one for one, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
         # What ends behind the first K places is worse than what goes on, while anything does.
@@ -98,7 +99,7 @@ def _best(
     logits_KV: Tensor,
     prompt: list[int],
     running: list[_Found],
-    end_token: int,
+    end_tokens: Sequence[int],
     sampling: SamplingConfig,
 ) -> list[tuple[int, _Found]]:
     """The likeliest continuations by one token, twice as many as beams; each with its beam."""
@@ -107,7 +108,7 @@ def _best(
     lengths_K = torch.full((len(texts),), len(texts[0]), device=logits_KV.device)
     written_K = torch.full_like(lengths_K, len(running[0].tokens))
     logp_KV = logits.process(
-        logits_KV.log_softmax(-1), (ids_KT, lengths_K), written_K, end_token, sampling
+        logits_KV.log_softmax(-1), (ids_KT, lengths_K), written_K, end_tokens, sampling
     )
     scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
     total = (logp_KV + scores_K1).flatten()
@@ -127,9 +128,11 @@ def _append(running: list[_Found], place: int, vocabulary: int, score: float) ->
 
 def _is_over(tokens: list[int], tokenizer: Tokenizer, sampling: SamplingConfig) -> bool:
     """Whether the text ends here: by itself, at its greatest length, or with a stop text."""
-    if tokens[-1] == tokenizer.eot_id or len(tokens) == sampling.max_new_tokens:
+    if tokens[-1] in tokenizer.end_ids or len(tokens) == sampling.max_new_tokens:
         return True
     if not sampling.stop:
         return False
-    text = CharacterStream().feed(tokenizer.decode_bytes(tokens))
+    if tokens[-1] in tokenizer.hidden and tokenizer.decode(tokens[-1:]) in sampling.stop:
+        return True
+    text = CharacterStream().feed(b"".join(map(tokenizer.printed_bytes, tokens)))
     return any(stop in text for stop in sampling.stop)

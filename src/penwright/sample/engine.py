@@ -28,9 +28,9 @@ FinishReason = Literal["end", "stop", "length"]
 class Sample:
     """A text that was written.
 
-    `text` is the continuation alone, without <|endoftext|>, a stop text, or an unfinished last
+    `text` is the continuation alone, without special tokens, a stop text, or an unfinished last
     character. It finished with the document's end, before a stop text, or at its greatest length.
-    `tokens` counts what was written: a stop text's tokens too, but not <|endoftext|>.
+    `tokens` counts what was written: a stop text's tokens too, but not the end-of-text token.
     """
 
     prompt: str
@@ -144,8 +144,8 @@ def encode_prompt(
     sampling: SamplingConfig,
     warn: Callable[[str], None] | None = None,
 ) -> list[int]:
-    """<|endoftext|> and the prompt's tokens, as documents begin."""
-    ids = [tokenizer.eot_id, *tokenizer.encode(prompt)]
+    """Return the end-of-text token and the prompt's tokens, as documents begin."""
+    ids = tokenizer.encode_prompt(prompt)
     context = model.config.n_positions
     if warn is not None and len(ids) > context:
         kept = len(ids) - Row(0, ids, context, sampling).start

@@ -14,6 +14,8 @@ distribution as `warp` without sorting it all, and a test holds it to that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -118,9 +120,10 @@ def no_repeat_ngram(logits_BV: Tensor, ids_BT: Tensor, lengths_B: Tensor, n: int
     return logits_BV.masked_fill(banned_BV[:, :vocabulary], RULED_OUT)
 
 
-def forbid(logits_BV: Tensor, token: int, where_B: Tensor) -> Tensor:
-    """Rules `token` out in the rows where `where_B` is true."""
-    column_V = torch.arange(logits_BV.shape[1], device=logits_BV.device) == token
+def forbid(logits_BV: Tensor, tokens: Sequence[int], where_B: Tensor) -> Tensor:
+    """Rule `tokens` out in the rows where `where_B` is true."""
+    every_V = torch.arange(logits_BV.shape[1], device=logits_BV.device)
+    column_V = torch.isin(every_V, torch.tensor(tokens, device=logits_BV.device))
     return logits_BV.masked_fill(where_B[:, None] & column_V, RULED_OUT)
 
 
@@ -133,7 +136,7 @@ def process(
     logits_BV: Tensor,
     texts: tuple[Tensor, Tensor] | None,
     written_B: Tensor | None,
-    end_token: int,
+    end_tokens: Sequence[int],
     sampling: SamplingConfig,
 ) -> Tensor:
     """Everything that depends on the text so far, in transformers' order.
@@ -146,7 +149,7 @@ def process(
     if sampling.no_repeat_ngram_size and texts is not None:
         logits_BV = no_repeat_ngram(logits_BV, *texts, sampling.no_repeat_ngram_size)
     if sampling.min_new_tokens and written_B is not None:
-        logits_BV = forbid(logits_BV, end_token, written_B < sampling.min_new_tokens)
+        logits_BV = forbid(logits_BV, end_tokens, written_B < sampling.min_new_tokens)
     return logits_BV
 
 

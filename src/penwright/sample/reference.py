@@ -23,7 +23,7 @@ def write(
 
     A margin is a difference of two logits (noise included): below 1e-4, rounding may decide.
     """
-    ids = [tokenizer.eot_id, *tokenizer.encode(prompt)]
+    ids = tokenizer.encode_prompt(prompt)
     prompt_length, context = len(ids), model.config.n_positions
     start = window.begin(prompt_length, sampling.max_new_tokens, context)
     margins: list[float] = []
@@ -39,11 +39,14 @@ def write(
         best = scores_V.topk(2)
         margins.append(float(best.values[0] - best.values[1]))
         token = int(best.indices[0])
-        if token == tokenizer.eot_id:
+        if token in tokenizer.end_ids:
             reason = "end"
             break
         ids.append(token)
         text = _whole_characters(tokenizer, ids[prompt_length:])
+        if token in tokenizer.hidden and tokenizer.decode([token]) in sampling.stop:
+            reason = "stop"
+            break
         if any(stop in text for stop in sampling.stop):
             text, reason = _cut(text, sampling.stop), "stop"
             break
@@ -67,7 +70,7 @@ def _scores(
     scores_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size].float().cpu()
     text = torch.tensor([ids[1:]], dtype=torch.long), torch.tensor([len(ids) - 1])
     written_1 = torch.tensor([len(ids) - prompt_length])
-    scores_1V = logits.process(scores_1V, text, written_1, tokenizer.eot_id, sampling)
+    scores_1V = logits.process(scores_1V, text, written_1, tokenizer.end_ids, sampling)
     if not logits.is_greedy(sampling):
         scores_1V = logits.warp(scores_1V, sampling)
     return scores_1V[0].double()
@@ -75,7 +78,7 @@ def _scores(
 
 def _whole_characters(tokenizer: Tokenizer, ids: list[int]) -> str:
     """The text of `ids` without an unfinished last character."""
-    data = b"".join(tokenizer.token_bytes(token) for token in ids)
+    data = b"".join(tokenizer.printed_bytes(token) for token in ids)
     for unfinished in (3, 2, 1):
         try:
             data[-unfinished:].decode("utf-8")

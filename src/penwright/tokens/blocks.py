@@ -114,7 +114,11 @@ def _portions(document: Document, word_ends: FindEnds) -> Iterator[tuple[Spans, 
 def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[str]) -> Block:
     """The tokens of `texts`, each document between two end-of-text tokens."""
     ids_N, lengths = tokenizer.encode_flat(
-        [text for spans, _, _ in texts for text, _ in spans], markers=markers
+        [text for spans, _, _ in texts for text, _ in spans],
+        markers=markers,
+        goes_on=[not begins or i > 0 for spans, begins, _ in texts for i in range(len(spans))]
+        if tokenizer.vocabulary.add_prefix_space
+        else None,
     )
     learned: list[bool] = []
     is_text: list[bool] = []
@@ -138,6 +142,8 @@ def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[
     tokens_N = np.full(len(is_text_N), tokenizer.eot_id, dtype=kind)
     tokens_N[is_text_N] = ids_N
     learn_N = np.repeat(np.array(learned, dtype=np.bool_), sizes_S)
+    if tokenizer.vocabulary.padding:
+        learn_N &= tokens_N != tokenizer.padding_id
     ends_D = np.cumsum(sizes_S)[np.array(last, dtype=np.int64)]
     bytes_N = tokenizer.token_sizes.astype(np.uint32)[tokens_N] * learn_N
     digests = digest_stretches(tokens_N, np.append(0, ends_D))

@@ -1,13 +1,14 @@
 """The tokenizer: text to token ids and back, byte for byte.
 
-Text is always text: `<|endoftext|>` in a user's file becomes the tokens of its characters. A
-marker becomes its one id only where the caller names it.
+A marker that the tokenizer defines, such as `<sep>`, becomes its one id where the caller names it
+or the tokenizer reads it `always`; every other text is text. The end-of-text token is read in
+prompts, not in data: there it would end documents.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from penwright.errors import DataError, TokenizerError, UsageError
 from penwright.markers import END_OF_TEXT
+from penwright.tokens import library, tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
 from penwright.tokens.pieces import PIECE, RUN_WINDOW, cut, encode_run, find_cut
 from penwright.tokens.table import WordTable
-from penwright.tokens.vocabulary import Vocabulary, byte_alphabet
+from penwright.tokens.vocabulary import Traits, Vocabulary, byte_alphabet
 from penwright.tokens.words import Words
 
 Ids = npt.NDArray[np.uint32]
@@ -37,7 +39,9 @@ _BYTES_TO_SPELLING = dict(enumerate(byte_alphabet()))
 class Tokenizer:
     """A byte-level BPE in the manner of GPT-2 (Sennrich et al. 2016; Radford et al. 2019)."""
 
-    def __init__(self, vocabulary: Vocabulary, always: Sequence[str] = ()) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, always: Sequence[str] = (), ends: Iterable[int] = ()
+    ) -> None:
         self.vocabulary = vocabulary
         self.always = tuple(always)
         """Markers that become their one id wherever they stand in a text."""
@@ -45,6 +49,14 @@ class Tokenizer:
         """One more than the largest id: the rows of the embedding."""
         self.eot_id = vocabulary.markers[vocabulary.end_of_text]
         """The end-of-text token, which stands before and after every document."""
+        self.end_ids = tuple(dict.fromkeys((self.eot_id, *ends)))
+        """The tokens that end a text that a model writes, `eot_id` the first of them."""
+        self.padding_id = vocabulary.markers.get(vocabulary.padding, self.eot_id)
+        """The token that fills up batches: the end-of-text token unless there is one for it."""
+        self.hidden = frozenset(
+            id_ for text, id_ in vocabulary.markers.items() if vocabulary.traits_of(text).special
+        )
+        """The special tokens, which are never printed in text that a model writes."""
 
     @classmethod
     def gpt2(cls) -> Tokenizer:
@@ -53,11 +65,12 @@ class Tokenizer:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Tokenizer:
-        """The tokenizer in a model's folder; raises TokenizerError when it cannot be read.
+        """Return the tokenizer in a model's folder; raises TokenizerError when it cannot be read.
 
-        Reads tokenizer.json, or vocab.json and merges.txt, or encoder.json and vocab.bpe.
+        Reads tokenizer.json, or vocab.json and merges.txt, or encoder.json and vocab.bpe, or
+        BERT's vocab.txt.
         """
-        return cls(vocabularies.read_folder(Path(folder)))
+        return cls(tokenizer_files.read_folder(Path(folder)))
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -79,7 +92,7 @@ class Tokenizer:
             show_progress=False,
         )
         engine.train_from_iterator(_short_texts(texts), trainer)
-        return cls(vocabularies.parse_tokenizer(engine.to_str(), "The trained tokenizer"))
+        return cls(tokenizer_files.parse_tokenizer(engine.to_str(), "The trained tokenizer"))
 
     @property
     def hash(self) -> str:
@@ -94,18 +107,30 @@ class Tokenizer:
         return tuple(sorted((m for m in table if m != end), key=table.__getitem__))
 
     def with_added(self, markers: Sequence[str]) -> Tokenizer:
-        """A tokenizer that also has `markers`, each a new id after the last."""
-        return Tokenizer(self.vocabulary.with_markers(tuple(markers)), self.always)
+        """Return a tokenizer that also has `markers`, each a new id after the last."""
+        return self._with(self.vocabulary.with_markers(tuple(markers)))
+
+    def without(self, markers: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer that lacks these of its markers."""
+        always = [marker for marker in self.always if marker not in markers]
+        return self._with(self.vocabulary.without_markers(markers), always)
 
     def reading(self, markers: Sequence[str]) -> Tokenizer:
-        """The same tokenizer, which takes these of its markers for markers in every text.
+        """Return a tokenizer that takes these of its markers for markers in every text.
 
         Raises TokenizerError when it has no such marker.
         """
         for marker in markers:
             self.marker_id(marker)
         together = tuple(dict.fromkeys((*self.always, *markers)))
-        return self if together == self.always else type(self)(self.vocabulary, together)
+        return self if together == self.always else self._with(self.vocabulary, together)
+
+    def ending_at(self, ids: Iterable[int]) -> Tokenizer:
+        """Return a tokenizer for a model whose texts end at these tokens too."""
+        return type(self)(self.vocabulary, self.always, ids)
+
+    def _with(self, vocabulary: Vocabulary, always: Sequence[str] | None = None) -> Tokenizer:
+        return type(self)(vocabulary, self.always if always is None else always, self.end_ids[1:])
 
     def marker_id(self, marker: str) -> int:
         """The id of a marker; raises TokenizerError when there is no such marker."""
@@ -122,6 +147,15 @@ class Tokenizer:
         ids: list[int] = self.encode_batch([text], markers=markers)[0].tolist()
         return ids
 
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Return the ids of a prompt as a document begins: the end-of-text token, then its own.
+
+        Every marker in it becomes its one id, as in transformers. Where the prompt begins with the
+        end-of-text token itself, it is not put there twice.
+        """
+        ids = self.encode(prompt, markers=tuple(self.vocabulary.markers))
+        return ids if ids[:1] == [self.eot_id] else [self.eot_id, *ids]
+
     def count(self, text: str) -> int:
         """The number of tokens of `text`."""
         return int(self.encode_flat([text])[1][0])
@@ -132,20 +166,33 @@ class Tokenizer:
         return np.split(ids, np.cumsum(lengths)[:-1]) if len(texts) else []
 
     def encode_flat(
-        self, texts: Sequence[str], *, markers: Sequence[str] = ()
+        self,
+        texts: Sequence[str],
+        *,
+        markers: Sequence[str] = (),
+        goes_on: Sequence[bool] | None = None,
     ) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """The ids of all texts one after another, and how many each text has."""
+        """Return the ids of all texts one after another, and how many each text has.
+
+        `goes_on` tells of each text whether it is the middle of one, and so gets no first space
+        from a tokenizer that begins texts with one.
+        """
         table = {marker: self.marker_id(marker) for marker in (*self.always, *markers)}
+        spaced = self.vocabulary.add_prefix_space
         try:
-            if not table and sum(map(len, texts)) <= 4 * PIECE:
+            if not table and not spaced and sum(map(len, texts)) <= 4 * PIECE:
                 return self._encode_pieces(list(texts))
             job = _Job(self, len(texts))
+            pattern = _marker_pattern(table, self.vocabulary.traits_of) if table else None
             for owner, text in enumerate(texts):
-                for part in _split_at(text, table) if table else (text,):
-                    if part in table:
+                begins = goes_on is None or not goes_on[owner]
+                for part, is_marker in _split_at(text, pattern) if pattern else ((text, False),):
+                    if is_marker:
                         job.add_marker(owner, table[part])
                     else:
-                        job.add_text(owner, part)
+                        spaced_part = spaced and begins and not part.startswith(" ")
+                        job.add_text(owner, f" {part}" if spaced_part and part else part)
+                    begins = True
             return job.finish()
         except UnicodeEncodeError:
             raise _refuse_surrogate(texts) from None
@@ -168,6 +215,10 @@ class Tokenizer:
         """The bytes that one token stands for."""
         return self.decode_bytes([id_])
 
+    def printed_bytes(self, id_: int) -> bytes:
+        """Return the bytes of a token in text that a model writes: none of a special token."""
+        return b"" if id_ in self.hidden else self.token_bytes(id_)
+
     @cached_property
     def token_sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of text in each token; the markers have none."""
@@ -176,7 +227,9 @@ class Tokenizer:
         return sizes
 
     def word_ends(self, text: str) -> npt.NDArray[np.int64]:
-        """Where the words that are merged by themselves end in a text, in characters."""
+        """Return where the words that are merged by themselves end in a text, in characters."""
+        if self.vocabulary.library:
+            return np.array(library.word_ends(text), dtype=np.int64)
         return self._words.ends(text)
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
@@ -186,17 +239,23 @@ class Tokenizer:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        (target / "tokenizer.json").write_bytes(vocabularies.render_tokenizer(self.vocabulary))
-        (target / "tokenizer_config.json").write_bytes(
-            vocabularies.render_config(self.vocabulary, max_length)
-        )
-        (target / "vocab.json").write_bytes(vocabularies.render_vocab(self.vocabulary))
-        (target / "merges.txt").write_bytes(vocabularies.render_merges(self.vocabulary))
+        vocabulary = self.vocabulary
+        files = {
+            "tokenizer.json": tokenizer_files.render_tokenizer(vocabulary),
+            "tokenizer_config.json": tokenizer_files.render_config(vocabulary, max_length),
+        }
+        if not vocabulary.library:
+            files["vocab.json"] = tokenizer_files.render_vocab(vocabulary)
+            files["merges.txt"] = tokenizer_files.render_merges(vocabulary)
+        for name, content in files.items():
+            (target / name).write_bytes(content)
 
     @cached_property
     def _engine(self) -> tokenizers.Tokenizer:
         """Encodes text; knows no markers, so that all text is text."""
         vocabulary = self.vocabulary
+        if vocabulary.library:
+            return library.load(vocabulary.library)
         model = models.BPE(vocab=dict(vocabulary.ids), merges=list(vocabulary.merges))
         engine = tokenizers.Tokenizer(model)
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -219,7 +278,7 @@ class Tokenizer:
 
     def _encode_pieces(self, texts: list[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """`encode_flat` for texts that are not too long together."""
-        if sum(map(len, texts)) >= _FEW:
+        if sum(map(len, texts)) >= _FEW and not self.vocabulary.library:
             return self._table.encode(texts)
         for text in texts:
             text.encode()
@@ -268,7 +327,7 @@ class _Job:
         self._markers.append((len(self._waiting), id_))
 
     def add_text(self, owner: int, text: str) -> None:
-        if len(text) <= 2 * PIECE:
+        if len(text) <= 2 * PIECE or self._tokenizer.vocabulary.library:
             self._add_piece(owner, text)
             return
         for piece in cut(text, self._tokenizer.word_ends, PIECE):
@@ -323,11 +382,32 @@ def _refuse_surrogate(texts: Sequence[str]) -> DataError:
     )
 
 
-def _split_at(text: str, markers: Iterable[str]) -> list[str]:
-    """`text` cut before and after each marker, the longest marker first."""
-    longest_first = sorted(markers, key=len, reverse=True)
-    pattern = "|".join(re.escape(marker) for marker in longest_first)
-    return [part for part in re.split(f"({pattern})", text) if part]
+def _marker_pattern(markers: Iterable[str], traits_of: Callable[[str], Traits]) -> re.Pattern[str]:
+    """Return a pattern that finds each marker, as a group, the longest first."""
+    parts = []
+    for marker in sorted(markers, key=len, reverse=True):
+        traits = traits_of(marker)
+        part = f"({re.escape(marker)})"
+        if traits.single_word:
+            part = rf"(?<!\w){part}(?!\w)"
+        if traits.lstrip:
+            part = rf"\s*{part}"
+        if traits.rstrip:
+            part = rf"{part}\s*"
+        parts.append(part)
+    return re.compile("|".join(parts))
+
+
+def _split_at(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of `text` between markers, and the markers, each with whether it is one."""
+    start = 0
+    for found in pattern.finditer(text):
+        if found.start() > start:
+            yield text[start : found.start()], False
+        yield found[found.lastindex or 0], True
+        start = found.end()
+    if start < len(text):
+        yield text[start:], False
 
 
 def _short_texts(texts: Iterable[str]) -> Iterator[str]:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from penwright.tokens.blocks import Block, Text, encode_block
 from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.vocabulary import Vocabulary
+from penwright.tokens.vocabulary import Traits, Vocabulary
 from penwright.workers import Work
 
 TARGET = "penwright.tokens.worker:make_work"
 
 
 def describe_work(tokenizer: Tokenizer, markers: Sequence[str]) -> tuple[Any, ...]:
-    """What `make_work` needs to know."""
+    """Return what `make_work` needs to know, in values that marshal can write."""
     kind, words = type(tokenizer), tokenizer.vocabulary
-    content = (dict(words.ids), words.merges, dict(words.markers), words.end_of_text)
+    content = {name: getattr(words, name) for name in (f.name for f in fields(words))}
+    content |= {name: dict(content[name]) for name in ("ids", "markers")}
+    content["traits"] = {text: tuple(traits) for text, traits in words.traits.items()}
     return kind.__module__, kind.__name__, content, tuple(markers)
 
 
 def make_work(setup: tuple[Any, ...]) -> Work:
-    """What another process does: texts to the parts of their block."""
+    """Return the work of another process: texts to the parts of their block."""
     module, name, content, markers = setup
-    return encoder(getattr(importlib.import_module(module), name)(Vocabulary(*content)), markers)
+    traits = {text: Traits(*values) for text, values in content["traits"].items()}
+    vocabulary = Vocabulary(**{**content, "traits": traits})
+    return encoder(getattr(importlib.import_module(module), name)(vocabulary), markers)
 
 
 def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:

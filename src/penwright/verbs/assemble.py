@@ -46,7 +46,7 @@ from penwright.verbs import record
 from penwright.verbs.data import Data, calibration_file, open_data
 from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
 from penwright.verbs.schema import find_template
-from penwright.weights.growing import with_tokens
+from penwright.weights.opening import with_tokens
 from penwright.wording import Warn
 
 _SAMPLES = 3
@@ -61,6 +61,8 @@ def start(
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
     name = str(weights.choose_model(config.model, observer.on_message))
     opened = _open(name, config.add_token)
+    for note in opened.notes:
+        observer.on_message(note)
     data = open_all(paths, config, opened.tokenizer, observer.on_message)
     device = choose_device(config.compute.device)
     held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
@@ -174,7 +176,7 @@ def _continue(
     return trainer
 
 
-def _open(name: str | Path, tokens: Sequence[str]) -> weights.Opened:
+def _open(name: str | Path, tokens: Sequence[str]) -> weights.OpenedModel:
     return with_tokens(weights.open(name, dtype=torch.float32), tokens)
 
 
@@ -201,7 +203,7 @@ def divide_data(data: Data, share: float, config: FinetuneConfig) -> Parts:
 class _Assembly:
     """The parts of a run that both a new one and an old one have."""
 
-    opened: weights.Opened
+    opened: weights.OpenedModel
     data: Data
     training: Part
     held_out: Part
@@ -254,7 +256,8 @@ class _Assembly:
 
     @property
     def _more_form(self) -> dict[str, Any]:
-        markers, template = self.opened.tokenizer.always, find_template(self.data.reading.choices)
+        markers = self.opened.format.get("markers", ())
+        template = find_template(self.data.reading.choices)
         found: dict[str, Any] = {"markers": list(markers)} if markers else {}
         return found | ({"template": template} if template else {})
 

@@ -18,6 +18,7 @@ from penwright.errors import DataError, TokenizerError
 from penwright.files import disk_errors
 from penwright.formats.inputs import check_paths, find_inputs
 from penwright.formats.streams import identify, is_remote
+from penwright.markers import START_OF_TEXT
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
 from penwright.verbs.packed import is_packed, unpack
@@ -139,6 +140,13 @@ def encode(
         told.append(text)
         warn(text)
 
+    in_text = any(choice.format == "text" for choice in reading.choices)
+    by_marker = config.documents in ("auto", "marker") and config.split_at is None
+    if in_text and by_marker and START_OF_TEXT in tokenizer.always:
+        tell(
+            f"{START_OF_TEXT} divides documents in plain text and is left out, though this model "
+            "has it as a token. To learn it too, give --split-at '<\\|endoftext\\|>'."
+        )
     sources = [0] * len(paths)
     # These fill while the documents are read; the header is written after.
     meta = {

@@ -71,7 +71,8 @@ def run_evaluate(
 ) -> Evaluation:
     """What `config` asks to be measured."""
     _check(data, config)
-    return evaluate_writer(load(model, device=config.compute.device), data, config, warn)
+    writer = load(model, device=config.compute.device, warn=warn)
+    return evaluate_writer(writer, data, config, warn)
 
 
 def evaluate_writer(

@@ -47,7 +47,7 @@ def run_inspect(
 ) -> Examination:
     """Look at data as `finetune` with the same options would."""
     name = choose_model(config.model, warn)
-    model, read_tokenizer = read_shape(name)
+    model, read_tokenizer = read_shape(name, warn)
     tokenizer = read_tokenizer()
     data = open_data(paths, config.data, tokenizer, warn)
     as_finetune = FinetuneConfig(max_length=config.max_length, data=config.data)

@@ -101,7 +101,7 @@ def run_plan(
 ) -> Planned:
     """Plan as `finetune` with the same options would."""
     name = str(choose_model(name, warn))
-    shape, read_tokenizer = read_shape(name)
+    shape, read_tokenizer = read_shape(name, warn)
     device = choose_device(config.compute.device)
     precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
     budget = parse_size(config.memory) if config.memory else free_memory(device)

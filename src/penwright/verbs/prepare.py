@@ -50,7 +50,7 @@ def run_prepare(
         store = open_store(stores[0])
         pack(store, output)
         return store
-    _, read_tokenizer = read_shape(choose_model(config.model, warn))
+    _, read_tokenizer = read_shape(choose_model(config.model, warn), warn)
     tokenizer = read_tokenizer()
     if packs:
         store = open_data(paths, config.data, tokenizer, warn, config.work).store

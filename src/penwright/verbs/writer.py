@@ -143,7 +143,7 @@ def load(
     """Open a model by size, Hub name, folder or run; without a name, the default one.
 
     The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`; `warn`
-    is told which.
+    is told which, and what of the model's files was left out or guessed.
 
     Weights are float32 on a CPU and bf16 on a GPU unless `precision` says otherwise.
     Raises ModelError when there is no such model or it is damaged.
@@ -153,6 +153,8 @@ def load(
     if precision == "auto":
         precision = "bf16" if place.type == "cuda" else "fp32"
     opened = weights.open(name, dtype=DTYPES[precision], device=place)
+    for note in opened.notes:
+        warn(note)
     opened.model.eval()
     return Writer(
         opened.name,

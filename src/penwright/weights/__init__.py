@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from penwright.weights.hub import download as download
     from penwright.weights.huggingface import save as save
     from penwright.weights.names import resolve as resolve
-    from penwright.weights.opening import Opened as Opened
+    from penwright.weights.opening import OpenedModel as OpenedModel
     from penwright.weights.opening import open as open
 
 _HOMES = {
     "Checked": "checking",
     "Description": "describing",
     "Exported": "exporting",
-    "Opened": "opening",
+    "OpenedModel": "opening",
     "choose_model": "default",
     "describe": "describing",
     "digest": "describing",

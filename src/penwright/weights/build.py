@@ -1,4 +1,4 @@
-"""Stored tensors -> a model: strictly, and one tensor at a time.
+"""Build a model of stored tensors: strictly, and one tensor at a time.
 
 The model is built without memory first, so that its names and shapes are known; then each tensor
 is allocated in the wanted type and filled from its file. The peak is the model itself and one
@@ -24,21 +24,66 @@ READERS = 4
 HEAD = "lm_head.weight"
 _LAYER = re.compile(r"transformer\.h\.(\d+)\.")
 _MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+_EMBEDDING = re.compile(r"(.*?)(?:transformer\.)?(?:wte|tokens_embed)\.weight")
+OTHER_HEADS = {
+    "v_head": "a value head, for reinforcement learning",
+    "multiple_choice_head": "the multiple-choice head of a double-heads model",
+    "score": "the head of a classifier",
+    "classifier": "the head of a classifier of tokens",
+    "qa_outputs": "a head that answers questions by marking text",
+}
+"""Heads for other tasks, by their names, which writing does not need."""
 
 
-def canonical(stored: Mapping[str, Stored]) -> dict[str, Stored]:
-    """The tensors under today's names: with the prefix, without the masks that older files hold.
+def without_prefix(stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], str]:
+    """Return the tensors without a prefix that a wrapper put before their names, and the prefix.
 
-    Raises ModelError when a name stands there both with and without its prefix.
+    Such are `module.` (DataParallel), `model.` (Lightning) and `_orig_mod.` (torch.compile).
+    """
+    prefixes = {found[1] for name in stored if (found := _EMBEDDING.fullmatch(name))}
+    prefix = prefixes.pop() if len(prefixes) == 1 else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}, prefix
+
+
+def canonical(stored: Mapping[str, Stored], notes: list[str] | None = None) -> dict[str, Stored]:
+    """Return the tensors under today's names: with `transformer.`, without what GPT-2 lacks.
+
+    Left out are the masks that older files hold and heads for other tasks; `notes` gets a sentence
+    for each head and for a prefix that was removed. Raises ModelError when a name stands there
+    both with and without its prefix.
     """
     found: dict[str, Stored] = {}
-    for name, tensor in stored.items():
+    heads: dict[str, list[str]] = {}
+    bare, prefix = without_prefix(stored)
+    for name, tensor in bare.items():
+        first = name.partition(".")[0]
+        if first in OTHER_HEADS:
+            heads.setdefault(first, []).append(name)
+            continue
         full = name if name == HEAD or name.startswith("transformer.") else f"transformer.{name}"
         if full in found:
             raise ModelError(f"The model holds '{full}' twice, with and without its prefix.")
         if not _MASK.fullmatch(full):
             found[full] = tensor
+    said = [f"The names of the weights begin with '{prefix}', which is left out."] if prefix else []
+    said += [
+        f"Ignored: {name_list(names)}. It is {OTHER_HEADS[head]}, not needed to write."
+        for head, names in heads.items()
+    ]
+    if notes is not None:
+        notes += said
     return found
+
+
+def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a model, by name."""
+    return {name: tuple(tensor.shape) for name, tensor in _empty(config).state_dict().items()}
+
+
+def _empty(config: GPT2Config) -> GPT2:
+    """Return a model without memory."""
+    with torch.device("meta"):
+        return GPT2(config)
 
 
 def build(
@@ -48,14 +93,16 @@ def build(
     *,
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
+    notes: list[str] | None = None,
 ) -> GPT2:
-    """A model in evaluation mode, filled from `stored`, whose names are Hugging Face's.
+    """Return a model in evaluation mode, filled from `stored`, whose names are Hugging Face's.
 
-    `where` names the model in errors. Without `dtype` the tensors keep the type they are stored
-    in, float32 where they differ. Raises ModelError, listing the names, for missing and extra
-    tensors and for other shapes or types than `config` asks for.
+    `where` names the model in errors; `notes` gets a sentence for what is left out (see
+    `canonical`). Without `dtype` the tensors keep the type they are stored in, float32 where they
+    differ. Raises ModelError, listing the names, for missing and extra tensors and for other
+    shapes or types than `config` asks for.
     """
-    tensors, model = checked(config, stored, where)
+    tensors, model = checked(config, stored, where, notes)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     target = dtype or _stored_type(tensors)
     state = {
@@ -79,15 +126,14 @@ def _fill(tensors: Mapping[str, Stored], state: Mapping[str, torch.Tensor]) -> N
 
 
 def checked(
-    config: GPT2Config, stored: Mapping[str, Stored], where: str
+    config: GPT2Config, stored: Mapping[str, Stored], where: str, notes: list[str] | None = None
 ) -> tuple[dict[str, Stored], GPT2]:
-    """The tensors that belong to `config`, under their canonical names, and a model without
-    memory that has their names and shapes; raises ModelError as `build` does.
+    """Return the tensors that belong to `config`, under their canonical names, and a model
+    without memory that has their names and shapes; raises ModelError as `build` does.
     """
-    tensors = canonical(stored)
+    tensors = canonical(stored, notes)
     _check_layers(config, tensors, where)
-    with torch.device("meta"):
-        model = GPT2(config)
+    model = _empty(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     head = tensors.pop(HEAD, None) if HEAD not in wanted else None
     check(wanted, tensors, where)

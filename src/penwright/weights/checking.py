@@ -83,7 +83,7 @@ def check(to: str, path: Path, model: GPT2, tokenizer: Tokenizer) -> Checked:
 
 def prompt_ids(tokenizer: Tokenizer, context: int) -> list[list[int]]:
     """The prompts as the model reads them: the end-of-text token, then theirs."""
-    return [[tokenizer.eot_id, *tokenizer.encode(prompt)][:context] for prompt in PROMPTS]
+    return [tokenizer.encode_prompt(prompt)[:context] for prompt in PROMPTS]
 
 
 def _import(to: str) -> ModuleType:

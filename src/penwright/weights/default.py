@@ -39,9 +39,12 @@ def choose_model(name: str | Path | None, warn: Callable[[str], None]) -> str | 
     return "base"
 
 
-def read_shape(name: str | Path) -> tuple[GPT2Config, Callable[[], Tokenizer]]:
+def read_shape(
+    name: str | Path, warn: Callable[[str], None] = lambda _: None
+) -> tuple[GPT2Config, Callable[[], Tokenizer]]:
     """Return a model's config and a function that reads its tokenizer, without reading weights.
 
+    `warn` is told what of the model's files was left out or guessed.
     OpenAI's sizes need not be on this machine: their shapes and vocabulary are bundled. Raises
     ModelError when there is no such model.
     """
@@ -51,4 +54,11 @@ def read_shape(name: str | Path) -> tuple[GPT2Config, Callable[[], Tokenizer]]:
     if place.kind == "hub" and size is not None and not hub.cached(place.repository):
         return SIZES[size], Tokenizer.gpt2
     parts = read_place(place)
-    return parts.config, parts.tokenizer
+
+    def read_tokenizer() -> Tokenizer:
+        tokenizer = parts.tokenizer()
+        for note in parts.notes:
+            warn(note)
+        return tokenizer
+
+    return parts.config, read_tokenizer

@@ -29,6 +29,7 @@ _KINDS = {
     "run": "checkpoint of a run",
     "openai_tf": "TensorFlow checkpoint",
     "keras": "Keras file",
+    "nanogpt": "nanoGPT checkpoint",
     "adapter": "LoRA adapter",
     "hub": "model of the Hub",
 }
@@ -79,7 +80,7 @@ def describe(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Descripti
     """
     place = names.resolve(name, runs_dir)
     path = _path_of(place)
-    if place.kind in ("openai_tf", "keras"):
+    if place.kind in ("openai_tf", "keras", "nanogpt"):
         return _describe_parts(place, str(name))
     headers = _read_headers(path)
     config_file = path / "config.json"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -23,12 +22,10 @@ from penwright.weights import (
     names,
     opening,
     peft,
-    stored,
 )
-from penwright.weights.opening import Opened
+from penwright.weights.opening import OpenedModel
 from penwright.weights.stored import Stored
 
-Format = Literal["huggingface", "gguf", "ctranslate2", "adapter"]
 DTYPES: Mapping[str, tuple[str, ...]] = {
     "huggingface": ("f32", "f16", "bf16"),
     "gguf": tuple(gguf.DTYPES),
@@ -48,13 +45,15 @@ class Exported:
     dtype: str
     bytes: int
     checked: checking.Checked | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences for the user: what of the model's files was left out or guessed."""
 
 
 @dataclass(frozen=True)
 class _Model:
     """A model to export, its tensors strict and under today's names."""
 
-    parts: opening.Parts
+    parts: opening.ModelParts
     tensors: Mapping[str, Stored]
 
 
@@ -84,15 +83,15 @@ def export(
                 f"'{model}' is a whole model, not an adapter.",
                 fix="Only what LoRA trained can be exported as an adapter.",
             )
-        return _export_adapter(place.path, out, check)
-    found = _load(place, str(model))
+        return _export_adapter(place, out, check)
+    found = _load(place)
     kind = dtype or ("f16" if to == "gguf" else _own_type(found.tensors))
     path = _write(found, to, out, kind, shard_bytes, str(model))
     checked = None
     if check:
         ours = build.build(found.parts.config, found.tensors, str(model), dtype=torch.float32)
         checked = checking.check(to, path, ours, found.parts.tokenizer())
-    return Exported(path, to, kind, _size(path), checked)
+    return Exported(path, to, kind, _size(path), checked, tuple(found.parts.notes))
 
 
 def _check_request(to: str, dtype: str | None) -> None:
@@ -108,20 +107,10 @@ def _check_free(out: Path) -> None:
     files.refuse_existing(out, "Choose another -o, or remove it first.")
 
 
-def _load(place: names.Place, name: str) -> _Model:
-    """The model at a place, an adapter merged into its base."""
-    if place.kind == "adapter":
-        opened = opening.open_place(place, name, dtype=None, device="cpu")
-        parts = opening.Parts(
-            opened.path,
-            opened.model.config,
-            lambda: {key: stored.of_tensor(t) for key, t in opened.model.state_dict().items()},
-            lambda: opened.tokenizer,
-            opened.format,
-        )
-    else:
-        parts = opening.read_place(place)
-    tensors, _ = build.checked(parts.config, parts.tensors(), str(parts.path))
+def _load(place: names.Place) -> _Model:
+    """Return the model at a place, an adapter merged into its base."""
+    parts = opening.read_place(place)
+    tensors, _ = build.checked(parts.config, parts.tensors(), str(parts.path), parts.notes)
     return _Model(parts, tensors)
 
 
@@ -165,13 +154,16 @@ def _card_of(path: Path, name: str) -> str:
     return card.model_card(Path(name).name, base_model=name)
 
 
-def _export_adapter(folder: Path, out: Path, check: bool) -> Exported:
+def _export_adapter(place: names.Place, out: Path, check: bool) -> Exported:
+    folder = place.path
     adapter = peft.read_adapter(folder)
     base = opening.base_of(adapter, folder)
     settings = {**adapter.settings, "base_model_name_or_path": _for_peft(base)}
     with files.atomic_folder(out) as temporary:
-        written = peft.Adapter(adapter.pairs, str(base), settings, adapter.whole)
+        written = replace(adapter, base_model=str(base), settings=settings)
         peft.save_adapter(temporary, written, card=_card_of(folder, folder.name))
+        if huggingface.has_tokenizer(folder):
+            opening.read_place(place).tokenizer().save(temporary)
     checked = None
     if check:
         opened = opening.open(folder, dtype=torch.float32)
@@ -209,14 +201,13 @@ def merge(
         folder = place.path
     else:
         raise UsageError(f"'{adapter}' is no adapter.", fix="It needs an adapter_config.json.")
-    change = peft.read_adapter(folder)
     opened = opening.open(model, runs_dir=runs_dir)
-    change.merge(opened.model)
+    opened = opening.apply_adapter(opened, peft.read_adapter(folder), folder)
     _save(opened, out, card.model_card(out.name, base_model=f"{model} with {folder.name}"))
     return out
 
 
-def _save(opened: Opened, out: Path, text: str) -> None:
+def _save(opened: OpenedModel, out: Path, text: str) -> None:
     with files.atomic_folder(out) as folder:
         huggingface.save(folder, opened.model, opened.tokenizer, card=text, penwright=opened.format)
 

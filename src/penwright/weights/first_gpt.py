@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
@@ -24,7 +22,6 @@ from penwright.weights.settings import read_object
 
 UNKNOWN = "<unk>"
 END_OF_WORD = "</w>"
-Ids = npt.NDArray[np.uint32]
 
 
 class FirstGPTTokenizer(Tokenizer):
@@ -32,46 +29,28 @@ class FirstGPTTokenizer(Tokenizer):
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> FirstGPTTokenizer:
-        """The tokenizer from tokenizer.json, or vocab.json and merges.txt; raises ModelError."""
+        """Read tokenizer.json, or vocab.json and merges.txt; raises ModelError."""
         folder = Path(folder)
         path = folder / "tokenizer.json"
+        added: dict[str, int] = {}
         if path.is_file():
-            model = read_object(path).get("model")
+            content = read_object(path)
+            model = content.get("model")
             found = model if isinstance(model, dict) else {}
             ids, merges = found.get("vocab"), found.get("merges")
+            added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
         else:
             path = folder / "vocab.json"
             ids, merges = read_object(path), _read_merges(folder / "merges.txt")
-        return cls(_vocabulary(path, ids, merges))
+            more = folder / "added_tokens.json"
+            added = read_object(more) if more.is_file() else {}
+        return cls(_vocabulary(path, ids, merges, added))
 
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything that decides how text becomes ids."""
-        return hashlib.sha256(f"first-gpt {self.vocabulary.hash}".encode()).hexdigest()
-
-    def encode_flat(
-        self, texts: Sequence[str], *, markers: Sequence[str] = ()
-    ) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """The ids of all texts one after another, and how many each text has.
-
-        Raises TokenizerError for `markers`, which GPT lacks.
-        """
-        for marker in markers:
-            raise TokenizerError(f"The tokenizer of the first GPT has no marker '{marker}'.")
-        encodings = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
-        ids = [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
-        flat = np.concatenate([np.empty(0, dtype=np.uint32), *ids])
-        return flat, np.array([len(part) for part in ids], dtype=np.int64)
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of `ids`; a word's last token is followed by a space."""
-        table = self._spelled
-        try:
-            return b"".join([table[id_] for id_ in ids])
-        except IndexError:
-            raise TokenizerError(
-                f"There is a token id of {self.vocab_size} or more, which this tokenizer lacks."
-            ) from None
+        words = replace(self.vocabulary, library="")
+        return hashlib.sha256(f"first-gpt {words.hash}".encode()).hexdigest()
 
     def with_added(self, markers: Sequence[str]) -> Tokenizer:
         """Refused: raises TokenizerError."""
@@ -80,17 +59,10 @@ class FirstGPTTokenizer(Tokenizer):
             fix="Use a GPT-2.",
         )
 
-    @cached_property
-    def token_sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of text in each token; `<unk>` has none."""
-        sizes = np.array([len(token) for token in self._spelled], dtype=np.int64)
-        sizes[self.eot_id] = 0
-        return sizes
-
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
         """Write tokenizer.json, tokenizer_config.json, vocab.json and merges.txt."""
+        super().save(folder, max_length=max_length)
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         config: dict[str, str | int] = {
             "tokenizer_class": "OpenAIGPTTokenizer",
             "unk_token": UNKNOWN,
@@ -99,34 +71,22 @@ class FirstGPTTokenizer(Tokenizer):
             config["model_max_length"] = max_length
         merges = "".join(f"{left} {right}\n" for left, right in self.vocabulary.merges)
         for name, text in {
-            "tokenizer.json": self._engine.to_str(pretty=True),
             "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
             "vocab.json": json.dumps(dict(self.vocabulary.ids)),
             "merges.txt": f"#version: 0.2\n{merges}",
         }.items():
             (target / name).write_text(text, encoding="utf-8", newline="\n")
 
-    @cached_property
-    def _spelled(self) -> tuple[bytes, ...]:
-        table = [b""] * self.vocab_size
-        for spelling, id_ in self.vocabulary.ids.items():
-            table[id_] = spelling.replace(END_OF_WORD, " ").encode()
-        return tuple(table)
 
-    @cached_property
-    def _engine(self) -> tokenizers.Tokenizer:
-        engine = tokenizers.Tokenizer(
-            models.BPE(
-                vocab=dict(self.vocabulary.ids),
-                merges=list(self.vocabulary.merges),
-                end_of_word_suffix=END_OF_WORD,
-                unk_token=UNKNOWN,
-            )
-        )
-        engine.normalizer = normalizers.BertNormalizer(lowercase=True)
-        engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        engine.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
-        return engine
+def _engine(ids: dict[str, int], merges: list[tuple[str, str]]) -> str:
+    """Return the tokenizer.json that encodes as the first GPT does."""
+    engine = tokenizers.Tokenizer(
+        models.BPE(vocab=ids, merges=merges, end_of_word_suffix=END_OF_WORD, unk_token=UNKNOWN)
+    )
+    engine.normalizer = normalizers.BertNormalizer(lowercase=True)
+    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    engine.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
+    return str(engine.to_str())
 
 
 def _read_merges(path: Path) -> list[str]:
@@ -137,8 +97,8 @@ def _read_merges(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#version")]
 
 
-def _vocabulary(path: Path, ids: object, merges: object) -> Vocabulary:
-    """A checked vocabulary; raises ModelError, naming `path`."""
+def _vocabulary(path: Path, ids: object, merges: object, added: dict[str, int]) -> Vocabulary:
+    """Return a checked vocabulary; raises ModelError, naming `path`."""
     if not isinstance(ids, dict) or any(type(id_) is not int or id_ < 0 for id_ in ids.values()):
         raise ModelError(f"{path} is damaged: it has no table of tokens.")
     if UNKNOWN not in ids or max(ids.values()) > 1 << 24:
@@ -149,4 +109,5 @@ def _vocabulary(path: Path, ids: object, merges: object) -> Vocabulary:
         if not (isinstance(parts, list) and len(parts) == 2 and "".join(parts) in ids):
             raise ModelError(f"{path} is damaged: it merges {str(merge)[:80]!r} into no token.")
         pairs.append((parts[0], parts[1]))
-    return Vocabulary(ids, tuple(pairs), {UNKNOWN: ids[UNKNOWN]}, UNKNOWN)
+    markers = {UNKNOWN: ids[UNKNOWN], **added}
+    return Vocabulary(ids, tuple(pairs), markers, UNKNOWN, library=_engine(ids, pairs))

@@ -21,12 +21,14 @@ from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import safetensors_file, stored
 from penwright.weights.first_gpt import FirstGPTTokenizer
-from penwright.weights.settings import read_object
+from penwright.weights.settings import name_list, read_object
 from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
 
 SHARD_BYTES = 5_000_000_000
 """Larger models are written in several files of at most this size."""
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "encoder.json")
+TOKENIZER_FILES = (
+    "tokenizer.json", "vocab.json", "encoder.json", "vocab.txt", "spiece.model", "tokenizer.model"
+)  # fmt: skip
 GPT2_VOCABULARY = 50257
 
 
@@ -62,20 +64,69 @@ def read_tensors(folder: Path) -> dict[str, Stored]:
     return stored.sharded(path, read) if path.suffix == ".json" else read(path)
 
 
-def read_tokenizer(folder: Path, config: GPT2Config) -> Tokenizer:
-    """The folder's tokenizer; GPT-2's own for a model of its vocabulary that came without one.
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether there is a tokenizer in a folder."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
-    Raises ModelError when there is none.
+
+def read_tokenizer(
+    folder: Path, config: GPT2Config, form: Mapping[str, Any], notes: list[str]
+) -> Tokenizer:
+    """Return the folder's tokenizer, which reads the tokens that were added to it in every text.
+
+    A checkpoint of transformers' Trainer may have it in the folder above; a model of GPT-2's
+    vocabulary that came without one has GPT-2's. `form` is the folder's penwright.json; `notes`
+    gets a sentence for what is guessed or left out. Raises ModelError when there is none.
     """
-    if any((folder / name).is_file() for name in TOKENIZER_FILES):
-        kind = FirstGPTTokenizer if config.first_gpt else Tokenizer
+    found = _find_tokenizer(folder, config, notes)
+    lacking = [
+        marker
+        for marker, id_ in found.vocabulary.markers.items()
+        if id_ >= config.vocab_size and marker != found.vocabulary.end_of_text
+    ]
+    if lacking:
+        notes.append(
+            f"Ignored: {name_list(lacking)}. The tokenizer has added tokens that have no row in "
+            f"the model's embedding of {config.vocab_size:,}; they are read as text."
+        )
+        found = found.without(lacking)
+    if found.eot_id >= config.vocab_size:
+        raise ModelError(
+            f"The end-of-text token of {folder}, {found.vocabulary.end_of_text}, has no row in the "
+            f"model's embedding of {config.vocab_size:,}.",
+            fix="Take the tokenizer that the model was trained with.",
+        )
+    chosen = [marker for marker in form.get("markers", ()) if marker in found.vocabulary.markers]
+    if chosen:
+        found = found.with_added(chosen)
+    return found.reading(found.added).ending_at(_end_ids(folder, config))
+
+
+def _find_tokenizer(folder: Path, config: GPT2Config, notes: list[str]) -> Tokenizer:
+    kind = FirstGPTTokenizer if config.first_gpt else Tokenizer
+    if has_tokenizer(folder):
         return kind.from_folder(folder)
+    if folder.name.startswith("checkpoint-") and has_tokenizer(folder.parent):
+        notes.append(f"{folder.name} has no tokenizer: that of {folder.parent} is taken.")
+        return kind.from_folder(folder.parent)
     if config.vocab_size == GPT2_VOCABULARY and not config.first_gpt:
+        notes.append(f"{folder} has no tokenizer: GPT-2's is taken, whose size its vocabulary has.")
         return Tokenizer.gpt2()
     raise ModelError(
         f"{folder} has no tokenizer.",
         fix="It needs tokenizer.json, or vocab.json and merges.txt.",
     )
+
+
+def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
+    """Return the tokens that end a text: generation_config.json's, else config.json's."""
+    for name in ("generation_config.json", "config.json"):
+        path = folder / name
+        value = read_object(path).get("eos_token_id") if path.is_file() else None
+        ids = value if isinstance(value, list) else [value]
+        if found := [id_ for id_ in ids if type(id_) is int and 0 <= id_ < config.vocab_size]:
+            return found
+    return []
 
 
 def read_format(folder: Path) -> dict[str, Any]:
@@ -122,10 +173,16 @@ def save_parts(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"bos_token_id": tokenizer.eot_id, "eos_token_id": tokenizer.eot_id}
+    all_ends = list(tokenizer.end_ids) if len(tokenizer.end_ids) > 1 else tokenizer.eot_id
     name = str(dtype or _widest(tensors)).removeprefix("torch.")
     _write_json(folder / "config.json", {**config.to_dict(), **ends, "dtype": name})
     sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95}
-    generation = {**ends, "pad_token_id": tokenizer.eot_id, **sampling}
+    generation = {
+        **ends,
+        "eos_token_id": all_ends,
+        "pad_token_id": tokenizer.padding_id,
+        **sampling,
+    }
     _write_json(folder / "generation_config.json", generation)
     write_tensors(folder, tensors, dtype, shard_bytes)
     tokenizer.save(folder, max_length=config.n_positions)

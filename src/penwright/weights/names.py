@@ -17,7 +17,7 @@ from typing import Literal
 from penwright import runs
 from penwright.errors import ModelError, suggest
 
-Kind = Literal["huggingface", "run", "openai_tf", "keras", "adapter", "hub"]
+Kind = Literal["huggingface", "run", "openai_tf", "keras", "nanogpt", "adapter", "hub"]
 
 SIZES = {"124M": "gpt2", "355M": "gpt2-medium", "774M": "gpt2-large", "1558M": "gpt2-xl"}
 """OpenAI's sizes and their names on the Hub."""
@@ -28,11 +28,15 @@ _HUB_NAME = re.compile(r"[\w][\w.-]{0,95}(/[\w][\w.-]{0,95})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model is: a path on disk, or, of kind `hub`, a repository."""
+    """A path on disk where a model is, or, of kind `hub`, a repository.
+
+    `notes` are sentences for the user, about a choice that was made.
+    """
 
     kind: Kind
     path: Path = Path()
     repository: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def base_folder() -> Path:
@@ -45,6 +49,8 @@ def kind_of(path: Path) -> Kind | None:
     if path.is_file():
         if path.suffix.lower() in (".h5", ".hdf5"):
             return "keras"
+        if path.suffix == ".pt":
+            return "nanogpt"
         return "openai_tf" if path.suffix == ".index" else None
     if not path.is_dir():
         return "openai_tf" if path.with_name(path.name + ".index").is_file() else None
@@ -54,6 +60,8 @@ def kind_of(path: Path) -> Kind | None:
         return "huggingface"
     if (path / "adapter_config.json").is_file():
         return "adapter"
+    if (path / "ckpt.pt").is_file():
+        return "nanogpt"
     if any(path.glob("*.index")):
         return "openai_tf"
     return None
@@ -69,6 +77,8 @@ def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
         kind = kind_of(path)
         if kind is not None:
             return Place(kind, path)
+        if path.is_dir() and (found := _newest_checkpoint(path)):
+            return found
     if is_path:
         return _resolve_missing_path(text, path, Path(runs_dir))
     run = Path(runs_dir) / text
@@ -83,8 +93,24 @@ def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
     return Place("hub", repository=HUB_NAMES.get(text, text))
 
 
+def _newest_checkpoint(folder: Path) -> Place | None:
+    """Return the newest checkpoint-500 in a folder that transformers' Trainer wrote, if any."""
+    found = {
+        int(number): (item, kind)
+        for item in folder.glob("checkpoint-*")
+        if (number := item.name.removeprefix("checkpoint-")).isdecimal() and (kind := kind_of(item))
+    }
+    if not found:
+        return None
+    path, kind = found[max(found)]
+    others = [found[number][0].name for number in sorted(found)[:-1]]
+    rest = f"; it also has {', '.join(others)}, name one to take it" if others else ""
+    return Place(kind, path, notes=(f"{folder} holds checkpoints: {path.name} is taken{rest}.",))
+
+
 _KNOWN_FILES = (
-    "It opens folders with a config.json, TensorFlow checkpoints (.index) and Keras files (.h5)."
+    "It opens folders with a config.json, TensorFlow checkpoints (.index), Keras files (.h5) and "
+    "nanoGPT's ckpt.pt."
 )
 
 

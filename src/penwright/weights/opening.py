@@ -1,8 +1,8 @@
-"""`open`: any name or path -> a model and its tokenizer."""
+"""Open a model by any name or path: its weights, its config and its tokenizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,21 +11,22 @@ from typing import Any
 import torch
 
 from penwright import runs
-from penwright.errors import ModelError
+from penwright.errors import ModelError, UsageError
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import build, hub, huggingface, keras_h5, names, openai_tf, peft
+from penwright.weights import build, hub, huggingface, keras_h5, names, nanogpt, openai_tf, peft
 from penwright.weights.names import Place
-from penwright.weights.stored import Stored
+from penwright.weights.stored import Stored, of_tensor
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedModel:
     """A model, ready to write or to learn.
 
     `name` is what it was asked for by, `path` the folder it came from, and `format` what its
     penwright.json says: `{"prompt_format": "{prompt}\\n\\n", "stop": [...], ...}` or nothing.
+    `notes` are sentences for the user: what of the files was left out or guessed.
     """
 
     model: GPT2
@@ -33,6 +34,22 @@ class Opened:
     name: str
     path: Path
     format: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """The parts of a model on disk, its tensors not read yet.
+
+    `notes` grows while the tensors and the tokenizer are read.
+    """
+
+    path: Path
+    config: GPT2Config
+    tensors: Callable[[], dict[str, Stored]]
+    tokenizer: Callable[[], Tokenizer]
+    format: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def open(
@@ -41,8 +58,8 @@ def open(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     runs_dir: str | Path = runs.RUNS,
-) -> Opened:
-    """The model that `name` means: a size, a Hub name, a folder, a run, a checkpoint, or base.
+) -> OpenedModel:
+    """Open the model that `name` means: a size, a Hub name, a folder, a run, a file, or base.
 
     The weights keep the type they are stored in unless `dtype` is given. Raises ModelError, in
     one sentence, when there is no such model or it is damaged.
@@ -57,44 +74,46 @@ def open_place(
     *,
     dtype: torch.dtype | None,
     device: str | torch.device,
-) -> Opened:
-    """The model at a place that `names.resolve` found."""
+) -> OpenedModel:
+    """Open the model at a place that `names.resolve` found."""
+    place = _on_disk(place)
     if place.kind == "adapter":
-        return _open_adapter(place.path, name, dtype, device)
+        return _open_adapter(place, name, dtype, device)
     parts = read_place(place)
-    tensors = parts.tensors()
-    model = build.build(parts.config, tensors, str(parts.path), dtype=dtype, device=device)
-    return Opened(model, parts.tokenizer(), name, parts.path, parts.format)
+    model = build.build(
+        parts.config,
+        parts.tensors(),
+        str(parts.path),
+        dtype=dtype,
+        device=device,
+        notes=parts.notes,
+    )
+    tokenizer = parts.tokenizer()
+    return OpenedModel(model, tokenizer, name, parts.path, parts.format, tuple(parts.notes))
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a model is made of, its tensors not read yet."""
-
-    path: Path
-    config: GPT2Config
-    tensors: Callable[[], dict[str, Stored]]
-    tokenizer: Callable[[], Tokenizer]
-    format: dict[str, Any] = field(default_factory=dict)
-
-
-def read_place(place: Place) -> Parts:
-    """The parts of the model at a place; raises ModelError."""
+def read_place(place: Place) -> ModelParts:
+    """Return the parts of the model at a place; raises ModelError."""
+    place = _on_disk(place)
     match place.kind:
-        case "hub":
-            return _read_folder(hub.fetch(place.repository))
-        case "run":
-            return _read_folder(names.checkpoint_of(place.path))
         case "openai_tf":
-            return _read_tensorflow(openai_tf.find_prefix(place.path))
+            prefix = openai_tf.find_prefix(place.path)
+            parts = _with_tokenizer(prefix, openai_tf.read_config(prefix), openai_tf.read_tensors)
         case "keras":
-            return _read_keras(place.path)
+            config = keras_h5.read_config(place.path)
+            parts = _with_tokenizer(place.path, config, keras_h5.read_tensors)
+        case "adapter":
+            return _merged_parts(_open_adapter(place, str(place.path), None, "cpu"))
+        case "nanogpt":
+            parts = _read_nanogpt(nanogpt.find_file(place.path))
         case _:
-            return _read_folder(place.path)
+            parts = _read_folder(place.path)
+    parts.notes[:0] = place.notes
+    return parts
 
 
 def base_of(adapter: peft.Adapter, folder: Path) -> str | Path:
-    """The model that an adapter was made for; raises ModelError when it does not say."""
+    """Return the model that an adapter was made for; raises ModelError when it does not say."""
     if not adapter.base_model:
         raise ModelError(
             f"{folder} does not say which model it is an adapter of.",
@@ -104,44 +123,146 @@ def base_of(adapter: peft.Adapter, folder: Path) -> str | Path:
     return beside if names.kind_of(beside) else adapter.base_model
 
 
+def apply_adapter(
+    opened: OpenedModel, adapter: peft.Adapter, folder: Path, notes: Sequence[str] = ()
+) -> OpenedModel:
+    """Return a model with an adapter merged into it, and with the adapter's own tokenizer if any.
+
+    The embedding takes the number of rows that the adapter has trained.
+    """
+    said = list(notes)
+    model = opened.model
+    if adapter.rows is not None and adapter.rows != model.config.vocab_size:
+        model = resize(model, adapter.rows)
+    tokenizer, form = opened.tokenizer, huggingface.read_format(folder)
+    if huggingface.has_tokenizer(folder):
+        tokenizer = huggingface.read_tokenizer(folder, model.config, form or opened.format, said)
+        ends = [id_ for id_ in opened.tokenizer.end_ids if id_ < model.config.vocab_size]
+        tokenizer = tokenizer.ending_at((*tokenizer.end_ids, *ends))
+    adapter.merge(model)
+    return replace(
+        opened,
+        model=model,
+        tokenizer=tokenizer,
+        path=folder,
+        format=form or opened.format,
+        notes=(*opened.notes, *said),
+    )
+
+
+def with_tokens(opened: OpenedModel, tokens: Sequence[str]) -> OpenedModel:
+    """Return the model with these tokens, each one id wherever it stands in a text.
+
+    What is known already stays as it is; the row of a new token is the mean of all others. Raises
+    UsageError for a token that cannot be one.
+    """
+    if not tokens:
+        return opened
+    old = opened.tokenizer
+    if opened.model.config.first_gpt:
+        raise UsageError("Tokens cannot be added to the first GPT.")
+    for token in tokens:
+        if not token or token.isspace():
+            raise UsageError(f"{token!r} cannot be a token.", fix="Write a word, such as '<sep>'.")
+    lacking = [token for token in tokens if token not in old.vocabulary.markers]
+    tokenizer = old.with_added(tokens).reading(tokens)
+    ids = [tokenizer.marker_id(token) for token in lacking]
+    chosen = dict.fromkeys((*opened.format.get("markers", ()), *tokens))
+    form = {**opened.format, "markers": list(chosen)}
+    return replace(opened, model=grow(opened.model, ids), tokenizer=tokenizer, format=form)
+
+
+@torch.no_grad()
+def grow(model: GPT2, ids: Sequence[int]) -> GPT2:
+    """Return a model whose embedding has rows for `ids`, each the mean of the rows that it had.
+
+    An output layer of its own grows in the same way.
+    """
+    if not ids:
+        return model
+    old = model.state_dict()
+    grown = resize(model, max(model.config.vocab_size, max(ids) + 1))
+    for name, tensor in grown.state_dict().items():
+        if name in _row_names(model):
+            tensor[list(ids)] = old[name].float().mean(0).to(tensor.dtype)
+    return grown
+
+
+@torch.no_grad()
+def resize(model: GPT2, rows: int) -> GPT2:
+    """Return a model whose vocabulary has so many rows; new ones are zero."""
+    resized = GPT2(replace(model.config, vocab_size=rows))
+    resized = resized.to(model.embed_tokens.weight.device, model.embed_tokens.weight.dtype)
+    old = model.state_dict()
+    for name, tensor in resized.state_dict().items():
+        if name in _row_names(model):
+            kept = min(rows, model.config.vocab_size)
+            tensor.zero_()
+            tensor[:kept] = old[name][:kept]
+        else:
+            tensor.copy_(old[name])
+    return resized.train(model.training)
+
+
+def _row_names(model: GPT2) -> set[str]:
+    """Return the names of the tensors with a row for each token."""
+    shared = (model.embed_tokens.weight, model.head_weight_VC)
+    return {name for name, tensor in model.named_parameters() if any(tensor is t for t in shared)}
+
+
+def _on_disk(place: Place) -> Place:
+    """Return the folder that a place on the Hub, or a run, stands for."""
+    if place.kind == "hub":
+        folder = hub.fetch(place.repository)
+        return replace(place, kind=names.kind_of(folder) or "huggingface", path=folder)
+    if place.kind == "run":
+        return replace(place, kind="huggingface", path=names.checkpoint_of(place.path))
+    return place
+
+
 def _open_adapter(
-    folder: Path, name: str, dtype: torch.dtype | None, device: str | torch.device
-) -> Opened:
-    adapter = peft.read_adapter(folder)
-    base = names.resolve(base_of(adapter, folder))
+    place: Place, name: str, dtype: torch.dtype | None, device: str | torch.device
+) -> OpenedModel:
+    adapter = peft.read_adapter(place.path)
+    base = names.resolve(base_of(adapter, place.path))
     if base.kind == "adapter":
-        raise ModelError(f"{folder} is an adapter of an adapter.", fix="Merge that one first.")
+        raise ModelError(f"{place.path} is an adapter of an adapter.", fix="Merge that one first.")
     opened = open_place(base, name, dtype=dtype, device=device)
-    adapter.merge(opened.model)
-    return replace(opened, path=folder, format=huggingface.read_format(folder) or opened.format)
+    return apply_adapter(opened, adapter, place.path, place.notes)
 
 
-def _read_folder(folder: Path) -> Parts:
+def _merged_parts(opened: OpenedModel) -> ModelParts:
+    """Return the parts of a model that is in memory, as an adapter merged into its base is."""
+    tensors = {name: of_tensor(t) for name, t in opened.model.state_dict().items()}
+    return ModelParts(
+        opened.path,
+        opened.model.config,
+        lambda: tensors,
+        lambda: opened.tokenizer,
+        opened.format,
+        list(opened.notes),
+    )
+
+
+def _read_folder(folder: Path) -> ModelParts:
     config = huggingface.read_config(folder / "config.json")
     form = huggingface.read_format(folder)
-
-    def read_tokenizer() -> Tokenizer:
-        tokenizer = huggingface.read_tokenizer(folder, config)
-        return tokenizer.reading(form.get("markers", ()))
-
-    return Parts(folder, config, partial(huggingface.read_tensors, folder), read_tokenizer, form)
+    notes: list[str] = []
+    tokenizer = partial(huggingface.read_tokenizer, folder, config, form, notes)
+    tensors = partial(huggingface.read_tensors, folder)
+    return ModelParts(folder, config, tensors, tokenizer, form, notes)
 
 
-def _read_tensorflow(prefix: Path) -> Parts:
-    config = openai_tf.read_config(prefix)
-    return Parts(
-        prefix,
-        config,
-        partial(openai_tf.read_tensors, prefix),
-        partial(huggingface.read_tokenizer, prefix.parent, config),
-    )
+def _with_tokenizer(
+    path: Path, config: GPT2Config, read_tensors: Callable[[Path], dict[str, Stored]]
+) -> ModelParts:
+    """Return the parts of a model in a file, with the tokenizer that lies beside it."""
+    notes: list[str] = []
+    tokenizer = partial(huggingface.read_tokenizer, path.parent, config, {}, notes)
+    return ModelParts(path, config, partial(read_tensors, path), tokenizer, notes=notes)
 
 
-def _read_keras(path: Path) -> Parts:
-    config = keras_h5.read_config(path)
-    return Parts(
-        path,
-        config,
-        partial(keras_h5.read_tensors, path),
-        partial(huggingface.read_tokenizer, path.parent, config),
-    )
+def _read_nanogpt(path: Path) -> ModelParts:
+    config, tensors = nanogpt.read(path)
+    said = f"{path.name} names no tokenizer: GPT-2's is taken, as nanoGPT does."
+    return ModelParts(path, config, lambda: tensors, Tokenizer.gpt2, notes=[said])

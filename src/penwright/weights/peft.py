@@ -33,11 +33,14 @@ _KEY = re.compile(
     r"|lora_embedding_(?P<embedding>[AB])(?:\.default)?)"
 )
 _WHOLE = re.compile(r"base_model\.model\.(.+?)(?:\.modules_to_save)?(?:\.default)?\.(weight|bias)")
+_ROWS = re.compile(
+    r"base_model\.model\.(.+?)(?:\.token_adapter)?\.trainable_tokens_delta(?:\.default)?"
+)
+_HEAD, _EMBEDDING = "lm_head.weight", "transformer.wte.weight"
 _WITHOUT = (
     ("use_dora", "DoRA"),
     ("megatron_config", "Megatron's layers"),
     ("layer_replication", "repeated layers"),
-    ("trainable_token_indices", "single trained tokens"),
     ("alora_invocation_tokens", "activation by tokens"),
 )
 
@@ -59,7 +62,8 @@ class Pair:
 class Adapter:
     """A LoRA adapter: module names such as `transformer.h.0.attn.c_attn` and their pairs.
 
-    `whole` are tensors that were trained whole and replace the model's; `settings` is PEFT's
+    `whole` are tensors that were trained whole and replace the model's, `tokens` rows of an
+    embedding: the tensor's name, and the ids and values [n, C] of its rows. `settings` is PEFT's
     adapter_config.json.
     """
 
@@ -67,6 +71,13 @@ class Adapter:
     base_model: str
     settings: Mapping[str, Any]
     whole: Mapping[str, Stored] = field(default_factory=dict)
+    tokens: Mapping[str, tuple[list[int], Stored]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int | None:
+        """The size of the vocabulary, if the adapter holds an embedding."""
+        sizes = [self.whole[name].shape[0] for name in (_EMBEDDING, _HEAD) if name in self.whole]
+        return sizes[0] if sizes else None
 
     def merge(self, model: GPT2) -> None:
         """Add the adapter into the model's weights, computed in float32; raises ModelError."""
@@ -89,7 +100,7 @@ class Adapter:
         """
         self.check(model)
         live = [name for name in self.pairs if isinstance(model.get_submodule(name), Conv1D)]
-        if self.whole or len(live) < len(self.pairs):
+        if self.whole or self.tokens or len(live) < len(self.pairs):
             raise ModelError(
                 "This adapter changes whole tensors or embeddings, which only merging can do."
             )
@@ -108,7 +119,8 @@ class Adapter:
         modules = dict(model.named_modules())
         unknown = [name for name in self.pairs if not _is_target(modules.get(name))]
         state = model.state_dict()
-        unknown += [name for name in self.whole if name not in state]
+        unknown += [name for name in self.whole if name not in state and name != _HEAD]
+        unknown += [name for name in self.tokens if name not in state]
         if unknown:
             raise ModelError(f"The adapter changes what the model lacks: {name_list(unknown)}.")
         wrong = []
@@ -118,17 +130,36 @@ class Adapter:
             if found != shape:
                 wrong.append(f"{name} {found} instead of {shape}")
         for name, tensor in self.whole.items():
-            if tensor.shape != tuple(state[name].shape):
-                wrong.append(f"{name} {list(tensor.shape)} instead of {list(state[name].shape)}")
+            shape = list(state[name if name in state else _EMBEDDING].shape)
+            if list(tensor.shape) != shape:
+                wrong.append(f"{name} {list(tensor.shape)} instead of {shape}")
+        for name, (ids, rows) in self.tokens.items():
+            size, width = state[name].shape
+            if rows.shape != (len(ids), width) or not all(0 <= id_ < size for id_ in ids):
+                wrong.append(f"{name} {list(rows.shape)} instead of {[len(ids), width]}")
         if wrong:
             raise ModelError(
                 f"The adapter was made for a model of another shape: {name_list(wrong)}."
             )
 
     def _replace(self, model: GPT2) -> None:
+        if _HEAD in self.whole or (_EMBEDDING in self.whole and not self._keeps_tie):
+            _untie(model)
         state = model.state_dict()
         for name, tensor in self.whole.items():
             state[name].copy_(tensor.read(state[name].dtype))
+        for name, (ids, rows) in self.tokens.items():
+            state[name][ids] = rows.read(state[name].dtype)
+
+    @property
+    def _keeps_tie(self) -> bool:
+        """Whether the embedding that replaces the model's is the head too, as PEFT has it.
+
+        PEFT copies a module that it trains whole, so that the head stays the old one; an embedding
+        that it saved because it was resized is the model's own.
+        """
+        copied = self.settings.get("modules_to_save") or ()
+        return bool(self.settings.get("ensure_weight_tying")) or "wte" not in copied
 
 
 def _untie(model: GPT2) -> None:
@@ -166,6 +197,7 @@ def read_adapter(folder: Path) -> Adapter:
     tensors = _read_tensors(folder)
     factors: dict[str, dict[str, Stored]] = {}
     whole: dict[str, Stored] = {}
+    tokens: dict[str, tuple[list[int], Stored]] = {}
     unknown = []
     for key, tensor in tensors.items():
         if tensor.dtype not in FLOATS:
@@ -173,20 +205,34 @@ def read_adapter(folder: Path) -> Adapter:
         if match := _KEY.fullmatch(key):
             side = match["linear"] or match["embedding"]
             factors.setdefault(_module_name(match[1]), {})[side] = tensor
-        elif (
-            (match := _WHOLE.fullmatch(key))
-            and "lora_" not in key
-            and settings.get("modules_to_save")
-        ):
-            whole[f"{_module_name(match[1])}.{match[2]}"] = tensor
+        elif match := _ROWS.fullmatch(key):
+            module = _module_name(match[1])
+            tokens[f"{module}.weight"] = (_token_ids(settings, module), tensor)
+        elif (match := _WHOLE.fullmatch(key)) and "lora_" not in key:
+            name = f"{_module_name(match[1])}.{match[2]}"
+            if settings.get("modules_to_save") or name in (_EMBEDDING, _HEAD):
+                whole[name] = tensor
+            else:
+                unknown.append(key)
         else:
             unknown.append(key)
     if unknown:
         raise ModelError(f"{folder} has tensors that LoRA does not have: {name_list(unknown)}.")
     pairs = {name: _pair(folder, name, sides, settings) for name, sides in factors.items()}
-    if not pairs and not whole:
+    if not pairs and not whole and not tokens:
         raise ModelError(f"{folder} has no LoRA tensors.")
-    return Adapter(pairs, str(settings.get("base_model_name_or_path") or ""), settings, whole)
+    base = str(settings.get("base_model_name_or_path") or "")
+    return Adapter(pairs, base, settings, whole, tokens)
+
+
+def _token_ids(settings: Mapping[str, Any], module: str) -> list[int]:
+    """Return the ids of `trainable_token_indices`, a list or one for each module."""
+    found = settings.get("trainable_token_indices")
+    if isinstance(found, dict):
+        found = next((ids for name, ids in found.items() if module.endswith(name)), None)
+    if not isinstance(found, list) or not all(type(id_) is int for id_ in found):
+        raise ModelError(f"The adapter trains rows of {module} but does not list their tokens.")
+    return found
 
 
 def _module_name(name: str) -> str:
@@ -282,6 +328,9 @@ def save_adapter(folder: str | Path, adapter: Adapter, *, card: str = "") -> Non
         tensors[f"base_model.model.{name}.{b}"] = pair.b_OR
     for name, tensor in adapter.whole.items():
         tensors[f"base_model.model.{name}"] = tensor.read()
+    for name, (_, rows) in adapter.tokens.items():
+        module = name.removesuffix(".weight")
+        tensors[f"base_model.model.{module}.token_adapter.trainable_tokens_delta"] = rows.read()
     entries = {
         name: huggingface.to_write(stored.of_tensor(t), t.dtype) for name, t in tensors.items()
     }

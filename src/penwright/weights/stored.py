@@ -5,10 +5,12 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -107,18 +109,48 @@ def sharded(index: Path, read: Callable[[Path], Mapping[str, Stored]]) -> dict[s
     return found
 
 
+def transposed(tensor: Stored) -> Stored:
+    """Return a matrix [I, O] of one that is stored as [O, I]."""
+
+    def fill(target: torch.Tensor) -> None:
+        target.copy_(tensor.read().T)
+
+    return Stored(tensor.shape[::-1], tensor.dtype, fill)
+
+
 def pickled(path: Path) -> dict[str, Stored]:
-    """The tensors of a PyTorch file, without running anything that is in it.
+    """Return the tensors of a PyTorch file, without running anything that is in it.
 
     Raises ModelError when the file is damaged or carries anything but tensors.
     """
+    return plain_tensors(path, load_pickle(path))
+
+
+def plain_tensors(path: Path, state: Any) -> dict[str, Stored]:
+    """Return the tensors in `state`, read from `path`; raises ModelError for anything else."""
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ModelError(f"{path} holds no tensors by name.")
+    others = [name for name, item in state.items() if not isinstance(item, torch.Tensor)]
+    others += [name for name, item in state.items() if name not in others and _is_odd(item)]
+    if others:
+        raise ModelError(f"{path} holds other things than plain tensors: {name_list(others)}.")
+    return {name: of_tensor(tensor.detach()) for name, tensor in state.items()}
+
+
+def load_pickle(path: Path, *, skip_others: bool = False) -> Any:
+    """Return the content of a PyTorch file, without running anything that is in it.
+
+    With `skip_others` objects other than tensors and plain values come back as empty `_Skipped`
+    objects; otherwise they are refused. Raises ModelError, also for a damaged file.
+    """
     zipped = _is_archive(path)
+    safe: dict[str, Any] = {"weights_only": True}
+    if skip_others and zipped:
+        safe = {"weights_only": False, "pickle_module": _inert_pickle()}
     try:
         with warnings.catch_warnings():  # of pickles that PyTorch finds unusual: they are checked
             warnings.simplefilter("ignore")
-            state: Any = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipped or None
-            )
+            return torch.load(path, map_location="cpu", mmap=zipped or None, **safe)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} was refused, since it is damaged or carries code: "
@@ -131,13 +163,48 @@ def pickled(path: Path) -> dict[str, Stored]:
         raise ModelError(
             f"{path} is damaged ({type(error).__name__}).", fix="Download it or copy it again."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ModelError(f"{path} holds no tensors by name.")
-    others = [name for name, item in state.items() if not isinstance(item, torch.Tensor)]
-    others += [name for name, item in state.items() if name not in others and _is_odd(item)]
-    if others:
-        raise ModelError(f"{path} holds other things than plain tensors: {name_list(others)}.")
-    return {name: of_tensor(tensor.detach()) for name, tensor in state.items()}
+
+
+class _Skipped:
+    """An object of a pickle that is not built: it takes any arguments and any state, and does
+    nothing with them.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> _Skipped:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+class _InertUnpickler(pickle.Unpickler):
+    """Builds tensors and plain values; every other class or function is `_Skipped`.
+
+    So nothing that a file names is imported or called. torch.load asks for its own tensor types
+    before it comes here.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _BUILDERS:
+            return _BUILDERS[module, name]
+        return _Skipped
+
+
+_BUILDERS: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+}
+
+
+def _inert_pickle() -> ModuleType:
+    """Return what torch.load asks of a pickle module; its `load` is for files that are no ZIP."""
+    module = ModuleType("inert_pickle")
+    module.Unpickler = _InertUnpickler  # type: ignore[attr-defined]
+    return module
 
 
 def _is_odd(tensor: torch.Tensor) -> bool:
