@@ -202,19 +202,26 @@ class Run:
                 raise RunError(f"{path}:{number} is damaged.", fix="Delete that line.") from None
         return records
 
-    def forget_after(self, step: int) -> None:
-        """Drop the metrics and samples after `step`, before a resumed run writes them again.
+    def forget_after(self, step: int, records: int = -1) -> int:
+        """Drop what was written after `step`, which a resumed run writes again.
 
-        What a process that was killed left half-written goes as well.
+        Of the metrics the first `records` stay, or those up to `step` where the number is not
+        known (-1). Half-written files of a killed process are deleted too. Returns how many
+        metrics stay.
         """
         for left in self.checkpoints.glob(".step-*"):
             shutil.rmtree(left)
-        records = [record for record in self.metrics() if record["step"] <= step]
-        lines = "".join(json.dumps(record) + "\n" for record in records)
+        for folder in (self.folder, self.checkpoints, self.folder / "samples"):
+            for left in folder.glob(".*.tmp"):
+                left.unlink()
+        kept = [record for record in self.metrics() if record["step"] <= step]
+        kept = kept if records < 0 else kept[:records]
+        lines = "".join(json.dumps(record) + "\n" for record in kept)
         write_text(self.folder / "metrics.jsonl", lines)
         for sample in (self.folder / "samples").glob("step-*"):
             if int(sample.stem.removeprefix("step-")) > step:
                 sample.unlink()
+        return len(kept)
 
     def write_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
         """Write the samples of `step` as JSON and as text."""
@@ -238,6 +245,8 @@ class Run:
 
     def point(self, name: str, step: int) -> None:
         """Set the pointer `latest` or `best` to the checkpoint of `step`."""
+        if self.pointed(name) == self.checkpoint(step):
+            return
         write_text(self.checkpoints / name, _STEP.format(step) + "\n")
 
     def pointed(self, name: str) -> Path | None:

@@ -10,7 +10,7 @@ import torch
 
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.tokens import split_micro
-from penwright.train import Interrupted, Silent, load_state, loop, newest_sound
+from penwright.train import Interrupted, Silent, loop, newest_sound
 from penwright.train.loop import batch_loss
 
 
@@ -39,8 +39,7 @@ def same(a, b):
 def continued(make_trainer, run, **options):
     trainer = make_trainer("unused", state_from=run, **options)
     folder = newest_sound(run, lambda _: None)
-    trainer.state = load_state(folder)
-    trainer.restore(folder)
+    trainer.go_back_to(folder)
     return trainer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import penwright
 from penwright.config import MAY_CHANGE, FinetuneConfig, flat_values
 from penwright.errors import RunError
-from penwright.runs import Run
+from penwright.runs import Run, write_manifest
 
 QUICK = {"model": "base", "precision": "fp32", "max_length": 16, "sample_every": 0, "name": "r"}
 
@@ -83,3 +84,79 @@ def test_the_guide_lists_what_may_change():
     (listed,) = re.findall(r"These may change:\n(.*?)\.\n", guide, re.S)
     flags = {f"--{name.replace('_', '-')}" for name in MAY_CHANGE}
     assert set(re.findall(r"`(--[a-z-]+)`", listed)) == flags
+
+
+class StopAt:
+    """An observer that ends the run, as a kill would, just after the n-th line of metrics."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def count(self, _record):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def __getattr__(self, name):
+        if name in ("on_step", "on_evaluate"):
+            return self.count
+        return lambda *_: None
+
+
+def lines():
+    """The metrics, but for what a clock or the memory says."""
+    told = ("kind", "step", "loss", "lr", "grad_norm", "full", "best")
+    return [{name: record.get(name) for name in told} for record in Run(Path("runs/r")).metrics()]
+
+
+def pointers():
+    return {name: Run(Path("runs/r")).pointed(name).name for name in ("latest", "best")}
+
+
+def test_a_run_that_ends_after_any_line_of_metrics_is_the_run_left_alone():
+    wanted = {"evaluate_every": 1, "save_every": 1, "steps": 2, "overwrite": True}
+    begin(**wanted)
+    whole, named = lines(), pointers()
+    kinds = [(line["kind"], line["step"], line["full"]) for line in whole]
+    assert kinds[0] == ("eval", 0, True)
+    assert [kind for kind, _, _ in kinds[-2:]] == ["eval", "eval"], "the last two are measurements"
+    for n in range(1, len(whole) + 1):
+        with pytest.raises(KeyboardInterrupt):
+            begin(**wanted, observer=StopAt(n))
+        assert len(Run(Path("runs/r")).metrics()) == n
+        assert resume()["status"] == "finished"
+        assert (lines(), pointers()) == (whole, named), f"ended after line {n}"
+
+
+def test_a_finished_run_that_goes_on_is_the_run_that_never_finished():
+    wanted = {"evaluate_every": 1, "save_every": 1, "overwrite": True}
+    wanted |= {"schedule": "constant", "warmup": 0.0}
+    begin(**wanted, steps=3)
+    whole = lines()
+    begin(**wanted, steps=2)
+    resume(steps=3)
+    losses = [[line["loss"] for line in run if line["kind"] == "eval"] for run in (whole, lines())]
+    assert losses[0] == losses[1]
+
+
+def test_pointers_that_a_kill_left_behind_are_put_right():
+    begin(evaluate_every=1, save_every=1, steps=2)
+    named = pointers()
+    for name in named:
+        Run(Path("runs/r")).point(name, 1)
+    (Path("runs/r/samples") / ".step-000001.json.123.tmp").write_text("[")
+    resume()
+    assert pointers() == named
+    assert not list(Path("runs/r").rglob(".*"))
+
+
+def test_a_checkpoint_of_an_older_version_does_not_count_its_metrics():
+    begin(save_every=1, steps=2)
+    before = lines()
+    for state in Path("runs/r/checkpoints").glob("*/trainer.json"):
+        older = json.loads(state.read_text())
+        del older["records"]
+        state.write_text(json.dumps(older))
+        write_manifest(state.parent)
+    resume(steps=3)
+    assert [line for line in lines() if line["step"] <= 2][: len(before)] == before

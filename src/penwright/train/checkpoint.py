@@ -40,6 +40,8 @@ class TrainState:
     rate_factor: float = 1.0
     left_out_step: int = -1
     loss_scale: dict[str, Any] | None = None
+    records: int = 0
+    """Lines of metrics.jsonl; -1 in a checkpoint of an older version, which does not count them."""
 
 
 def check_room(run: Run, model: GPT2) -> None:
@@ -113,10 +115,7 @@ class Saver:
                     json.dumps(files.jsonable(asdict(state)), indent=2) + "\n"
                 )
                 runs.write_manifest(folder)
-            self.run.point("latest", state.step)
-            if state.best_step == state.step:
-                self.run.point("best", state.step)
-            prune(self.run, self.keep)
+            tidy(self.run, state, self.keep)
         except BaseException as error:  # handed to the loop, which raises it
             self._error = error
 
@@ -127,6 +126,17 @@ def _plain_model(config: GPT2Config, weights: dict[str, torch.Tensor]) -> GPT2:
         model = GPT2(config)
     model.load_state_dict(weights, assign=True)
     return model
+
+
+def tidy(run: Run, state: TrainState, keep: int) -> None:
+    """Point `latest` and `best` at the checkpoints of `state`, and delete those not kept.
+
+    Done after each save, and again on resuming, since the process may have been killed in between.
+    """
+    run.point("latest", state.step)
+    if state.best_step and run.checkpoint(state.best_step).is_dir():
+        run.point("best", state.best_step)
+    prune(run, keep)
 
 
 def prune(run: Run, keep: int) -> None:
@@ -165,6 +175,7 @@ def load_state(folder: Path) -> TrainState:
     values = files.read_json(folder / STATE)
     if values.get("best_loss") is None:
         values["best_loss"] = float("inf")
+    values.setdefault("records", -1)
     try:
         return TrainState(**values)
     except TypeError:

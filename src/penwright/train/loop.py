@@ -32,6 +32,7 @@ from penwright.train.checkpoint import (
     load_optimizer,
     load_state,
     newest_sound,
+    tidy,
 )
 from penwright.train.compiled import compile_failure
 from penwright.train.interrupt import Interrupt
@@ -89,8 +90,6 @@ class Trainer:
         self.method = make_method(self.model, self.plan)
         scaled = self.plan.precision == "fp16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
-        if self.state.loss_scale:
-            self.scaler.load_state_dict(self.state.loss_scale)
         self.batches = self.plan.batches(self.training)
         self.measured = self.plan.measured(self.held_out)
         self.saver = Saver(self.run, self.plan.keep, self.save_model)
@@ -259,7 +258,7 @@ class Trainer:
             "seconds": state.seconds,
             "epoch": (taken.step + 1) / self.plan.steps_per_epoch,
         }
-        self.run.append_metrics(record)
+        self._append_metrics(record)
         self.observer.on_step(record)
 
     def _check_weights(self) -> None:
@@ -287,16 +286,28 @@ class Trainer:
         poisoned = self.state.step
         self.saver.wait()
         folder = newest_sound(self.run, self.observer.on_message) if self.run.steps() else None
-        self.state = load_state(folder) if folder else TrainState()
-        self.restore(folder)
+        self.go_back_to(folder)
         self.state.rate_factor, self.state.left_out_step = 0.5, poisoned
-        self.run.forget_after(self.state.step)
         told = (
             f"The loss or its gradient was no sound number at step {poisoned + 1}: back to "
             f"step {self.state.step}, with half the learning rate and without that batch."
         )
         self.run.update(events=[*self.run.info.get("events", []), told])
         self.observer.on_message(told)
+
+    def go_back_to(self, folder: Path | None) -> None:
+        """Take up the run at a checkpoint, or after the first measurement for None.
+
+        Metrics and samples that were written later are dropped, and the checkpoints' pointers are
+        put right.
+        """
+        self.state = load_state(folder) if folder else TrainState(records=-1)
+        self.restore(folder)
+        if self.state.loss_scale:
+            self.scaler.load_state_dict(self.state.loss_scale)
+        self.state.records = self.run.forget_after(self.state.step, self.state.records)
+        if folder:
+            tidy(self.run, self.state, self.plan.keep)
 
     def restore(self, folder: Path | None, *, optimizer: bool = True) -> None:
         """Go back to a checkpoint's weights, or to the first, and to its optimizer's state."""
@@ -343,8 +354,12 @@ class Trainer:
             "best": best,
             "seconds": self.state.seconds,
         }
-        self.run.append_metrics(record)
+        self._append_metrics(record)
         self.observer.on_evaluate(record)
+
+    def _append_metrics(self, record: dict[str, Any]) -> None:
+        self.run.append_metrics(record)
+        self.state.records += 1
 
     def sample(self) -> None:
         """Write samples with the weights as they are."""

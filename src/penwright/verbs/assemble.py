@@ -33,10 +33,8 @@ from penwright.train import (
     Observer,
     Trainer,
     TrainPlan,
-    TrainState,
     choose_held_out,
     freeze,
-    load_state,
     make_plan,
     newest_sound,
 )
@@ -100,9 +98,7 @@ def start(
         versions={"python": platform.python_version(), "torch": torch.__version__},
         plan=asdict(plan),
     )
-    return _Assembly(opened, data, training, held_out, config, run).trainer(
-        plan, device, observer, TrainState()
-    )
+    return _Assembly(opened, data, training, held_out, config, run).trainer(plan, device, observer)
 
 
 def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Trainer:
@@ -144,7 +140,6 @@ def _continue(
     changes = _changes(options, stored, run)
     config = build(FinetuneConfig, flat_values(stored) | changes)
     checkpoint = _checkpoint_to_resume(run, asked.checkpoint, observer)
-    state = load_state(checkpoint) if checkpoint else TrainState()
     # The factors of LoRA stand beside the model that the run began with, not the merged one.
     kept = checkpoint if info["plan"].get("method") != "lora" else None
     opened = _open(kept or began_with, config.add_token)
@@ -165,14 +160,16 @@ def _continue(
     share = info["data"]["held_out"]["share"]
     training, held_out, *_ = divide_data(data, share, config)
     plan = _changed_plan(TrainPlan(**_with_tuples(info["plan"])), changes)
-    run.forget_after(state.step if checkpoint else -1)
     run.update(status="running", plan=asdict(plan), config=flat_values(config))
-    observer.on_message(f"Continuing {run.name} after step {state.step:,} of {plan.steps:,}.")
     trainer = _Assembly(opened, data, training, held_out, config, run).trainer(
-        plan, choose_device(config.compute.device), observer, state
+        plan, choose_device(config.compute.device), observer
     )
     if checkpoint:
-        trainer.restore(checkpoint)
+        trainer.go_back_to(checkpoint)
+    else:
+        run.forget_after(-1)
+    step = trainer.state.step
+    observer.on_message(f"Continuing {run.name} after step {step:,} of {plan.steps:,}.")
     return trainer
 
 
@@ -210,9 +207,7 @@ class _Assembly:
     config: FinetuneConfig
     run: Run
 
-    def trainer(
-        self, plan: TrainPlan, device: torch.device, observer: Observer, state: TrainState
-    ) -> Trainer:
+    def trainer(self, plan: TrainPlan, device: torch.device, observer: Observer) -> Trainer:
         self.opened.model.set_dropout(self.config.dropout)
         freeze(
             self.opened.model,
@@ -238,7 +233,6 @@ class _Assembly:
             save_model=self._save_model,
             load_model=self._load_model,
             write_samples=lambda: self._write(prompts, sampling),
-            state=state,
             peak_flops=peak,
         )
 
