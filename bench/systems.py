@@ -39,12 +39,12 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
 
     from penwright.compute import choose_device
     from penwright.config import FinetuneConfig, build
+    from penwright.dataset.store_cache import open_data
+    from penwright.dataset.tasks import stretches
     from penwright.tokens import Part
     from penwright.train import make_plan
-    from penwright.verbs.data import open_data
     from penwright.verbs.recipe import encode_table
     from penwright.verbs.recipes import read_recipe
-    from penwright.verbs.tasks import stretches
     from penwright.weights import export
     from penwright.weights import open as open_model
 

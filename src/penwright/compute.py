@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from penwright.errors import UsageError
-from penwright.files import write_json
+from penwright.files import cache_folder, write_json
 
 Arithmetic = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -93,6 +93,11 @@ def memory_bytes(device: torch.device) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def calibration_file() -> Path:
+    """Return the file of the cache that measurements of this machine are stored in."""
+    return cache_folder() / "calibration.json"
 
 
 def measurement_key(name: object, *parts: object) -> str:

@@ -25,6 +25,11 @@ _UNWRITABLE = {
 }  # fmt: skip
 
 
+def cache_folder() -> Path:
+    """Return the folder of the cache: PENWRIGHT_CACHE, or ~/.cache/penwright."""
+    return Path(os.environ.get("PENWRIGHT_CACHE") or Path.home() / ".cache" / "penwright")
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path, fix: str = "") -> Iterator[None]:
     """Raise OutOfRoomError, naming `path`, for a full disk or a place that cannot be written in.

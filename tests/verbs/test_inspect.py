@@ -9,11 +9,11 @@ import pytest
 
 import penwright
 from penwright.config import DataConfig
+from penwright.dataset.splits import Splits, divide, tell_repeats
+from penwright.dataset.store_cache import name_data, open_data
 from penwright.errors import ModelError, UsageError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer
-from penwright.verbs.data import name_data, open_data
-from penwright.verbs.parts import Parts, divide, tell_repeats
 from penwright.verbs.which import names_model
 
 
@@ -89,7 +89,7 @@ def test_dividing_by_tokens_is_dividing_by_text(repeated):
     ],
 )
 def test_leaks_are_told_in_a_sentence(parts, sentence):
-    assert str(Parts(None, None, *parts)) == sentence
+    assert str(Splits(None, None, *parts)) == sentence
 
 
 @pytest.mark.parametrize("near", [-0.1, 2, float("nan")])

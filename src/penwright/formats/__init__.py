@@ -81,7 +81,7 @@ class ReadPlan:
         return "\n".join([*shown, f"... and {count(more, 'more file')}."] if more else shown)
 
 
-def describe(paths: Sequence[str | Path], data: DataConfig) -> ReadPlan:
+def describe(paths: Sequence[str | Path | Input], data: DataConfig) -> ReadPlan:
     """How each file would be read; raises what `read` would raise at its beginning."""
     return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths, data.files)))
 
@@ -94,7 +94,7 @@ def _choose(item: Input, data: DataConfig) -> Choice:
 
 
 def read(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Input],
     data: DataConfig,
     warn: Warn,
     tally: Tally | None = None,

@@ -25,20 +25,24 @@ _LONGEST_NAME = 255  # bytes, of a file on nearly every file system
 
 
 def find_inputs(
-    paths: Sequence[str | Path], patterns: Sequence[str] = (), warn: Warn = lambda _: None
+    paths: Sequence[str | Path | Input], patterns: Sequence[str] = (), warn: Warn = lambda _: None
 ) -> list[Input]:
     """Return files, folders (all the way down) and globs as inputs, each once, pairs together.
 
-    Given order is kept; what a folder or a glob holds is sorted. Of a folder, files whose names
-    match one of `patterns` are read; without patterns those of known types, or all text files
-    where no type is known. `warn` is told how many files of which types are not. Raises DataError
-    when something is not there, UsageError when nothing was given.
+    Given order is kept, and inputs that were found before; what a folder or a glob holds is
+    sorted. Of a folder, files whose names match one of `patterns` are read; without patterns those
+    of known types, or all text files where no type is known. `warn` is told how many files of
+    which types are not. Raises DataError when something is not there, UsageError when nothing was
+    given.
     """
     if not paths:
         raise UsageError("No data was given.", fix="Name a file, a folder or a pattern to read.")
-    check_paths(paths)
+    check_paths([path for path in paths if not isinstance(path, Input)])
     inputs: list[Input] = []
     for path in paths:
+        if isinstance(path, Input):
+            inputs.append(path)
+            continue
         for is_story, names in groupby(_expand(str(path), patterns, warn), _is_story):
             if is_story:
                 members = tuple(names)

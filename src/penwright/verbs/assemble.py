@@ -15,7 +15,7 @@ import torch
 
 import penwright
 from penwright import files, runs, sample, weights
-from penwright.compute import choose_device
+from penwright.compute import calibration_file, choose_device
 from penwright.config import (
     ABOUT_THE_CALL,
     MAY_CHANGE,
@@ -25,6 +25,9 @@ from penwright.config import (
     flat_values,
     given_values,
 )
+from penwright.dataset.schema import find_template
+from penwright.dataset.store_cache import Data
+from penwright.dataset.training import open_training_data
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
 from penwright.runs import RUNS, Run, list_runs, new_name, now
@@ -33,7 +36,6 @@ from penwright.train import (
     Observer,
     Trainer,
     TrainPlan,
-    choose_held_out,
     freeze,
     make_plan,
     newest_sound,
@@ -41,11 +43,7 @@ from penwright.train import (
 from penwright.train.calibrate import peak_flops
 from penwright.train.plan import parse_every
 from penwright.verbs import record
-from penwright.verbs.data import Data, calibration_file, open_data
-from penwright.verbs.parts import Parts, divide, divide_at, tell_repeats
-from penwright.verbs.schema import find_template
 from penwright.weights.opening import with_tokens
-from penwright.wording import Warn
 
 _SAMPLES = 3
 _LOOK_AHEAD = 96
@@ -61,14 +59,11 @@ def start(
     opened = _open(name, config.add_token)
     for note in opened.notes:
         observer.on_message(note)
-    data = open_all(paths, config, opened.tokenizer, observer.on_message)
     device = choose_device(config.compute.device)
-    held_out_share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
-    parts = divide_data(data, held_out_share, config)
-    for matter in (tell_repeats(data.store), str(parts) if parts.leaked else ""):
-        if matter:
-            observer.on_message(matter)
-    training, held_out = parts.training, parts.held_out
+    dataset = open_training_data(paths, config, opened.tokenizer, observer.on_message)
+    for note in dataset.notes():
+        observer.on_message(note)
+    training, held_out = dataset.training, dataset.held_out
     plan = make_plan(config, opened.model, training, held_out, device, calibration_file())
     if plan.why:
         observer.on_message(plan.why)
@@ -93,12 +88,14 @@ def start(
             "digest": weights.digest(opened.model),
         },
         config=flat_values(config),
-        data=record.describe_data(data, paths, parts, held_out_share),
+        data=record.describe_data(dataset, paths),
         machine=record.describe_machine(device),
         versions={"python": platform.python_version(), "torch": torch.__version__},
         plan=asdict(plan),
     )
-    return _Assembly(opened, data, training, held_out, config, run).trainer(plan, device, observer)
+    return _Assembly(opened, dataset.data, training, held_out, config, run).trainer(
+        plan, device, observer
+    )
 
 
 def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Trainer:
@@ -151,17 +148,17 @@ def _continue(
     if opened.tokenizer.hash != info["model"]["tokenizer"]:
         raise RunError(f"{opened.path} has not the tokenizer that {run.name} began with.")
     paths = paths or info["data"]["paths"]
-    data = open_all(paths, config, opened.tokenizer, observer.on_message)
-    if data.fingerprint != info["data"]["fingerprint"]:
+    share = info["data"]["held_out"]["share"]
+    dataset = open_training_data(paths, config, opened.tokenizer, observer.on_message, share)
+    if dataset.data.fingerprint != info["data"]["fingerprint"]:
         raise RunError(
             f"The data is not what {run.name} began with.",
             fix=f"Put the old files back, or start a new run from it with --model {run.name}.",
         )
-    share = info["data"]["held_out"]["share"]
-    training, held_out, *_ = divide_data(data, share, config)
+    training, held_out = dataset.training, dataset.held_out
     plan = _changed_plan(TrainPlan(**_with_tuples(info["plan"])), changes)
     run.update(status="running", plan=asdict(plan), config=flat_values(config))
-    trainer = _Assembly(opened, data, training, held_out, config, run).trainer(
+    trainer = _Assembly(opened, dataset.data, training, held_out, config, run).trainer(
         plan, choose_device(config.compute.device), observer
     )
     if checkpoint:
@@ -175,25 +172,6 @@ def _continue(
 
 def _open(name: str | Path, tokens: Sequence[str]) -> weights.OpenedModel:
     return with_tokens(weights.open(name, dtype=torch.float32), tokens)
-
-
-def open_all(
-    paths: Sequence[str | Path], config: FinetuneConfig, tokenizer: Tokenizer, warn: Warn
-) -> Data:
-    """The store of what is trained on and then, if files are named for it, what is held out."""
-    if config.held_out_data and (config.held_out is not None or config.mix):
-        other = "mix" if config.mix else "held_out"
-        raise UsageError(f"held_out_data says what is held out, so {other} cannot.")
-    return open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
-
-
-def divide_data(data: Data, share: float, config: FinetuneConfig) -> Parts:
-    """What is trained on and what is held out: the files named for it, or a share."""
-    if config.held_out_data:
-        return divide_at(data.store, sum(data.sources[: -len(config.held_out_data)]), config.fix)
-    return divide(
-        data.store, share, config.seed, fix=config.fix, shares=config.mix, counts=data.sources
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,14 @@ import numpy as np
 from penwright import metrics, sample
 from penwright.compute import autocast, choose_device, choose_precision
 from penwright.config import DataConfig, EvaluateConfig, build
+from penwright.dataset.store_cache import Data, open_data
+from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
+from penwright.dataset.training import open_held_out
 from penwright.errors import UsageError
 from penwright.formats.coqa import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import Score, batch_average, score_documents
 from penwright.tokens import Part
-from penwright.verbs.data import Data, open_data
-from penwright.verbs.held_out import open_held_out
-from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn
 
@@ -85,7 +85,8 @@ def evaluate_writer(
         return evaluation
     part, opened = _open_part(writer, data, config, warn, with_prompts)
     tasks = find_tasks(part, writer.tokenizer, config.metric_documents)
-    need_tasks(tasks, config.metrics)
+    by_keywords = any(metrics.METRICS[name].compares == "keywords" for name in config.metrics)
+    check_tasks(tasks, config.metrics, keywords=by_keywords)
     if any(metrics.METRICS[name].all_answers for name in config.metrics):
         tasks = _with_more_answers(tasks, opened)
     return replace(evaluation, measured=measure_writing(writer, tasks, config, warn))

@@ -12,6 +12,8 @@ import numpy as np
 
 from penwright import formats
 from penwright.config import FinetuneConfig, InspectConfig, build
+from penwright.dataset.store_cache import Data, is_store, open_store
+from penwright.dataset.training import open_training_data
 from penwright.doctor import Examination, examine, find_near
 from penwright.doctor.duplicates import is_available
 from penwright.document import Document, Source, Span
@@ -19,9 +21,7 @@ from penwright.errors import UsageError
 from penwright.formats.clean import REPORT
 from penwright.tokens import Plan, Store, Tokenizer
 from penwright.train.memory import Counts
-from penwright.train.plan import choose_held_out, choose_window
-from penwright.verbs.data import Data, is_store, open_data, open_store
-from penwright.verbs.parts import divide
+from penwright.train.plan import choose_window
 from penwright.weights import choose_model, read_shape
 
 ALIKE = 0.8
@@ -49,10 +49,9 @@ def run_inspect(
     name = choose_model(config.model, warn)
     model, read_tokenizer = read_shape(name, warn)
     tokenizer = read_tokenizer()
-    data = open_data(paths, config.data, tokenizer, warn)
-    as_finetune = FinetuneConfig(max_length=config.max_length, data=config.data)
-    share = choose_held_out(as_finetune, data.store.n_documents, data.store.n_tokens)
-    training, held_out, *_ = divide(data.store, share, as_finetune.seed, fix=config.fix)
+    as_finetune = FinetuneConfig(max_length=config.max_length, data=config.data, fix=config.fix)
+    opened = open_training_data(paths, as_finetune, tokenizer, warn)
+    data, training = opened.data, opened.training
     shape, length = choose_window(training, model.n_positions, max_length=config.max_length)
 
     def documents() -> Iterator[Document]:
@@ -72,7 +71,7 @@ def run_inspect(
         Plan(training, shape, 1, length, as_finetune.seed),
         tokenizer,
         windows=config.windows,
-        held_out=held_out,
+        held_out=opened.held_out,
         parameters=Counts.of(model).all,
         warnings=[text for text in data.warnings if not text.startswith(REPORT)],
         near=_find_near(documents, data, config.near),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penwright.compute import choose_device, choose_precision
+from penwright.compute import calibration_file, choose_device, choose_precision
 from penwright.config import FinetuneConfig, PlanConfig, build
+from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
 from penwright.tokens import Plan
 from penwright.train.calibrate import Rates, rates_of, seconds_a_step
@@ -17,7 +18,6 @@ from penwright.train.memory import Load, free_memory
 from penwright.train.plan import (
     choose_batch_size,
     choose_epochs,
-    choose_held_out,
     choose_window,
 )
 from penwright.train.planner import (
@@ -26,8 +26,6 @@ from penwright.train.planner import (
     choose,
     list_options,
 )
-from penwright.verbs.data import calibration_file, open_data
-from penwright.verbs.parts import divide
 from penwright.weights import choose_model, read_shape
 from penwright.wording import parse_size
 
@@ -113,9 +111,7 @@ def run_plan(
     )
     length, batch, steps = min(shape.n_positions, config.max_length or 1024), _BATCH, None
     if paths:
-        store = open_data(paths, config.data, read_tokenizer(), warn).store
-        share = choose_held_out(asked, store.n_documents, store.n_tokens)
-        training, *_ = divide(store, share, asked.seed)
+        training = open_training_data(paths, asked, read_tokenizer(), warn).training
         kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
         rows = Plan(training, kind, 1, length, asked.seed).n_rows
         batch = choose_batch_size(asked, training.n_tokens, length, rows)

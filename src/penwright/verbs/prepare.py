@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from penwright import formats
 from penwright.config import PrepareConfig, build
+from penwright.dataset.packed import SUFFIX, pack
+from penwright.dataset.store_cache import create_store, is_store, open_data, open_store
 from penwright.errors import UsageError
 from penwright.files import refuse_existing
 from penwright.tokens import Store
-from penwright.verbs.data import encode, is_store, name_data, open_data, open_store
-from penwright.verbs.packed import SUFFIX, pack
 from penwright.weights import choose_model, read_shape
 
 
@@ -56,6 +55,4 @@ def run_prepare(
         store = open_data(paths, config.data, tokenizer, warn, config.work).store
         pack(store, output)
         return store
-    reading = formats.describe(paths, config.data)
-    key = name_data(paths, config.data, tokenizer)
-    return encode(paths, config.data, tokenizer, output, key, reading, warn, config.work).store
+    return create_store(paths, config.data, tokenizer, output, warn, config.work)

@@ -18,21 +18,21 @@ from penwright.config import (
     KeywordsConfig,
     build,
 )
+from penwright.dataset.store_cache import open_data
+from penwright.dataset.tasks import Task, find_tasks, with_prompts
+from penwright.dataset.training import open_held_out
 from penwright.errors import DataError, MissingExtraError
-from penwright.files import jsonable, write_json
+from penwright.files import cache_folder, jsonable, write_json
 from penwright.formats.inputs import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
 from penwright.verbs.assemble import as_it_began
-from penwright.verbs.data import cache_folder, open_data
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
-from penwright.verbs.held_out import open_held_out
 from penwright.verbs.keywords import run_encode
 from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
-from penwright.verbs.tasks import Task, find_tasks, with_prompts
 from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn, count
 

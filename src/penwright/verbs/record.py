@@ -12,10 +12,9 @@ from typing import Any
 import torch
 
 from penwright import weights
+from penwright.dataset.training import TrainingData
 from penwright.doctor import count_repeats
 from penwright.runs import Run
-from penwright.verbs.data import Data
-from penwright.verbs.parts import Parts
 
 _SETTINGS = (
     "steps", "batch_size", "max_length", "shape", "precision", "learning_rate", "schedule",
@@ -23,11 +22,10 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def describe_data(
-    data: Data, paths: Sequence[str | Path], parts: Parts, share: float
-) -> dict[str, Any]:
+def describe_data(opened: TrainingData, paths: Sequence[str | Path]) -> dict[str, Any]:
     """The data set in names and numbers."""
-    training, held_out = parts.training, parts.held_out
+    data, splits, share = opened
+    training, held_out = splits.training, splits.held_out
     return {
         "paths": [str(path) for path in paths],
         "files": list(data.files),
@@ -39,12 +37,12 @@ def describe_data(
         **({"cleaning": dict(data.cleaning)} if data.cleaning else {}),
         **({"warnings": list(data.warnings)} if data.warnings else {}),
         "training": {"documents": len(training), "tokens": training.n_tokens},
-        **({"mix": [dict(source) for source in parts.mix]} if parts.mix else {}),
+        **({"mix": [dict(source) for source in splits.mix]} if splits.mix else {}),
         "held_out": {
             "documents": len(held_out),
             "tokens": held_out.n_tokens,
             "share": share,
-            **({"leaked": parts.leaked, "moved": parts.moved} if parts.leaked else {}),
+            **({"leaked": splits.leaked, "moved": splits.moved} if splits.leaked else {}),
         },
         "fingerprint": data.fingerprint,
     }

@@ -10,13 +10,13 @@ from typing import Any
 from penwright import sample, weights
 from penwright.compute import DTYPES, choose_device
 from penwright.config import GenerateConfig, WriteConfig, build
+from penwright.dataset.schema import find_fields
 from penwright.errors import UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample
 from penwright.sample.logits import is_greedy
 from penwright.sections import build_prefix
 from penwright.tokens import Tokenizer
-from penwright.verbs.schema import find_fields
 
 _FAR = 1 << 32
 """The numbers of texts that are written again begin so far behind the others'."""

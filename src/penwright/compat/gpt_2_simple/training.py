@@ -122,7 +122,7 @@ class _Call:
 
     def run(self) -> None:
         """Continue the run in the folder, or begin one there."""
-        from penwright.verbs.data import cache_folder
+        from penwright.files import cache_folder
 
         print(f"Loading checkpoint {self.source}")
         print("Loading dataset...")

@@ -1,33 +1,33 @@
-"""Files become a token store, kept in a cache so that the second start takes no time."""
+"""Encode files into a token store that the cache keeps, so that a second start takes no time."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
+from penwright.dataset.packed import is_packed, unpack
 from penwright.document import Document
 from penwright.errors import DataError, TokenizerError
-from penwright.files import disk_errors
+from penwright.files import cache_folder, disk_errors
 from penwright.formats.inputs import check_paths, find_inputs
+from penwright.formats.reader import Input
 from penwright.formats.streams import identify, is_remote
 from penwright.markers import START_OF_TEXT
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
-from penwright.verbs.packed import is_packed, unpack
 from penwright.wording import Warn
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set made ready: its store, how its files were read, and its fingerprint."""
+    """A token store, how its files were read, and a fingerprint of both."""
 
     store: Store
     reading: formats.ReadPlan
@@ -36,28 +36,18 @@ class Data:
     cleaning: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Documents that each cleaning step changed and left out."""
     warnings: tuple[str, ...] = ()
-    """What was told while the files were read."""
+    """Warnings given while the files were read."""
     sources: tuple[int, ...] = ()
     """Documents of each of the paths that were given, one after another."""
 
 
-def cache_folder() -> Path:
-    """Where stores are kept: PENWRIGHT_CACHE, or ~/.cache/penwright."""
-    return Path(os.environ.get("PENWRIGHT_CACHE") or Path.home() / ".cache" / "penwright")
-
-
-def calibration_file() -> Path:
-    """Where what was measured of this machine is kept."""
-    return cache_folder() / "calibration.json"
-
-
 def is_store(path: str | Path) -> bool:
-    """Whether `penwright prepare` made what is at `path`: a folder, or one packed into a file."""
+    """Whether `path` is a token store: a folder, or one packed into a file."""
     return (Path(path) / HEADER).is_file() or is_packed(Path(path))
 
 
 def open_store(path: str | Path, tokenizer_hash: str | None = None) -> Store:
-    """The store at `path`, unpacked into the cache where it is packed; raises what `open` does."""
+    """Open the store at `path`, unpacked into the cache if it is packed; raises as `Store.open`."""
     if not is_packed(Path(path)):
         return Store.open(path, tokenizer_hash)
     cache = cache_folder()
@@ -77,36 +67,89 @@ def open_data(
     warn: Warn,
     work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Data:
-    """The token store of these files, from the cache when it is there and whole.
+    """Open the token store of these files, from the cache if it is there and whole.
 
-    Stores may be among the paths. What was told while a store was made is told again. Raises
+    Stores may be among the paths. Warnings given while a store was made are given again. Raises
     DataError for files that cannot be read or hold nothing to learn, TokenizerError for a store
     that was made with another tokenizer.
     """
     check_paths(paths)
     if len(paths) > 1 and any(map(is_store, paths)):
-        return _join([open_data([path], config, tokenizer, warn) for path in paths])
+        return _join([open_data([path], config, tokenizer, warn, work) for path in paths])
     if paths and is_store(paths[0]):
-        return _told(_data(open_store(paths[0], tokenizer.hash)), warn)
+        return _warn_again(_read_header(open_store(paths[0], tokenizer.hash)), warn)
     cache = cache_folder()
-    reading = formats.describe(paths, config)
-    key = name_data(paths, config, tokenizer, cache / "hashes.json")
+    found = _find(paths, config.files)
+    reading = formats.describe(list(found.owners), config)
+    key = name_data(list(found.owners), config, tokenizer, cache / "hashes.json")
     folder = cache / "stores" / key
     if folder.exists():
         try:
-            kept = _data(Store.open(folder, tokenizer.hash))
-            # The files may have been moved since, which does not change what they hold.
-            return _told(replace(kept, reading=reading, files=_files(paths, config.files)), warn)
+            kept = _read_header(Store.open(folder, tokenizer.hash))
+            # The files may have been moved since, which does not change their content.
+            return _warn_again(replace(kept, reading=reading, files=tuple(found.files)), warn)
         except DataError as error:
             warn(f"{error.message} It is made again.")
             shutil.rmtree(folder)
     with disk_errors(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    return encode(paths, config, tokenizer, folder, key, reading, warn, work)
+    return _encode(found, config, tokenizer, folder, key, reading, warn, work)
+
+
+def create_store(
+    paths: Sequence[str | Path],
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    folder: Path,
+    warn: Warn,
+    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
+) -> Store:
+    """Encode files into a store in `folder`, or continue one that was interrupted there."""
+    found = _find(paths, config.files)
+    reading = formats.describe(list(found.owners), config)
+    key = name_data(list(found.owners), config, tokenizer)
+    return _encode(found, config, tokenizer, folder, key, reading, warn, work).store
+
+
+def name_data(
+    paths: Sequence[str | Path | Input],
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    memory: Path | None = None,
+) -> str:
+    """Return the fingerprint of the files, of the lists that options name, and of the tokenizer."""
+    files = [file for item in find_inputs(paths, config.files) for file in item.files]
+    files += [name for name in (config.urls, config.blocklist) if name is not None]
+    local = iter(hash_files([name for name in files if not is_remote(name)], memory))
+    names = [identify(name) if is_remote(name) else next(local) for name in files]
+    return fingerprint([*names, *tokenizer.always], config, tokenizer.hash)
+
+
+class _Found(NamedTuple):
+    """The inputs at some paths, each with the number of the first path it is at."""
+
+    owners: Mapping[Input, int]
+    n_paths: int
+    notes: list[str]
+    """Sentences about files that are not read."""
+
+    @property
+    def files(self) -> list[str]:
+        """Every file that is read."""
+        return [file for item in self.owners for file in item.files]
+
+
+def _find(paths: Sequence[str | Path], patterns: Sequence[str]) -> _Found:
+    owners: dict[Input, int] = {}
+    notes: list[str] = []
+    for number, path in enumerate(paths):
+        for item in find_inputs([path], patterns, notes.append):
+            owners.setdefault(item, number)
+    return _Found(owners, len(paths), notes)
 
 
 def _join(sets: Sequence[Data]) -> Data:
-    """Several data sets as one, in their order."""
+    """Join several data sets in their order."""
     cleaning: dict[str, Counter[str]] = {}
     for one in sets:
         for kind, counts in one.cleaning.items():
@@ -122,17 +165,17 @@ def _join(sets: Sequence[Data]) -> Data:
     )
 
 
-def encode(
-    paths: Sequence[str | Path],
+def _encode(
+    found: _Found,
     config: DataConfig,
     tokenizer: Tokenizer,
     folder: Path,
     key: str,
     reading: formats.ReadPlan,
     warn: Warn,
-    work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
+    work: WorkConfig,
 ) -> Data:
-    """Read, clean and encode the files into a new store; its header tells how that went."""
+    """Read, clean and encode inputs into a new store; its header records how that went."""
     tally = formats.Tally()
     told: list[str] = []
 
@@ -147,18 +190,20 @@ def encode(
             f"{START_OF_TEXT} divides documents in plain text and is left out, though this model "
             "has it as a token. To learn it too, give --split-at '<\\|endoftext\\|>'."
         )
-    sources = [0] * len(paths)
+    sources = [0] * found.n_paths
     # These fill while the documents are read; the header is written after.
     meta = {
         "sources": sources,
-        "files": list(_files(paths, config.files)),
+        "files": found.files,
         "reading": reading.as_json(),
         "cleaning": {"changed": tally.changed, "dropped": tally.dropped},
         "warnings": told,
     }
-    documents = formats.read(paths, config, tell, tally, tokenizer.count, work)
+    for note in found.notes:
+        tell(note)
+    documents = formats.read(list(found.owners), config, tell, tally, tokenizer.count, work)
     store = prepare(
-        _count(documents, paths, config.files, sources),
+        _count(documents, found.owners, sources),
         tokenizer,
         folder,
         meta=meta,
@@ -166,46 +211,24 @@ def encode(
         markers=tokenizer.always,
         work=work,
     )
-    return _data(store)
+    return _read_header(store)
 
 
 def _count(
-    documents: Iterator[Document],
-    paths: Sequence[str | Path],
-    patterns: Sequence[str],
-    counts: list[int],
+    documents: Iterable[Document], owners: Mapping[Input, int], counts: list[int]
 ) -> Iterator[Document]:
     """Count the documents of each path as they go by."""
     owner: dict[str, int] = {}
-    for number, path in enumerate(paths):
-        for item in find_inputs([path], patterns):
-            for name in (item.path, *item.files):
-                owner.setdefault(name, number)
+    for item, number in owners.items():
+        for name in (item.path, *item.files):
+            owner.setdefault(name, number)
     for document in documents:
         counts[owner[document.source.path]] += not document.more
         yield document
 
 
-def name_data(
-    paths: Sequence[str | Path],
-    config: DataConfig,
-    tokenizer: Tokenizer,
-    memory: Path | None = None,
-) -> str:
-    """The fingerprint of the files, of the lists that the options name, and of the tokenizer."""
-    files = list(_files(paths, config.files))
-    files += [name for name in (config.urls, config.blocklist) if name is not None]
-    local = iter(hash_files([name for name in files if not is_remote(name)], memory))
-    names = [identify(name) if is_remote(name) else next(local) for name in files]
-    return fingerprint([*names, *tokenizer.always], config, tokenizer.hash)
-
-
-def _files(paths: Sequence[str | Path], patterns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(file for item in find_inputs(paths, patterns) for file in item.files)
-
-
-def _data(store: Store) -> Data:
-    """A store and what its header tells of how it was made."""
+def _read_header(store: Store) -> Data:
+    """Return a store with what its header records of how it was made."""
     meta: dict[str, Any] = store.header["meta"]
     cleaning = {name: counts for name, counts in meta.get("cleaning", {}).items() if counts}
     return Data(
@@ -219,7 +242,7 @@ def _data(store: Store) -> Data:
     )
 
 
-def _told(data: Data, warn: Warn) -> Data:
+def _warn_again(data: Data, warn: Warn) -> Data:
     for text in data.warnings:
         warn(text)
     return data

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import penwright
 from penwright.cli import run as command
+from penwright.dataset.schema import find_fields, find_template
 from penwright.errors import UsageError
 from penwright.formats import Choice
-from penwright.verbs.schema import find_fields, find_template
 
 TEMPLATE = "{title} by {author}:\n{text}"
 RECORD = {"title": "Tea for Nine", "author": "A Goose", "text": "The council drank it all."}

@@ -9,10 +9,10 @@ import pytest
 
 import penwright
 from penwright.config import DataConfig
+from penwright.dataset.packed import unpack
+from penwright.dataset.store_cache import is_store, open_data, open_store
 from penwright.errors import DataError, OutOfRoomError, TokenizerError, UsageError
 from penwright.tokens import Tokenizer
-from penwright.verbs.data import is_store, open_data, open_store
-from penwright.verbs.packed import unpack
 from penwright.weights.names import resolve
 from penwright.weights.opening import read_place
 

@@ -14,7 +14,7 @@ from penwright.tokens.mixing import divide_sources, mix
 from penwright.wording import count
 
 
-class Parts(NamedTuple):
+class Splits(NamedTuple):
     """A store divided. `leaked` held-out documents stood in training too; `fix` moved them."""
 
     training: Part
@@ -50,7 +50,7 @@ def divide(
     fix: bool = False,
     shares: Sequence[float] = (),
     counts: Sequence[int] = (),
-) -> Parts:
+) -> Splits:
     """Hold `share` of the documents out; with `fix` none whose text is trained on too.
 
     With `shares` the training part is a mix of the data sets that have `counts` documents each;
@@ -72,7 +72,7 @@ def divide(
         if not len(each.training):
             raise UsageError(f"Data set {number} of the mix has no documents of its own.")
     mixed = mix([each.training for each in divided], shares, seed)
-    return Parts(
+    return Splits(
         mixed,
         held_out,
         sum(each.leaked for each in divided),
@@ -83,7 +83,7 @@ def divide(
     )
 
 
-def divide_at(store: Store, border: int, fix: bool = False) -> Parts:
+def divide_at(store: Store, border: int, fix: bool = False) -> Splits:
     """Hold out the documents from number `border` on; raises UsageError when one side has none."""
     if not 0 < border < store.n_documents:
         which = "train on" if border == 0 else "hold out"
@@ -105,11 +105,11 @@ def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
     return {"share": share, "documents": len(source), "tokens": tokens, "times": times}
 
 
-def _fix(training: Part, held_out: Part, fix: bool) -> Parts:
+def _fix(training: Part, held_out: Part, fix: bool) -> Splits:
     if training.store.n_documents < 2 or not len(held_out):
-        return Parts(training, held_out)
+        return Splits(training, held_out)
     leaks = find_leaks(training, held_out)
     if not fix or not len(leaks):
-        return Parts(training, held_out, len(leaks))
+        return Splits(training, held_out, len(leaks))
     moved = move_leaks(training, held_out, leaks)
-    return Parts(*moved, len(leaks), len(held_out) - len(moved[1]))
+    return Splits(*moved, len(leaks), len(held_out) - len(moved[1]))

@@ -8,11 +8,11 @@ import re
 import pytest
 
 from penwright.config import DataConfig
+from penwright.dataset.splits import divide
+from penwright.dataset.store_cache import open_data
 from penwright.errors import TokenizerError
 from penwright.tokens import Plan, Tokenizer
-from penwright.verbs.data import open_data
 from penwright.verbs.keywords import encode_keywords
-from penwright.verbs.parts import divide
 from penwright.verbs.prepare import prepare
 from penwright.weights.names import resolve
 from penwright.weights.opening import read_place

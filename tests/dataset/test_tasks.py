@@ -8,11 +8,11 @@ import pytest
 
 from penwright import formats
 from penwright.config import DataConfig
+from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
 from penwright.errors import UsageError
 from penwright.sections import build_line
 from penwright.tokens import Part, Tokenizer, prepare
 from penwright.verbs.recipes import SAMPLES
-from penwright.verbs.tasks import Task, find_tasks, need_tasks, with_prompts
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def test_plain_text_has_no_tasks(tmp_path, tokenizer):
     found = tasks(tmp_path, tokenizer, path)
     assert found == []
     with pytest.raises(UsageError, match=r"no prompts in this data to measure rouge"):
-        need_tasks(found, ["rouge"])
+        check_tasks(found, ["rouge"], keywords=False)
     with pytest.raises(UsageError, match="no keywords"):
-        need_tasks([Task(0, "a", ("b",))], ["keywords"])
+        check_tasks([Task(0, "a", ("b",))], ["keywords"], keywords=True)
 
 
 @pytest.mark.parametrize("learn", [(), ("all",)])

@@ -10,7 +10,6 @@ import numpy as np
 from penwright.config import DataConfig
 from penwright.errors import UsageError
 from penwright.formats.rows import EVERYTHING
-from penwright.metrics import METRICS
 from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Part, Tokenizer
 
@@ -49,15 +48,14 @@ def find_tasks(part: Part, tokenizer: Tokenizer, documents: int | None = None) -
     ]
 
 
-def need_tasks(tasks: Sequence[Task], metrics: Sequence[str]) -> None:
-    """Raises UsageError when there is nothing to write, or no keywords to write to."""
+def check_tasks(tasks: Sequence[Task], metrics: Sequence[str], *, keywords: bool) -> None:
+    """Raise UsageError if there are no tasks, or with `keywords` none that has keywords."""
     if not tasks:
         raise UsageError(
             f"There are no prompts in this data to measure {', '.join(metrics)} with.",
             fix="Measure it on pairs, stories with highlights, dialogues or texts with keywords.",
         )
-    needed = any(METRICS[name].compares == "keywords" for name in metrics)
-    if needed and not any(task.keywords for task in tasks):
+    if keywords and not any(task.keywords for task in tasks):
         raise UsageError(
             "There are no keywords in this data.",
             fix="Make texts that begin with theirs with `penwright keywords encode`.",

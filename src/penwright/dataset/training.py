@@ -1,0 +1,93 @@
+"""The data of a run, opened and split as `finetune` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from penwright.config import DataConfig, FinetuneConfig, build
+from penwright.dataset.splits import Splits, divide, divide_at, tell_repeats
+from penwright.dataset.store_cache import Data, open_data
+from penwright.errors import RunError, UsageError
+from penwright.runs import RUNS, Run
+from penwright.tokens import Part, Tokenizer
+from penwright.train.plan import choose_held_out
+from penwright.wording import Warn
+
+
+class TrainingData(NamedTuple):
+    """A data set, its splits, and the share of its documents that is held out."""
+
+    data: Data
+    splits: Splits
+    share: float
+
+    @property
+    def training(self) -> Part:
+        """The documents to train on."""
+        return self.splits.training
+
+    @property
+    def held_out(self) -> Part:
+        """The documents to measure on; may be empty."""
+        return self.splits.held_out
+
+    def notes(self) -> list[str]:
+        """Return a sentence each about repeated and leaked documents, where there are any."""
+        leaks = str(self.splits) if self.splits.leaked else ""
+        return [text for text in (tell_repeats(self.data.store), leaks) if text]
+
+
+def open_training_data(
+    paths: Sequence[str | Path],
+    config: FinetuneConfig,
+    tokenizer: Tokenizer,
+    warn: Warn,
+    share: float | None = None,
+) -> TrainingData:
+    """Open what a run with these options trains on and holds out.
+
+    `paths` are files, folders, patterns or stores. `share` is the held-out share of a run that
+    began before; without one it is chosen. Raises DataError for data that cannot be read,
+    TokenizerError for a store of another tokenizer, UsageError for options that exclude another.
+    """
+    if config.held_out_data and (config.held_out is not None or config.mix):
+        other = "mix" if config.mix else "held_out"
+        raise UsageError(f"held_out_data says what is held out, so {other} cannot.")
+    data = open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
+    store = data.store
+    if share is None:
+        share = choose_held_out(config, store.n_documents, store.n_tokens)
+    if config.held_out_data:
+        border = sum(data.sources[: -len(config.held_out_data)])
+        return TrainingData(data, divide_at(store, border, config.fix), share)
+    splits = divide(
+        store, share, config.seed, fix=config.fix, shares=config.mix, counts=data.sources
+    )
+    return TrainingData(data, splits, share)
+
+
+def open_held_out(
+    name: str | Path,
+    tokenizer: Tokenizer,
+    warn: Warn,
+    read: Callable[[DataConfig], DataConfig] = lambda data: data,
+) -> tuple[Part, Data]:
+    """Open the documents that the run `name` held out, in the tokens of `tokenizer`.
+
+    `read` may change how the files become documents, though not how many. Raises RunError when
+    there is no such run or it held nothing out, DataError when its files are gone.
+    """
+    folder = RUNS / name
+    run = Run.open(folder if (folder / "run.json").is_file() else Path(name))
+    config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
+    config = replace(config, data=read(config.data))
+    about = run.info["data"]
+    opened = open_training_data(about["paths"], config, tokenizer, warn, about["held_out"]["share"])
+    if not len(opened.held_out):
+        raise RunError(f"{run.name} held nothing out to measure on.", fix="Name data instead.")
+    if len(opened.held_out) != about["held_out"]["documents"]:
+        raise RunError(f"The data is not what {run.name} was trained on.", fix="Name data instead.")
+    return opened.held_out, opened.data
