@@ -73,6 +73,10 @@ class MissingExtraError(PenwrightError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?` with the nearest known name, or an empty string."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """Return `Did you mean 'x'?` with the nearest known name, or one that begins with `name`, or
+    an empty string."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if len(name) > 2:
+        near += [other for other in names if other.casefold().startswith(name.casefold())]
     return f"Did you mean '{near[0]}'?" if near else ""

@@ -99,12 +99,25 @@ def test_a_run_that_is_not_there(penwright, tmp_path):
         (("finetune", "--dataset", "a.txt"), "without a flag"),
         (("generate", "base", "The sea"), "--prompt 'The sea'"),
         (("evaluate",), "MODEL is missing"),
+        (("train", "a.txt"), "penwright finetune"),
+        (("--model", "base"), "A command comes first"),
     ],
 )
 def test_flags_of_older_tools_are_answered_with_ours(penwright, words, ours):
     said = penwright(*words)
     assert said.code == 2
     assert ours in said.err
+
+
+def test_help_is_a_word_too(penwright):
+    said = penwright("help", "finetune")
+    assert (said.code, "Usage: penwright finetune" in said.out) == (0, True)
+
+
+def test_a_wrong_file_name_is_refused_before_a_model_is_chosen(penwright):
+    said = penwright("finetune", "nosuch.txt")
+    assert said.code == 1
+    assert "Model:" not in said.err
 
 
 def test_plan_knows_gpt2_without_its_weights(penwright, tmp_path):

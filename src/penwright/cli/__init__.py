@@ -108,6 +108,8 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; returns its exit code and shows a traceback only for a bug."""
     os.environ.update(ENVIRONMENT | os.environ)
     app = make_app()
+    if argv and argv[0] == "help":
+        argv = [*argv[1:], "--help"]
     try:
         sources = config_options(argv)
         run_command(app, spell_out(argv, lambda: flags_of(app, argv)), sources)

@@ -95,6 +95,15 @@ OLD_FLAGS: dict[str, tuple[str, ...]] = {
 }
 """Flags of older tools, and the options here that do the same."""
 
+OLD_VERBS = {
+    "train": "finetune", "tune": "finetune", "learn": "finetune", "resume": "finetune --resume",
+    "sample": "generate", "predict": "generate", "complete": "generate", "chat": "write",
+    "eval": "evaluate", "test": "evaluate", "perplexity": "evaluate", "encode": "prepare",
+    "list": "runs", "ls": "runs", "demo": "quickstart", "convert": "export", "upload": "push",
+    "train_tokenizer": "tokenizer train", "run": "recipe",
+}  # fmt: skip
+"""Commands of older tools, and other words for ours."""
+
 DATA_FLAGS = ("dataset", "dataset-path", "train-file", "train-data-file", "data", "input", "file")
 """Flags of older tools for what is given as the first words here."""
 
@@ -133,7 +142,10 @@ def _explain_command(error: UnknownCommandError, argv: Sequence[str]) -> tuple[s
     name = error.unused_tokens[0] if error.unused_tokens else ""
     inner = [verb.partition(" ")[2] for verb in list_verbs() if verb.startswith(f"{argv[0]} ")]
     known = inner or [verb.partition(" ")[0] for verb in list_verbs()]
-    said = f"There is no command '{name}'. {suggest(name, known)}".rstrip()
+    if name.startswith("-"):
+        return "A command comes first, then its options.", f"penwright COMMAND {shlex.join(argv)}"
+    near = f"Here it is `penwright {OLD_VERBS[name]}`." if name in OLD_VERBS else ""
+    said = f"There is no command '{name}'. {near or suggest(name, known)}".rstrip()
     return said, f"`penwright {argv[0]} --help` lists the commands." if inner else _TOP
 
 

@@ -96,7 +96,7 @@ class PlainView:
         )
         self.say(
             f"{count(plan['steps'], 'step')} of {plan['batch_size']} x {plan['max_length']} tokens "
-            f"({plan['shape']}), {plan['steps'] / plan['steps_per_epoch']:.3g} epochs, "
+            f"({plan['shape']}), {_epochs(plan)}, "
             f"rate {plan['learning_rate']:g} ({plan['schedule']}), {plan['precision']} "
             f"on {info['machine']['device']}."
         )
@@ -213,3 +213,8 @@ class LiveView(PlainView):
             words.truncate(self.console.width * 6, overflow="ellipsis")
             parts.append(words)
         return Group(*parts)
+
+
+def _epochs(plan: dict[str, Any]) -> str:
+    share = f"{plan['steps'] / plan['steps_per_epoch']:.3g}"
+    return f"{share} {'epoch' if share == '1' else 'epochs'}"

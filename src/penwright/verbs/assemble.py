@@ -29,6 +29,7 @@ from penwright.dataset.schema import find_template
 from penwright.dataset.store_cache import Data
 from penwright.dataset.training import open_training_data
 from penwright.errors import RunError, UsageError
+from penwright.formats.inputs import find_inputs
 from penwright.model import GPT2
 from penwright.runs import RUNS, Run, list_runs, new_name, now
 from penwright.tokens import Part, Tokenizer
@@ -55,6 +56,7 @@ def start(
     """A new run, its folder made and its plan written down."""
     if not paths:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
+    find_inputs(paths)  # a name that is wrong is refused before a model is downloaded
     name = str(weights.choose_model(config.model, observer.on_message))
     opened = _open(name, config.add_token)
     for note in opened.notes:
