@@ -18,8 +18,7 @@ from pathlib import Path
 
 import keeping
 from penwright import weights
-from penwright.weights import checking
-from penwright.weights.exporting import DTYPES
+from penwright.weights.exporting import FORMATS
 
 
 def main() -> None:
@@ -34,10 +33,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for to in ("huggingface", "ctranslate2", "gguf"):
-            if not checking.is_installed(to):
-                print(f"{checking.RUNTIMES[to]} is not installed", file=sys.stderr)
+            if not FORMATS[to].runtime.is_installed:
+                print(f"{FORMATS[to].runtime.package} is not installed", file=sys.stderr)
                 continue
-            for dtype in DTYPES[to]:
+            for dtype in FORMATS[to].dtypes:
                 out = Path(folder) / f"{to}-{dtype}"
                 made = weights.export(model, to, out, dtype=dtype, check=True)
                 assert made.checked is not None

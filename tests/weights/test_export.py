@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
 
 from penwright import weights
+from penwright.config import ExportConfig
 from penwright.errors import ModelError, UsageError
 from penwright.model import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import checking
+from penwright.weights.exporting import FORMATS
 
 from .models import random_model, tiny_config
 
@@ -27,8 +28,8 @@ def save_model(folder: Path, tokenizer: Tokenizer, **changes: Any) -> Path:
 
 
 def exported(model: str | Path, to: str, out: Path, **options: Any) -> weights.Checked:
-    if not checking.is_installed(to):
-        pytest.skip(f"{checking.RUNTIMES[to]} is not installed")
+    if not FORMATS[to].runtime.is_installed:
+        pytest.skip(f"{FORMATS[to].runtime.package} is not installed")
     checked = weights.export(model, to, out, check=True, **options).checked
     assert checked is not None
     return checked
@@ -179,3 +180,7 @@ def test_an_adapter_goes_out_and_is_checked(saved: tuple[Path, GPT2], tmp_path: 
     assert exported(tmp_path / "adapter", "adapter", tmp_path / "out").largest < 1e-4
     settings = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == str(base.resolve())
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert get_args(get_type_hints(ExportConfig)["to"]) == tuple(FORMATS)

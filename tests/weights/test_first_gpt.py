@@ -15,7 +15,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 from penwright import weights
 from penwright.errors import ModelError, TokenizerError
 from penwright.model import GPT2Config
-from penwright.weights import checking
+from penwright.weights.exporting import FORMATS
 from penwright.weights.first_gpt import FirstGPTTokenizer
 
 from .models import logits, random_model, some_tokens
@@ -96,7 +96,7 @@ def test_a_folder_there_and_back(gpt: FirstGPTTokenizer, tmp_path: Path) -> None
 def test_the_way_out(gpt: FirstGPTTokenizer, tmp_path: Path) -> None:
     weights.save(tmp_path / "gpt", random_model(config_of(gpt)), gpt, card="", penwright={})
     for to in ("huggingface", "ctranslate2"):
-        if checking.is_installed(to):
+        if FORMATS[to].runtime.is_installed:
             made = weights.export(tmp_path / "gpt", to, tmp_path / to, dtype="f32", check=True)
             assert made.checked is not None
             assert made.checked.largest < 1e-4

@@ -182,7 +182,7 @@ def _check_layers(config: GPT2Config, tensors: Mapping[str, Stored], where: str)
 
 
 def _check_tied(head: Stored, tensors: Mapping[str, Stored], model: GPT2, where: str) -> None:
-    """A tied head may be stored a second time, as long as it is the embedding."""
+    """Return a tied head may be stored a second time, as long as it is the embedding."""
     embedding = next(name for name, p in model.named_parameters() if p is model.head_weight_VC)
     other = tensors[embedding]
     if (

@@ -18,7 +18,7 @@ def model_card(
     perplexity_after: float | None = None,
     held_out: str = "documents that were kept from training",
 ) -> str:
-    """The text of README.md: the base model, names and counts of the data, never its text.
+    """Return the text of README.md: the base model, names and counts of the data, never its text.
 
     `data` are file names, `settings` the hyper-parameters to list; what is None is left out.
     """

@@ -1,4 +1,4 @@
-"""Does a written model say what ours says? The same prompts through both, compared."""
+"""Compare a written model, in its own runtime, with ours on the same prompts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,19 +24,12 @@ PROMPTS = (
     "1. Wash the beans. 2. Boil them, slowly, until",
     '"Well," said the captain, "that is not what I ordered!"\n\nHe',
 )
-RUNTIMES = {
-    "huggingface": "transformers",
-    "gguf": "llama_cpp",
-    "ctranslate2": "ctranslate2",
-    "adapter": "peft",
-}
-"""What each export is meant for: the package that runs it."""
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """How far the log-probabilities of a runtime are from ours, in nats."""
+    """The distance between a runtime's log-probabilities and ours, in nats."""
 
     runtime: str
     version: str
@@ -52,46 +45,58 @@ class Checked:
         )
 
 
-def is_installed(to: str) -> bool:
-    """Whether the runtime of an export is there to check it."""
-    return importlib.util.find_spec(RUNTIMES[to]) is not None
+@dataclass(frozen=True)
+class Runtime:
+    """A program that runs what was written: its package, and the extra that brings it.
+
+    `run` gives the logits [T, V] of each row of tokens: it gets the package, the path of what was
+    written, the rows, and our model.
+    """
+
+    package: str
+    extra: str
+    run: Callable[[ModuleType, Path, list[list[int]], GPT2], Iterator[Logits]]
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package is there."""
+        return importlib.util.find_spec(self.package) is not None
+
+    def load(self) -> ModuleType:
+        """Import the package; raises MissingExtraError."""
+        try:
+            return importlib.import_module(self.package)
+        except ImportError:
+            raise MissingExtraError(f"Checking the export in {self.package}", self.extra) from None
 
 
-def check(to: str, path: Path, model: GPT2, tokenizer: Tokenizer) -> Checked:
-    """Compare the export `to` at `path` with `model`, in float32.
+def check(runtime: Runtime, path: Path, model: GPT2, tokenizer: Tokenizer) -> Checked:
+    """Compare what was written at `path` for `runtime` with `model`, in float32.
 
     Raises MissingExtraError where the runtime is not installed, ModelError when the runtime
     cannot open what was written.
     """
-    runtime = _import(to)
+    module = runtime.load()
     rows = prompt_ids(tokenizer, model.config.n_positions)
     try:
-        theirs = list(_RUNS[to](runtime, path, rows, model))
+        theirs = list(runtime.run(module, path, rows, model))
     except (ValueError, RuntimeError, OSError, KeyError) as error:
-        raise ModelError(f"{RUNTIMES[to]} cannot run {path}: {error}") from error
+        raise ModelError(f"{runtime.package} cannot run {path}: {error}") from error
     largest, total, count = 0.0, 0.0, 0
     for row, their_logits in zip(rows, theirs, strict=True):
         difference = np.abs(_log_softmax(their_logits) - _log_softmax(_our_logits(model, row)))
         if not np.isfinite(difference).all():
-            raise ModelError(f"{RUNTIMES[to]} computes no numbers from {path}.")
+            raise ModelError(f"{runtime.package} computes no numbers from {path}.")
         largest = max(largest, float(difference.max()))
         total += float(difference.mean()) * len(row)
         count += len(row)
-    version = str(getattr(runtime, "__version__", ""))
-    return Checked(RUNTIMES[to], version, len(rows), count, largest, total / count)
+    version = str(getattr(module, "__version__", ""))
+    return Checked(runtime.package, version, len(rows), count, largest, total / count)
 
 
 def prompt_ids(tokenizer: Tokenizer, context: int) -> list[list[int]]:
-    """The prompts as the model reads them: the end-of-text token, then theirs."""
+    """Return the prompts as the model reads them: the end-of-text token, then theirs."""
     return [tokenizer.encode_prompt(prompt)[:context] for prompt in PROMPTS]
-
-
-def _import(to: str) -> ModuleType:
-    try:
-        return importlib.import_module(RUNTIMES[to])
-    except ImportError:
-        extra = {"ctranslate2": "ctranslate2", "gguf": "bench"}.get(to, "dev")
-        raise MissingExtraError(f"Checking the export in {RUNTIMES[to]}", extra) from None
 
 
 def _log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
@@ -159,9 +164,7 @@ def _run_llama_cpp(
             yield np.array(theirs.scores[: len(row)], dtype=np.float32)
 
 
-_RUNS = {
-    "huggingface": _run_transformers,
-    "gguf": _run_llama_cpp,
-    "ctranslate2": _run_ctranslate2,
-    "adapter": _run_peft,
-}
+TRANSFORMERS = Runtime("transformers", "dev", _run_transformers)
+LLAMA_CPP = Runtime("llama_cpp", "bench", _run_llama_cpp)
+CTRANSLATE2 = Runtime("ctranslate2", "ctranslate2", _run_ctranslate2)
+PEFT = Runtime("peft", "dev", _run_peft)

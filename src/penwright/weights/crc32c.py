@@ -27,12 +27,12 @@ def _byte_step(register: int) -> int:
 
 @lru_cache(maxsize=1)
 def _one_byte() -> Words:
-    """What each of the register's 32 bits becomes when one zero byte passes."""
+    """Return the register for each of its 32 bits after one zero byte."""
     return np.array([_byte_step(1 << bit) for bit in range(32)], dtype=np.uint32)
 
 
 def _tables_of(columns: Words) -> tuple[Words, Words]:
-    """Tables for the register's low and high half, from what becomes of each bit."""
+    """Return tables for the register's low and high half, from what becomes of each bit."""
     tables = []
     for half in (columns[:16], columns[16:]):
         table = np.zeros(1, dtype=np.uint32)
@@ -50,7 +50,7 @@ def _apply(tables: tuple[Words, Words], registers: Words) -> Words:
 
 @lru_cache(maxsize=128)
 def _columns(n_bytes: int) -> Words:
-    """What each bit becomes when `n_bytes` zero bytes pass, by doubling."""
+    """Return the register for each bit after `n_bytes` zero bytes, by doubling."""
     if n_bytes == 0:
         return np.uint32(1) << np.arange(32, dtype=np.uint32)
     half = _columns(n_bytes // 2)
@@ -64,7 +64,7 @@ def _shift(n_bytes: int) -> tuple[Words, Words]:
 
 
 def _of_words(words: Words) -> int:
-    """The register that starts at zero, after `words`."""
+    """Return the register that starts at zero, after `words`."""
     width = min(_ROW, 1 << (len(words) - 1).bit_length())
     # Zeros before a message change nothing when the register starts at zero.
     lead = np.zeros(-len(words) % width, dtype=np.uint32)
@@ -80,7 +80,7 @@ def _of_words(words: Words) -> int:
 
 
 def extend(crc: int, data: bytes | bytearray | memoryview) -> int:
-    """The CRC of a message whose beginning has the CRC `crc` (0 for none) and that goes on."""
+    """Return the CRC of a message that goes on with `data` after one of CRC `crc` (0 for none)."""
     size = len(data)
     register = crc ^ 0xFFFFFFFF
     whole = size // 4
@@ -94,5 +94,5 @@ def extend(crc: int, data: bytes | bytearray | memoryview) -> int:
 
 
 def masked(crc: int) -> int:
-    """The CRC as TensorFlow and LevelDB store it."""
+    """Return the CRC as TensorFlow and LevelDB store it."""
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -84,7 +84,7 @@ def write(
 
 
 def token_spellings(tokenizer: Tokenizer, size: int) -> list[str]:
-    """Every token as tokenizer.json spells it, by id; ids that no token has get a name."""
+    """Return every token as tokenizer.json spells it, by id; ids that no token has get a name."""
     vocabulary = tokenizer.vocabulary
     spellings = [f"<|unused{id_}|>" for id_ in range(size)]
     for table in (vocabulary.ids, vocabulary.markers):
@@ -167,7 +167,7 @@ def _norm(
 
 
 def _matrix(name: str, tensor: Stored, dtype: str, *, transpose: bool) -> dict[str, _Variable]:
-    """A matrix as [out, in], and with int8 the scale of each of its rows."""
+    """Return a matrix as [out, in], and with int8 the scale of each of its rows."""
     shape = tensor.shape[::-1] if transpose else tensor.shape
     kind = torch.int8 if dtype == "int8" else DTYPES[dtype]
 
@@ -191,7 +191,7 @@ def _matrix(name: str, tensor: Stored, dtype: str, *, transpose: bool) -> dict[s
 
 
 def _row_scale(weight_OI: Tensor) -> Tensor:
-    """What makes the largest number of each row 127; 1 for rows of zeros."""
+    """Return the factor that makes the largest number of each row 127; 1 for rows of zeros."""
     largest = weight_OI.abs().amax(1)
     whole = torch.full_like(largest, 127.0)
     return whole / torch.where(largest == 0, whole, largest)

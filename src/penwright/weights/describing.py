@@ -61,7 +61,7 @@ class Description:
     """The type and the shape of each tensor, by name."""
 
     def as_json(self) -> dict[str, object]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         return {**asdict(self), "path": str(self.path)}
 
 
@@ -74,7 +74,7 @@ class _Headers:
 
 
 def describe(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Description:
-    """The model that `name` means, described without reading its weights.
+    """Return the model that `name` means, described without reading its weights.
 
     Raises ModelError when there is none, it is damaged, or it is not on this machine.
     """
@@ -117,7 +117,7 @@ def _read_headers(folder: Path) -> _Headers:
 
 
 def _pickled_headers(folder: Path) -> _Headers:
-    """PyTorch's old files have no header: they are mapped, and only their tables are read."""
+    """Map PyTorch's old files, which have no header, and read only their tables."""
     from penwright.weights import huggingface
 
     tensors = huggingface.read_tensors(folder)
@@ -173,7 +173,7 @@ def _number(config: Mapping[str, Any], key: str) -> int | None:
 
 
 def digest(model: GPT2) -> str:
-    """A SHA-256 of a model's weights, from some thousand numbers of each, as hexadecimal.
+    """Return a SHA-256 of a model's weights, from some thousand numbers of each, as hexadecimal.
 
     Training changes nearly every number, so this tells models apart without reading gigabytes.
     """

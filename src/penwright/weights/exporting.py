@@ -1,9 +1,9 @@
-"""`export`, `merge` and `push`: a model on its way out."""
+"""Write a model for another runtime, merge an adapter, upload a model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,19 +26,12 @@ from penwright.weights import (
 from penwright.weights.opening import OpenedModel
 from penwright.weights.stored import Stored
 
-DTYPES: Mapping[str, tuple[str, ...]] = {
-    "huggingface": ("f32", "f16", "bf16"),
-    "gguf": tuple(gguf.DTYPES),
-    "ctranslate2": tuple(ctranslate2.DTYPES),
-    "adapter": (),
-}
-"""What `dtype` may be for each format."""
 _TORCH = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: `path` is the folder, or the GGUF file, of so many bytes."""
+    """A written model: `path` is the folder, or the GGUF file, of so many bytes."""
 
     path: Path
     to: str
@@ -69,15 +62,15 @@ def export(
 ) -> Exported:
     """Write `model` as a folder `out` for another runtime; a GGUF's `out` may be the file.
 
-    `dtype` is one of `DTYPES[to]`; the default is the stored type, and f16 for GGUF. With
+    `dtype` is one of `FORMATS[to].dtypes`; the default is the stored type, and f16 for GGUF. With
     `check`, prompts run through what was written and through ours. Raises UsageError for an
     unknown format or type and for an `out` that is in use, ModelError for a damaged model.
     """
     out = Path(out)
-    _check_request(to, dtype)
+    format_ = _check_request(to, dtype)
     _check_free(out)
     place = names.resolve(model, runs_dir)
-    if to == "adapter":
+    if format_.write is None:
         if place.kind != "adapter":
             raise UsageError(
                 f"'{model}' is a whole model, not an adapter.",
@@ -85,22 +78,23 @@ def export(
             )
         return _export_adapter(place, out, check)
     found = _load(place)
-    kind = dtype or ("f16" if to == "gguf" else _own_type(found.tensors))
-    path = _write(found, to, out, kind, shard_bytes, str(model))
+    kind = dtype or format_.default or _own_type(found.tensors)
+    path = format_.write(found, out, kind, shard_bytes, str(model))
     checked = None
     if check:
         ours = build.build(found.parts.config, found.tensors, str(model), dtype=torch.float32)
-        checked = checking.check(to, path, ours, found.parts.tokenizer())
+        checked = checking.check(format_.runtime, path, ours, found.parts.tokenizer())
     return Exported(path, to, kind, _size(path), checked, tuple(found.parts.notes))
 
 
-def _check_request(to: str, dtype: str | None) -> None:
-    if to not in DTYPES:
-        raise UsageError(f"There is no format '{to}'.", fix=f"Use {', '.join(DTYPES)}.")
-    if dtype is not None and dtype not in DTYPES[to]:
-        allowed = ", ".join(DTYPES[to])
-        fix = f"Use {allowed}." if allowed else "Leave --dtype out."
+def _check_request(to: str, dtype: str | None) -> ExportFormat:
+    if to not in FORMATS:
+        raise UsageError(f"There is no format '{to}'.", fix=f"Use {', '.join(FORMATS)}.")
+    dtypes = FORMATS[to].dtypes
+    if dtype is not None and dtype not in dtypes:
+        fix = f"Use {', '.join(dtypes)}." if dtypes else "Leave --dtype out."
         raise UsageError(f"--to {to} cannot write {dtype}.", fix=fix)
+    return FORMATS[to]
 
 
 def _check_free(out: Path) -> None:
@@ -119,35 +113,66 @@ def _own_type(tensors: Mapping[str, Stored]) -> str:
     return {"F16": "f16", "BF16": "bf16"}.get(types.pop(), "f32") if len(types) == 1 else "f32"
 
 
-def _write(found: _Model, to: str, out: Path, dtype: str, shard_bytes: int, name: str) -> Path:
+def _write_huggingface(found: _Model, out: Path, dtype: str, shard_bytes: int, name: str) -> Path:
     parts = found.parts
-    tokenizer = parts.tokenizer()
-    if to == "gguf":
-        short = re.sub(r"[^\w.-]+", "-", Path(name).name).strip("-") or "model"
-        folder, file = (out.parent, out.name) if out.suffix == ".gguf" else (out, "")
-        file = file or f"{short}-{dtype}.gguf"
-        with files.atomic_file(folder / file) as temporary:
-            gguf.write(temporary, parts.config, found.tensors, tokenizer, dtype, name=short)
-        return folder / file
     with files.atomic_folder(out) as folder:
-        if to == "ctranslate2":
-            ctranslate2.write(folder, parts.config, found.tensors, tokenizer, dtype)
-        else:
-            huggingface.save_parts(
-                folder,
-                parts.config,
-                found.tensors,
-                tokenizer,
-                card=_card_of(parts.path, name),
-                penwright=parts.format,
-                dtype=_TORCH[dtype],
-                shard_bytes=shard_bytes,
-            )
+        huggingface.save_parts(
+            folder,
+            parts.config,
+            found.tensors,
+            parts.tokenizer(),
+            card=_card_of(parts.path, name),
+            penwright=parts.format,
+            dtype=_TORCH[dtype],
+            shard_bytes=shard_bytes,
+        )
     return out
 
 
+def _write_gguf(found: _Model, out: Path, dtype: str, _: int, name: str) -> Path:
+    short = re.sub(r"[^\w.-]+", "-", Path(name).name).strip("-") or "model"
+    folder, file = (out.parent, out.name) if out.suffix == ".gguf" else (out, "")
+    path = folder / (file or f"{short}-{dtype}.gguf")
+    parts = found.parts
+    with files.atomic_file(path) as temporary:
+        gguf.write(temporary, parts.config, found.tensors, parts.tokenizer(), dtype, name=short)
+    return path
+
+
+def _write_ctranslate2(found: _Model, out: Path, dtype: str, *_: object) -> Path:
+    parts = found.parts
+    with files.atomic_folder(out) as folder:
+        ctranslate2.write(folder, parts.config, found.tensors, parts.tokenizer(), dtype)
+    return out
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format to write: how, the types of weights that it takes, and the program that runs it.
+
+    `write` gets the model, the folder or file, the type, the largest size of a file and the
+    model's name, and returns what it wrote. An adapter is written as it is (`write` is None).
+    Without `default` the weights keep the type they are stored in.
+    """
+
+    runtime: checking.Runtime
+    dtypes: tuple[str, ...] = ()
+    write: Callable[[_Model, Path, str, int, str], Path] | None = None
+    default: str = ""
+
+
+FORMATS = {
+    "huggingface": ExportFormat(checking.TRANSFORMERS, tuple(_TORCH), _write_huggingface),
+    "gguf": ExportFormat(checking.LLAMA_CPP, tuple(gguf.DTYPES), _write_gguf, default="f16"),
+    "ctranslate2": ExportFormat(
+        checking.CTRANSLATE2, tuple(ctranslate2.DTYPES), _write_ctranslate2
+    ),
+    "adapter": ExportFormat(checking.PEFT),
+}
+
+
 def _card_of(path: Path, name: str) -> str:
-    """The model's own card, or a new one that says where it came from."""
+    """Return the model's own card, or a new one that says where it came from."""
     readme = path / "README.md"
     if readme.is_file():
         return readme.read_text(encoding="utf-8", errors="replace")
@@ -167,12 +192,12 @@ def _export_adapter(place: names.Place, out: Path, check: bool) -> Exported:
     checked = None
     if check:
         opened = opening.open(folder, dtype=torch.float32)
-        checked = checking.check("adapter", out, opened.model, opened.tokenizer)
+        checked = checking.check(checking.PEFT, out, opened.model, opened.tokenizer)
     return Exported(out, "adapter", "", _size(out), checked)
 
 
 def _for_peft(base: str | Path) -> str:
-    """A base model as PEFT finds it: the whole path of a folder, or the Hub's name."""
+    """Return a base model as PEFT finds it: the whole path of a folder, or the Hub's name."""
     place = names.resolve(base)
     if place.kind == "hub":
         return place.repository

@@ -73,6 +73,8 @@ def write(
         raise UsageError(f"GGUF models cannot be {dtype}.", fix=f"Use {', '.join(DTYPES)}.")
     if config.first_gpt:
         raise ModelError("llama.cpp knows GPT-2 but not the first GPT.", fix=_INSTEAD)
+    if tokenizer.vocabulary.library:
+        raise ModelError("GGUF is written with GPT-2's kind of tokenizer only.", fix=_INSTEAD)
     if not config.tanh_gelu:
         raise ModelError(
             f"llama.cpp's GPT-2 has only the tanh GELU, this model has "
@@ -160,12 +162,12 @@ def _outputs(config: GPT2Config, tensors: Mapping[str, Stored]) -> Iterator[tupl
 
 
 def _query_factor(config: GPT2Config, layer: int) -> float:
-    """What the queries are multiplied by, since llama.cpp always scales by 1 / sqrt(D)."""
+    """Return the factor for the queries, since llama.cpp always scales by 1 / sqrt(D)."""
     return config.attention_scale(layer) * math.sqrt(config.head_dim)
 
 
 def _read(config: GPT2Config, tensor: Stored, factor: float) -> torch.Tensor:
-    """A tensor in float32, matrices as [out, in], the queries' part times `factor`."""
+    """Return a tensor in float32, matrices as [out, in], the queries' part times `factor`."""
     numbers = tensor.read(torch.float32)
     if factor != 1.0:
         numbers[..., : config.n_embd] *= factor
@@ -173,7 +175,7 @@ def _read(config: GPT2Config, tensor: Stored, factor: float) -> torch.Tensor:
 
 
 def _kind(types: type[Any], out: _Output, dtype: str) -> GGMLQuantizationType:
-    """The type of a tensor: the wanted one for matrices whose rows can be packed so."""
+    """Return the type of a tensor: the wanted one for matrices whose rows can be packed so."""
     if not out.quantized:
         kind = types.F32
     elif dtype in ("q8_0", "q4_0") and out.shape[-1] % _BLOCK:

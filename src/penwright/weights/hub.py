@@ -41,7 +41,7 @@ _OTHER_NAMES = {
 
 
 def cached(repository: str, revision: str | None = None) -> Path | None:
-    """The folder of a repository that is on this machine, whole, or None; asks no network."""
+    """Return the folder of a repository that is whole on this machine, or None; no network."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in (repository, *_OTHER_NAMES.get(repository, ())):
@@ -145,7 +145,7 @@ def _make_bar(repository: str) -> type[Any]:
 
 
 def choose(files: Sequence[str]) -> list[str]:
-    """Of a repository's files those that make up the model, safetensors before pickles."""
+    """Return the files of a repository that make up the model, safetensors before pickles."""
     small = [file for file in SMALL_FILES if file in files]
     if "adapter_config.json" in files and "adapter_model.safetensors" in files:
         return [*small, "adapter_config.json", "adapter_model.safetensors"]
@@ -162,7 +162,7 @@ def choose(files: Sequence[str]) -> list[str]:
 
 
 def fetch(repository: str) -> Path:
-    """The folder of a repository: as it is on this machine, else downloaded."""
+    """Return the folder of a repository: as it is on this machine, else downloaded."""
     return cached(repository) or download(repository)
 
 

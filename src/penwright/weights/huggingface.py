@@ -33,7 +33,7 @@ GPT2_VOCABULARY = 50257
 
 
 def read_config(path: Path) -> GPT2Config:
-    """The config.json at `path`; raises ModelError, naming the file, for what cannot be."""
+    """Return the config.json at `path`; raises ModelError, naming the file, for what cannot be."""
     values = {key: value for key, value in read_object(path).items() if value is not None}
     try:
         return GPT2Config.from_dict(values)
@@ -42,7 +42,7 @@ def read_config(path: Path) -> GPT2Config:
 
 
 def weight_file(folder: Path) -> Path:
-    """The file that holds the weights of a folder, or their index; raises ModelError."""
+    """Return the file that holds the weights of a folder, or their index; raises ModelError."""
     for name in (
         "model.safetensors.index.json",
         "model.safetensors",
@@ -58,7 +58,7 @@ def weight_file(folder: Path) -> Path:
 
 
 def read_tensors(folder: Path) -> dict[str, Stored]:
-    """The tensors of a folder, not read yet; raises ModelError."""
+    """Return the tensors of a folder, not read yet; raises ModelError."""
     path = weight_file(folder)
     read = stored.pickled if "pytorch_model" in path.name else stored.safetensors
     return stored.sharded(path, read) if path.suffix == ".json" else read(path)
@@ -130,7 +130,7 @@ def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
 
 
 def read_format(folder: Path) -> dict[str, Any]:
-    """What penwright.json says about prompts, or nothing; raises ModelError if damaged."""
+    """Return what penwright.json says about prompts, or nothing; raises ModelError."""
     path = folder / "penwright.json"
     return read_object(path) if path.is_file() else {}
 
@@ -169,7 +169,7 @@ def save_parts(
     dtype: torch.dtype | None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """The same from tensors that need not be in memory, one at a time."""
+    """Write a model folder from tensors that need not be in memory, one at a time."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"bos_token_id": tokenizer.eot_id, "eos_token_id": tokenizer.eot_id}
@@ -225,7 +225,7 @@ def write_tensors(
 
 
 def to_write(tensor: Stored, dtype: torch.dtype | None) -> safetensors_file.Tensor:
-    """A tensor for `safetensors_file.write`, read when its turn comes."""
+    """Return a tensor for `safetensors_file.write`, read when its turn comes."""
     dtype = dtype or TORCH_TYPES[tensor.dtype]
 
     def chunks() -> Iterator[memoryview]:

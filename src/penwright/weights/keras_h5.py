@@ -68,7 +68,7 @@ class _Array:
 
 
 def hugging_face_name(layer: str, weight: str) -> str | None:
-    """`Encode-0-MultiHeadAtt`, `Encode-0-MultiHeadAtt_Wq:0` -> its name here; None if unknown."""
+    """Return the name here of an array of a layer (`Encode-0-MultiHeadAtt`); None if unknown."""
     short = weight.rpartition("/")[2].removesuffix(":0").removeprefix(f"{layer}_")
     if (layer, short) in _TOP:
         return f"transformer.{_TOP[layer, short]}"
@@ -90,7 +90,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _arrays(path: Path, file: h5py.File) -> dict[str, dict[str, _Array]]:
-    """Every array by layer and by its name; links out of the file are refused."""
+    """Return every array by layer and by its name; links out of the file are refused."""
     import h5py
 
     found: dict[str, dict[str, _Array]] = {}
@@ -125,7 +125,7 @@ def _array(path: Path, key: str, item: h5py.Dataset) -> _Array:
 
 
 def _guarded(path: Path) -> tuple[dict[str, dict[str, _Array]], dict[str, Any]]:
-    """The file's arrays, and the settings of its layers by name."""
+    """Return the file's arrays, and the settings of its layers by name."""
     with _open(path) as file:
         try:
             return _arrays(path, file), _layer_settings(file)
@@ -160,7 +160,7 @@ def _fill(arrays: Mapping[int, _Array], target: torch.Tensor) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Stored]:
-    """The tensors of a Keras file, not read yet.
+    """Return the tensors of a Keras file, not read yet.
 
     Raises ModelError for arrays that gpt-tf2 does not have, MissingExtraError without h5py.
     """
@@ -197,7 +197,7 @@ def _stored(path: Path, name: str, arrays: Mapping[int, _Array]) -> Stored:
 
 
 def read_config(path: Path) -> GPT2Config:
-    """The config, from the arrays' shapes and the settings that Keras keeps; raises ModelError."""
+    """Return the config, from the arrays' shapes and Keras's settings; raises ModelError."""
     layers, settings = _guarded(path)
     tensors = {
         name: array.shape

@@ -1,4 +1,4 @@
-"""Which place on disk or on the Hub a model's name means. No torch.
+"""Find the place on disk or on the Hub that a model's name means. No torch.
 
 A name is a path if there is a model at it or it is written as a path, else a run of that name,
 else a size or `base`, else a name on the Hub. A size or `base` is never taken for a folder that
@@ -40,12 +40,12 @@ class Place:
 
 
 def base_folder() -> Path:
-    """The folder of the bundled model."""
+    """Return the folder of the bundled model."""
     return Path(str(resources.files("penwright") / "assets" / "base"))
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What kind of model is at `path`, or None when there is none."""
+    """Return the kind of model at `path`, or None when there is none."""
     if path.is_file():
         if path.suffix.lower() in (".h5", ".hdf5"):
             return "keras"
@@ -68,7 +68,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
-    """The place that `name` means; raises ModelError, with near names, when there is none."""
+    """Return the place that `name` means; raises ModelError, with near names."""
     text = str(name)
     path = Path(name).expanduser()
     separators = {"/", os.sep} | ({os.altsep} if os.altsep else set())
@@ -115,7 +115,7 @@ _KNOWN_FILES = (
 
 
 def _resolve_missing_path(text: str, path: Path, runs_dir: Path) -> Place:
-    """A name with a separator at which there is no model: `user/name` may be on the Hub."""
+    """Return a name with a separator at which there is no model: `user/name` may be on the Hub."""
     if path.exists():
         raise ModelError(f"There is no model in {text}.", fix=_KNOWN_FILES)
     first = text.split("/")[0]
@@ -133,7 +133,7 @@ def _siblings(folder: Path) -> list[str]:
 
 
 def unknown(name: str, runs_dir: str | Path = runs.RUNS) -> ModelError:
-    """The error for a name that is nothing: it suggests a run, a size or a well-known name."""
+    """Return the error for an unknown name; it suggests a run, a size or a known name."""
     known = [*KNOWN, *(run.name for run in runs.list_runs(Path(runs_dir)))]
     near = suggest(name, known)
     fix = near or "`penwright runs` lists your runs; known models are: " + ", ".join(KNOWN) + "."
@@ -141,7 +141,7 @@ def unknown(name: str, runs_dir: str | Path = runs.RUNS) -> ModelError:
 
 
 def checkpoint_of(run: Path) -> Path:
-    """The checkpoint of a run that its name means: the best, else the latest.
+    """Return the checkpoint of a run that its name means: the best, else the latest.
 
     Raises ModelError when there is none.
     """

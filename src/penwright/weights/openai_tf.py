@@ -31,7 +31,7 @@ _HPARAMS = {
 
 
 def find_prefix(path: Path) -> Path:
-    """The checkpoint that `path` means: itself, or the latest in a folder; raises ModelError.
+    """Return the checkpoint at `path`: itself, or the latest in a folder; raises ModelError.
 
     The text file `checkpoint` names the latest; what it names must lie beside it.
     """
@@ -59,7 +59,7 @@ def find_prefix(path: Path) -> Path:
 
 
 def hugging_face_name(name: str) -> str | None:
-    """`model/h0/attn/c_attn/w` -> `transformer.h.0.attn.c_attn.weight`; None if unknown."""
+    """Return `transformer.h.0.attn.c_attn.weight` for `model/h0/attn/c_attn/w`; None if unknown."""
     name = name.removeprefix("model/").removesuffix(":0")
     if name in _TOP:
         return f"transformer.{_TOP[name]}"
@@ -71,7 +71,7 @@ def hugging_face_name(name: str) -> str | None:
 
 
 def variables(prefix: Path) -> dict[str, Variable]:
-    """The model's variables under Hugging Face's names, the optimizer's left out.
+    """Return the model's variables under Hugging Face's names, the optimizer's left out.
 
     Raises ModelError for variables that GPT-2 does not have.
     """
@@ -114,7 +114,7 @@ def _fill(variable: Variable, target: torch.Tensor) -> None:
 
 
 def read_tensors(prefix: Path) -> dict[str, Stored]:
-    """The tensors of a checkpoint, not read yet; raises ModelError."""
+    """Return the tensors of a checkpoint, not read yet; raises ModelError."""
     return {
         name: Stored(shape_of(variable), variable.dtype, partial(_fill, variable))
         for name, variable in variables(prefix).items()
@@ -122,7 +122,7 @@ def read_tensors(prefix: Path) -> dict[str, Stored]:
 
 
 def read_config(prefix: Path) -> GPT2Config:
-    """The config from hparams.json beside the checkpoint, else from the tensors' shapes.
+    """Return the config from hparams.json beside the checkpoint, else from the tensors' shapes.
 
     Raises ModelError when neither gives one.
     """
@@ -138,7 +138,7 @@ def read_config(prefix: Path) -> GPT2Config:
 
 
 def infer_sizes(prefix: Path, found: dict[str, Variable]) -> dict[str, int]:
-    """The sizes of a checkpoint that came without hparams.json; raises ModelError."""
+    """Return the sizes of a checkpoint that came without hparams.json; raises ModelError."""
     try:
         (vocabulary, width), (context, _) = (
             shape_of(found[f"transformer.{name}.weight"]) for name in ("wte", "wpe")

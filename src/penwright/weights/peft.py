@@ -54,7 +54,7 @@ class Pair:
     scale: float
 
     def delta_IO(self) -> Tensor:
-        """What is added to a matrix [I, O], in float32."""
+        """Return the change of a matrix [I, O], in float32."""
         return (self.scale * (self.b_OR.float() @ self.a_RI.float())).T
 
 
@@ -94,7 +94,7 @@ class Adapter:
 
     @contextmanager
     def attached(self, model: GPT2) -> Iterator[GPT2]:
-        """The model with the adapter beside its weights, which are the old ones afterwards.
+        """Yield the model with the adapter beside its weights, which stay as they were.
 
         Raises ModelError when the adapter does not fit, or has parts that only merge.
         """
@@ -153,7 +153,7 @@ class Adapter:
 
     @property
     def _keeps_tie(self) -> bool:
-        """Whether the embedding that replaces the model's is the head too, as PEFT has it.
+        """Return whether the embedding that replaces the model's is the head too, as PEFT has it.
 
         PEFT copies a module that it trains whole, so that the head stays the old one; an embedding
         that it saved because it was resized is the model's own.
@@ -190,7 +190,7 @@ def _adding(pair: Pair) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Ten
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """The adapter in a folder; raises ModelError for what is damaged or is more than LoRA."""
+    """Read the adapter in a folder; raises ModelError for a damaged one or more than LoRA."""
     path = folder / "adapter_config.json"
     settings = read_object(path)
     _check_settings(path, settings)
@@ -295,7 +295,7 @@ def _pair(
 
 
 def _matching(pattern: Mapping[str, Any] | None, name: str, otherwise: Any) -> Any:
-    """PEFT's patterns: a key is the end of a module's name, or a regular expression of it."""
+    """Look `name` up in PEFT's patterns, which are ends of names or regular expressions."""
     for key, value in (pattern or {}).items():
         if name == key or name.endswith("." + key) or _fits(key, name):
             return value
@@ -343,7 +343,7 @@ def save_adapter(folder: str | Path, adapter: Adapter, *, card: str = "") -> Non
 def lora_settings(
     base_model: str, rank: int, alpha: float, targets: list[str], *, dropout: float = 0.0
 ) -> dict[str, Any]:
-    """The adapter_config.json of a plain LoRA adapter for GPT-2."""
+    """Return the adapter_config.json of a plain LoRA adapter for GPT-2."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

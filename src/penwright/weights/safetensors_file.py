@@ -48,7 +48,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Entry]:
-    """Every tensor of the file at `path`, none of them read.
+    """Return every tensor of the file at `path`, none of them read.
 
     Raises ModelError when the header and the file do not fit together.
     """
@@ -100,7 +100,7 @@ def _check_header(path: Path, header: dict[str, Any], start: int, size: int) -> 
 
 
 def index_files(index: Path) -> dict[str, str]:
-    """The `weight_map` of a sharded model: tensor name -> file name beside `index`.
+    """Return the `weight_map` of a sharded model: tensor name -> file name beside `index`.
 
     Raises ModelError for an index that is damaged or names a file in another folder.
     """

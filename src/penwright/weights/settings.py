@@ -10,7 +10,7 @@ from penwright.errors import ModelError
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; raises ModelError when there is none."""
+    """Return the JSON object in a file; raises ModelError when there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -25,6 +25,6 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def name_list(names: list[str], most: int = 8) -> str:
-    """Names for a sentence, the first few of many."""
+    """Return names for a sentence, the first few of many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(name[:80] for name in names[:most]) + more

@@ -40,14 +40,14 @@ class Stored:
     fill: Callable[[torch.Tensor], None]
 
     def read(self, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """The tensor itself, in its own type unless `dtype` is given."""
+        """Return the tensor itself, in its own type unless `dtype` is given."""
         target = torch.empty(self.shape, dtype=dtype or TORCH_TYPES[self.dtype])
         self.fill(target)
         return target
 
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
-    """The memory of a contiguous tensor on the CPU."""
+    """Return the memory of a contiguous tensor on the CPU."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
@@ -72,12 +72,12 @@ def _fill_from_file(entry: Entry, target: torch.Tensor) -> None:
 
 
 def of_entry(entry: Entry) -> Stored:
-    """A tensor of a safetensors file."""
+    """Return a tensor of a safetensors file."""
     return Stored(entry.shape, entry.dtype, partial(_fill_from_file, entry))
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:
-    """A tensor that is in memory, or in a memory map, already."""
+    """Return a tensor that is in memory, or in a memory map, already."""
 
     def fill(target: torch.Tensor) -> None:
         target.copy_(tensor)
@@ -86,12 +86,12 @@ def of_tensor(tensor: torch.Tensor) -> Stored:
 
 
 def safetensors(path: Path) -> dict[str, Stored]:
-    """The tensors of one safetensors file; raises ModelError when it is damaged."""
+    """Return the tensors of one safetensors file; raises ModelError when it is damaged."""
     return {name: of_entry(entry) for name, entry in safetensors_file.read_header(path).items()}
 
 
 def sharded(index: Path, read: Callable[[Path], Mapping[str, Stored]]) -> dict[str, Stored]:
-    """The tensors of a model in several files, each read with `read`.
+    """Return the tensors of a model in several files, each read with `read`.
 
     Raises ModelError when a file is missing or holds other tensors than `index` says.
     """
@@ -212,7 +212,7 @@ def _is_odd(tensor: torch.Tensor) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether a PyTorch file is a ZIP archive; raises ModelError for one that could burst.
+    """Return whether a PyTorch file is a ZIP archive; raises ModelError for one that could burst.
 
     PyTorch writes its archives without compression.
     """

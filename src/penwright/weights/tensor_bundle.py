@@ -50,7 +50,7 @@ class _Cut(Exception):
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in seven-bit groups, and where it ends."""
+    """Return a number in seven-bit groups, and where it ends."""
     value = 0
     for shift in range(0, 64, 7):
         if at >= len(data):
@@ -69,7 +69,7 @@ def _take(data: bytes, at: int, size: int) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protocol buffer message: (number, value)."""
+    """Return the fields of a protocol buffer message: (number, value)."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -92,7 +92,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _block(path: Path, data: bytes, offset: int, size: int) -> bytes:
-    """The block at `offset`, its checksum verified."""
+    """Return the block at `offset`, its checksum verified."""
     raw = _take(data, offset, size + 5)
     block, kind, crc = raw[:size], raw[size], struct.unpack("<I", raw[size + 1 :])[0]
     if crc32c.masked(crc32c.extend(0, raw[: size + 1])) != crc:
@@ -103,7 +103,7 @@ def _block(path: Path, data: bytes, offset: int, size: int) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a block: keys are stored as what differs from the key before."""
+    """Return the entries of a block: keys are stored as what differs from the key before."""
     if len(block) < 4:
         raise _Cut
     restarts = struct.unpack("<I", block[-4:])[0]
@@ -130,7 +130,7 @@ def _handle(data: bytes, at: int = 0) -> tuple[int, int, int]:
 
 
 def _table(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """All entries of a LevelDB table, in order."""
+    """Yield all entries of a LevelDB table, in order."""
     if path.stat().st_size > MAX_INDEX:
         _damaged(path, "it is too large for an index")
     data = path.read_bytes()
@@ -144,7 +144,7 @@ def _table(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_index(prefix: Path) -> dict[str, Variable]:
-    """The variables of the checkpoint `prefix`, none of them read.
+    """Return the variables of the checkpoint `prefix`, none of them read.
 
     Raises ModelError, naming the file, when the index is damaged or a shard is missing.
     """
