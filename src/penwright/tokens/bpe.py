@@ -8,7 +8,7 @@ prompts, not in data: there it would end documents.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from penwright.tokens import library, tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
 from penwright.tokens.pieces import PIECE, RUN_WINDOW, cut, encode_run, find_cut
 from penwright.tokens.table import WordTable
-from penwright.tokens.vocabulary import Traits, Vocabulary, byte_alphabet
+from penwright.tokens.vocabulary import Vocabulary, byte_alphabet, marker_pattern, split_at
 from penwright.tokens.words import Words
 
 Ids = npt.NDArray[np.uint32]
@@ -183,10 +183,10 @@ class Tokenizer:
             if not table and not spaced and sum(map(len, texts)) <= 4 * PIECE:
                 return self._encode_pieces(list(texts))
             job = _Job(self, len(texts))
-            pattern = _marker_pattern(table, self.vocabulary.traits_of) if table else None
+            pattern = marker_pattern(table, self.vocabulary.traits_of) if table else None
             for owner, text in enumerate(texts):
                 begins = goes_on is None or not goes_on[owner]
-                for part, is_marker in _split_at(text, pattern) if pattern else ((text, False),):
+                for part, is_marker in split_at(text, pattern) if pattern else ((text, False),):
                     if is_marker:
                         job.add_marker(owner, table[part])
                     else:
@@ -380,34 +380,6 @@ def _refuse_surrogate(texts: Sequence[str]) -> DataError:
         f" (U+{ord(found[0]):04X}), which is not Unicode text.",
         fix="Mend or remove it; it usually comes from text cut inside an emoji.",
     )
-
-
-def _marker_pattern(markers: Iterable[str], traits_of: Callable[[str], Traits]) -> re.Pattern[str]:
-    """Return a pattern that finds each marker, as a group, the longest first."""
-    parts = []
-    for marker in sorted(markers, key=len, reverse=True):
-        traits = traits_of(marker)
-        part = f"({re.escape(marker)})"
-        if traits.single_word:
-            part = rf"(?<!\w){part}(?!\w)"
-        if traits.lstrip:
-            part = rf"\s*{part}"
-        if traits.rstrip:
-            part = rf"{part}\s*"
-        parts.append(part)
-    return re.compile("|".join(parts))
-
-
-def _split_at(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
-    """Yield the parts of `text` between markers, and the markers, each with whether it is one."""
-    start = 0
-    for found in pattern.finditer(text):
-        if found.start() > start:
-            yield text[start : found.start()], False
-        yield found[found.lastindex or 0], True
-        start = found.end()
-    if start < len(text):
-        yield text[start:], False
 
 
 def _short_texts(texts: Iterable[str]) -> Iterator[str]:

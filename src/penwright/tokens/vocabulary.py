@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
@@ -164,3 +165,31 @@ def parse_merges(text: str, where: str) -> tuple[tuple[str, str], ...]:
             raise TokenizerError(f"{where}:{number} should hold two tokens, but is '{line[:80]}'.")
         merges.append((left, right))
     return tuple(merges)
+
+
+def marker_pattern(markers: Iterable[str], traits_of: Callable[[str], Traits]) -> re.Pattern[str]:
+    """Return a pattern that finds each marker, as a group, the longest first."""
+    parts = []
+    for marker in sorted(markers, key=len, reverse=True):
+        traits = traits_of(marker)
+        part = f"({re.escape(marker)})"
+        if traits.single_word:
+            part = rf"(?<!\w){part}(?!\w)"
+        if traits.lstrip:
+            part = rf"\s*{part}"
+        if traits.rstrip:
+            part = rf"{part}\s*"
+        parts.append(part)
+    return re.compile("|".join(parts))
+
+
+def split_at(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of `text` between markers, and the markers, each with whether it is one."""
+    start = 0
+    for found in pattern.finditer(text):
+        if found.start() > start:
+            yield text[start : found.start()], False
+        yield found[found.lastindex or 0], True
+        start = found.end()
+    if start < len(text):
+        yield text[start:], False
