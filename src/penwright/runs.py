@@ -2,8 +2,8 @@
 
     runs/NAME/
       run.json            config, versions, data fingerprint, machine, the exact command
-      metrics.jsonl       one line a step or evaluation
-      samples/            what it wrote along the way
+      metrics.jsonl       one line for each step or measurement
+      samples/            texts that the model wrote during training
       checkpoints/        step-000500/ (a model folder + trainer state + manifest), latest, best
       report.html
 
@@ -98,9 +98,8 @@ class Run:
     def create(cls, folder: Path, *, overwrite: bool = False) -> Run:
         """Make a run folder and claim it.
 
-        An older run there is replaced only with `overwrite`, and what else lies beside it stays;
-        a folder that is no run is never touched.
-        Raises RunError when the folder is in use.
+        With `overwrite` an older run is replaced; other files in its folder stay. Raises RunError
+        for a folder that is in use, is not a run, or holds a run without `overwrite`.
         """
         run = cls(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -105,12 +105,12 @@ def examine(
     warnings: Sequence[str] = (),
     near: Sequence[tuple[int, int]] = (),
 ) -> Examination:
-    """Examine a data set.
+    """Measure a data set, list its faults, and preview `windows` training rows.
 
-    `documents` are the ones that `store` was made from, in the same order; `plan` is the one that
-    training would follow. With `held_out` leakage is looked for; `parameters` is the size of the
-    model, `warnings` what was told while reading, `near` what `find_near` found. Raises DataError
-    when the documents are not the store's.
+    `documents` are those of `store`, in the same order; `plan` is the batch schedule of training.
+    With `held_out`, held-out documents that are trained on are found. `parameters` is the size of
+    the model, `warnings` are those of the reader, `near` the pairs of `find_near`. Raises DataError
+    when the documents are not those of the store.
     """
     found = survey(documents)
     tokens = np.diff(store.offsets) - 2

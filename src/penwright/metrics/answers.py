@@ -1,8 +1,8 @@
 """Score answers to questions: exact match and F1 by the rules of CoQA (Reddy et al., 2019).
 
-Both sides are brought to one form: lower case, no punctuation, no articles, single spaces. An
-answer with several references is compared with all but one of them in turn, the best of those
-counts, and the mean of the turns is its score; that is how people's own answers are scored, too.
+Answer and reference are normalised: lower case, no punctuation, no articles, single spaces. With
+several references, the score is the mean over all subsets without one reference of the best match
+in the subset, so that it compares with the scores of the people who answered.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Legend: N documents, D counts kept of each, R resamples.
 
 Every metric is a function of counts that add up over documents. A resample draws N documents with
-replacement; its counts are one row of a matrix product, so that a thousand resamples take no time.
-The same seed draws the same documents, whatever the metric and the model.
+replacement; all resamples are one matrix product, so a thousand of them are fast. The same seed
+draws the same documents for every metric and model.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ Array = npt.NDArray[Any]
 _DTYPES = {"U8": "u1", "U16": "<u2", "U32": "<u4", "I64": "<i8"}
 _NAMES = {"u1": "U8", "u2": "U16", "u4": "U32", "i8": "I64"}
 _CHUNK = 1 << 22
-_CONTINUE = "Free some room and give the same command again; it continues where it stopped."
+_CONTINUE = (
+    "Free some room, or make the folder writable, and give the same command again; it continues "
+    "where it stopped."
+)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array]) -> dict[str, object]:
