@@ -21,7 +21,7 @@ from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-ScheduleName = Literal["auto", "constant", "linear", "cosine", "step"]
+ScheduleName = Literal["auto", "constant", "linear", "cosine", "step", "wsd"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 LoggerName = Literal["tensorboard", "wandb"]
 CompileName = Literal["auto", "on", "off"]
@@ -213,18 +213,22 @@ class FinetuneConfig:
     mix: Numbers = ()
     """Share of each data set in the training, such as 0.7,0.3; smaller sets are repeated. 1: equal
     shares."""
+    mix_end: Numbers = ()
+    """Shares at the last step, such as 0.2,0.8; they change linearly from those of --mix."""
     add_token: Texts = ()
     """Text that becomes one token, such as "<sep>". May be given several times."""
 
     learning_rate: float | None = None
     """Peak learning rate."""
     schedule: ScheduleName = "auto"
-    """Learning rate over the run: constant, or falling as linear, cosine or step. auto is
-    cosine."""
+    """Learning rate over the run: constant, or falling as linear, cosine, step or wsd (constant,
+    then linearly to 0). auto is cosine."""
     warmup: float = 0.05
     """Steps over which the rate rises: a share of all steps (below 1), or a number."""
     decay_factor: float = 0.1
     """step: multiply the rate by this; cosine and linear: end at this share of the rate."""
+    decay_share: float = 0.4
+    """For --schedule wsd: share of the steps in which the rate falls."""
     decay_epochs: Numbers = ()
     """For --schedule step: epochs after which the rate is multiplied."""
     method: MethodName = "auto"
@@ -435,6 +439,12 @@ class NewConfig:
     """Folder of a tokenizer. Default: GPT-2's."""
     context: int | None = None
     """Context length in tokens. Default: 512 for tiny, 1024 for the others."""
+    layers: int | None = None
+    """Number of layers, instead of the size's."""
+    width: int | None = None
+    """Width of the hidden states, instead of the size's."""
+    heads: int | None = None
+    """Attention heads in a layer, instead of the size's. Must divide the width."""
     seed: int = 0
     """Seed of the random weights."""
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
-from penwright.config import DataConfig
+from penwright.config import DataConfig, FinetuneConfig
 from penwright.dataset.splits import divide
 from penwright.dataset.store_cache import open_data
-from penwright.errors import TokenizerError
+from penwright.dataset.training import open_training_data
+from penwright.errors import TokenizerError, UsageError
 from penwright.tokens import Plan, Tokenizer
+from penwright.tokens.mixing import ChangingMix
 from penwright.verbs.keywords import encode_keywords
 from penwright.verbs.prepare import prepare
 from penwright.weights.names import resolve
@@ -131,6 +134,24 @@ def test_repeated_in_a_mix_rows_are_still_on_one_side(lines, other, tokenizer):
     )
     titles = [{re.search("~@(.*?)<", text + "<")[1] for text in side} for side in (kept, trained)]
     assert not titles[0] & titles[1]
+
+
+def test_a_mix_may_be_measured_on_files_of_its_own(lines, other, tmp_path, tokenizer):
+    apart = tmp_path / "apart.txt"
+    apart.write_text("other 3 " * 9 + "<|endoftext|>" + "elsewhere " * 5)
+    config = FinetuneConfig(mix=(0.7, 0.3), mix_end=(0.2, 0.8), held_out_data=(str(apart),))
+    opened = open_training_data([lines, other], config, tokenizer, print)
+    assert isinstance(opened.training, ChangingMix)
+    assert [source["documents"] for source in opened.splits.mix] == [240, 20]
+    assert (len(opened.held_out), opened.splits.leaked) == (2, 1)
+    fixed = open_training_data([lines, other], replace(config, fix=True), tokenizer, print)
+    assert ["elsewhere" in text for text in texts(fixed.held_out, tokenizer)] == [True]
+    for wrong, message in (
+        ({"mix": (1, 1, 1)}, "2 data sets, but 3 shares"),
+        ({"mix": ()}, "--mix-end needs --mix"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            open_training_data([lines, other], replace(config, **wrong), tokenizer, print)
 
 
 def test_stores_of_two_tokenizers_are_refused(other, tmp_path):

@@ -39,6 +39,16 @@ def test_after_warmup_the_rates_are_those_of_transformers(kind, make):
         theirs.step()
 
 
+def test_a_longer_wsd_run_has_the_same_rates_until_it_decays():
+    short, long = (
+        Schedule(kind="wsd", peak=1.0, steps=steps, warmup_steps=3, decay_share=0.4)
+        for steps in (10, 20)
+    )
+    rates = [short.rate(step) for step in range(11)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])
+    assert [long.rate(step) for step in range(7)] == rates[:7]
+
+
 def test_step_decay_multiplies_after_each_named_step():
     schedule = Schedule(kind="step", peak=1.0, steps=9, floor=0.1, decay_steps=(4, 6))
     assert [schedule.rate(step) for step in (0, 3, 4, 5, 6, 8)] == pytest.approx(

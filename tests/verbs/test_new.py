@@ -9,7 +9,7 @@ import torch
 import transformers
 
 import penwright
-from penwright.errors import UsageError
+from penwright.errors import ModelError, UsageError
 from penwright.runs import Run
 from penwright.tokens import Store, Tokenizer
 
@@ -47,6 +47,12 @@ def test_a_tokenizer_a_model_and_a_run_from_nothing(text, place):
     theirs = transformers.GPT2LMHeadModel.from_pretrained("model")
     assert count == sum(p.numel() for p in theirs.parameters())
     assert theirs.config.n_positions == 64
+    deep = penwright.new("deep", tokenizer=place / "tok", context=64, layers=9, width=64, heads=2)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained("deep")
+    assert deep == sum(p.numel() for p in theirs.parameters())
+    assert (theirs.config.n_layer, theirs.config.n_embd, theirs.config.n_head) == (9, 64, 2)
+    with pytest.raises(ModelError, match="cannot be divided among n_head 3"):
+        penwright.new("uneven", tokenizer=place / "tok", width=64, heads=3)
     run = penwright.finetune(text, model="./model", name="r", documents="paragraph", **QUICK)
     assert run.generate("Die", max_new_tokens=3)
     with pytest.raises(UsageError, match="exists already"):

@@ -160,3 +160,25 @@ def test_a_checkpoint_of_an_older_version_does_not_count_its_metrics():
         write_manifest(state.parent)
     resume(steps=3)
     assert [line for line in lines() if line["step"] <= 2][: len(before)] == before
+
+
+def test_a_mix_that_changes_goes_on_where_it_stood():
+    Path("u.txt").write_text("\n".join(f"The tide of day {n} was late." for n in range(9)))
+    run = penwright.finetune(
+        "t.txt",
+        "u.txt",
+        documents="line",
+        mix=(0.9, 0.1),
+        mix_end=(0.1, 0.9),
+        schedule="wsd",
+        batch_size=4,
+        held_out=0,
+        steps=6,
+        save_every=3,
+        keep=9,
+        **QUICK,
+    )
+    weights = run.folder / "checkpoints" / "step-000006" / "model.safetensors"
+    before = weights.read_bytes()
+    resume(checkpoint="step-000003")
+    assert weights.read_bytes() == before

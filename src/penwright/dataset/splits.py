@@ -10,7 +10,7 @@ import numpy as np
 from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import UsageError
 from penwright.tokens import Part, Store, split
-from penwright.tokens.mixing import divide_sources, mix
+from penwright.tokens.mixing import ChangingMix, divide_sources, mix
 from penwright.wording import count
 
 
@@ -47,44 +47,47 @@ def divide(
     share: float,
     seed: int,
     *,
+    apart: int | None = None,
     fix: bool = False,
     shares: Sequence[float] = (),
+    last_shares: Sequence[float] = (),
     counts: Sequence[int] = (),
 ) -> Splits:
-    """Hold `share` of the documents out; with `fix` none whose text is trained on too.
+    """Hold documents out: `share` of them, or those from number `apart` on.
 
-    With `shares` the training part is a mix of the data sets that have `counts` documents each;
-    one share alone is that of every set.
-    The same for the same store and arguments.
+    With `fix` none whose text is trained on too. With `shares` the training part is a mix of the
+    data sets that have `counts` documents each; one share alone is that of every set. With
+    `last_shares` they change from step to step. The same for the same store and arguments. Raises
+    UsageError when there is nothing to train on, and for shares that cannot be.
     """
-    if len(shares) == 1:
-        shares = [shares[0]] * len(counts)
-    if shares and len(shares) != len(counts):
+    if shares and len(shares) not in (1, len(counts)):
         raise UsageError(
             f"There are {len(counts)} data sets, but {len(shares)} shares to mix them in.",
             fix="Give one number for each, such as --mix 0.7,0.3.",
         )
     if not shares:
-        return _fix(*split(store, share, seed), fix)
-    divided = [_fix(*both, fix) for both in divide_sources(store, counts, share, seed)]
-    held_out = Part(store, np.concatenate([each.held_out.ranges for each in divided]))
+        both = split(store, share, seed) if apart is None else _split_at(store, apart)
+        return _fix(*both, fix)
+    if apart is None:
+        divided = [_fix(*both, fix) for both in divide_sources(store, counts, share, seed)]
+        held_out = Part(store, np.concatenate([each.held_out.ranges for each in divided]))
+        leaked, moved = sum(e.leaked for e in divided), sum(e.moved for e in divided)
+    else:
+        # A held-out document whose text is trained on is in the mix already; `fix` drops it.
+        divided = [Splits(*both) for both in divide_sources(store, counts, 0, seed)]
+        _, held_out, leaked, moved, _ = _fix(*_split_at(store, apart), fix)
     for number, each in enumerate(divided, 1):
         if not len(each.training):
             raise UsageError(f"Data set {number} of the mix has no documents of its own.")
-    mixed = mix([each.training for each in divided], shares, seed)
-    return Splits(
-        mixed,
-        held_out,
-        sum(each.leaked for each in divided),
-        sum(each.moved for each in divided),
-        tuple(
-            _tell(each.training, mixed, share) for each, share in zip(divided, shares, strict=True)
-        ),
-    )
+    sets = [each.training for each in divided]
+    first = [shares[0]] * len(sets) if len(shares) == 1 else shares
+    mixed = ChangingMix(sets, first, last_shares, seed) if last_shares else mix(sets, first, seed)
+    told = tuple(_tell(each, mixed, share) for each, share in zip(sets, first, strict=True))
+    return Splits(mixed, held_out, leaked, moved, told)
 
 
-def divide_at(store: Store, border: int, fix: bool = False) -> Splits:
-    """Hold out the documents from number `border` on; raises UsageError when one side has none."""
+def _split_at(store: Store, border: int) -> tuple[Part, Part]:
+    """Return the documents up to number `border` and the others; raises UsageError for none."""
     if not 0 < border < store.n_documents:
         which = "train on" if border == 0 else "hold out"
         raise UsageError(
@@ -92,12 +95,12 @@ def divide_at(store: Store, border: int, fix: bool = False) -> Splits:
             fix="Name other files for --held-out-data than those to learn from.",
         )
     ranges = Part.whole(store).ranges
-    border = int(np.searchsorted(store.leads, border))
-    return _fix(Part(store, ranges[:border]), Part(store, ranges[border:]), fix)
+    first = int(np.searchsorted(store.leads, border))
+    return Part(store, ranges[:first]), Part(store, ranges[first:])
 
 
 def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
-    """What has become of one data set in a mix."""
+    """Return what has become of one data set in a mix."""
     first, last = source.ranges[0, 0], source.ranges[-1, 1]
     mine = mixed.ranges[(mixed.ranges[:, 0] >= first) & (mixed.ranges[:, 0] < last)]
     tokens = int((mine[:, 1] - mine[:, 0]).sum())

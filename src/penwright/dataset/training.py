@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penwright.config import DataConfig, FinetuneConfig, build
-from penwright.dataset.splits import Splits, divide, divide_at, tell_repeats
+from penwright.dataset.splits import Splits, divide, tell_repeats
 from penwright.dataset.store_cache import Data, open_data
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run
@@ -53,18 +53,27 @@ def open_training_data(
     began before; without one it is chosen. Raises DataError for data that cannot be read,
     TokenizerError for a store of another tokenizer, UsageError for options that exclude another.
     """
-    if config.held_out_data and (config.held_out is not None or config.mix):
-        other = "mix" if config.mix else "held_out"
-        raise UsageError(f"held_out_data says what is held out, so {other} cannot.")
+    if config.held_out_data and config.held_out is not None:
+        raise UsageError("held_out_data says what is held out, so held_out cannot.")
+    if config.mix_end and not config.mix:
+        raise UsageError(
+            "--mix-end needs --mix, the shares to begin with.", fix="Such as --mix 0.8,0.2."
+        )
     data = open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
     store = data.store
     if share is None:
         share = choose_held_out(config, store.n_documents, store.n_tokens)
-    if config.held_out_data:
-        border = sum(data.sources[: -len(config.held_out_data)])
-        return TrainingData(data, divide_at(store, border, config.fix), share)
+    counts = data.sources[: -len(config.held_out_data) or None]
+    apart = sum(counts) if config.held_out_data else None
     splits = divide(
-        store, share, config.seed, fix=config.fix, shares=config.mix, counts=data.sources
+        store,
+        share,
+        config.seed,
+        apart=apart,
+        fix=config.fix,
+        shares=config.mix,
+        last_shares=config.mix_end,
+        counts=counts,
     )
     return TrainingData(data, splits, share)
 

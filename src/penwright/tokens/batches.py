@@ -24,6 +24,7 @@ them, so that all epochs have as many rows.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,6 +101,16 @@ class Plan:
         rows = self._epoch_order(epoch)[first : first + self.batch_size]
         return self._table.batch(rows, epoch)
 
+    def rows(self, first: int, count: int) -> list[Batch]:
+        """Return `count` rows from number `first` of all epochs on: a batch for each epoch."""
+        batches = []
+        while count > 0:
+            epoch, number = divmod(first, self.n_rows)
+            rows = self._epoch_order(epoch)[number : number + count]
+            batches.append(self._table.batch(rows, epoch))
+            first, count = first + len(rows), count - len(rows)
+        return batches
+
     def _epoch_order(self, epoch: int) -> Int64:
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, permutation(self.n_rows, self.seed, "epoch", epoch)
@@ -121,6 +132,27 @@ def split_micro(batch: Batch, micro_batch: int) -> list[Batch]:
         )
         for rows in slices
     ]
+
+
+def join_batches(batches: Sequence[Batch]) -> Batch:
+    """Return the rows of several batches as one batch, padded on the right to the longest."""
+    width = max(batch.tokens_BT.shape[1] for batch in batches)
+
+    def join(tensors: Iterable[torch.Tensor], padding: int) -> torch.Tensor:
+        return torch.cat(
+            [
+                torch.nn.functional.pad(tensor, (0, width - tensor.shape[1]), value=padding)
+                for tensor in tensors
+            ]
+        )
+
+    return Batch(
+        join((batch.tokens_BT for batch in batches), 0),
+        join((batch.targets_BT for batch in batches), IGNORED),
+        join((batch.positions_BT for batch in batches), 0),
+        join((batch.documents_BT for batch in batches), -1),
+        sum(batch.n_learned for batch in batches),
+    )
 
 
 def fit_length(part: Part, length: int, shape: Shape = "packed") -> int:

@@ -3,6 +3,11 @@
 Nothing is cut away: the set that is the largest beside its share is gone through once, and of the
 others documents come again, as often as their shares ask. The mix is a part like any other, so
 its batches stay a pure function of the seed and the step.
+
+Where the shares change during the run, each set keeps epochs of its own and every batch draws its
+rows from all of them.
+
+Legend: S steps, K data sets.
 """
 
 from __future__ import annotations
@@ -12,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from penwright.errors import UsageError
-from penwright.seeds import permutation
+from penwright.seeds import permutation, random_words
+from penwright.tokens.batches import Batch, Plan, Shape, join_batches
 from penwright.tokens.part import Part, choose
 from penwright.tokens.store import Int64, Store
 
@@ -39,6 +45,55 @@ def mix(parts: Sequence[Part], shares: Sequence[float], seed: int) -> Part:
         for number, (part, share) in enumerate(zip(parts, shares, strict=True))
     ]
     return Part(parts[0].store, np.concatenate(ranges))
+
+
+class ChangingMix(Part):
+    """A mix of data sets whose shares change linearly from the first step of a run to its last.
+
+    As a part it is the mix at the first step; that is what is counted. Raises UsageError for
+    shares that cannot be.
+    """
+
+    def __init__(
+        self, sets: Sequence[Part], first: Sequence[float], last: Sequence[float], seed: int
+    ) -> None:
+        start = mix(sets, first, seed)
+        if len(last) != len(sets) or min(last) < 0 or not any(last):
+            raise UsageError(
+                f"The shares to end with cannot be {', '.join(map(str, last))}.",
+                fix=f"Give {len(sets)} numbers from 0 on, one for each data set.",
+            )
+        super().__init__(start.store, start.ranges)
+        self.sets = tuple(sets)
+        self.first = np.asarray(first) / sum(first)
+        self.last = np.asarray(last) / sum(last)
+
+
+class MixedBatches:
+    """The batches of a `ChangingMix`, as `Plan` has those of a part.
+
+    A batch has each set's share of its rows at that step, rounded up or down by systematic
+    sampling. It is a function of the seed, the step and the number of steps.
+    """
+
+    def __init__(
+        self, mix: ChangingMix, shape: Shape, batch_size: int, length: int, seed: int, steps: int
+    ) -> None:
+        self._plans = [Plan(part, shape, batch_size, length, seed) for part in mix.sets]
+        progress_S1 = ((np.arange(steps) + 0.5) / steps)[:, None]
+        ends_SK = np.cumsum(mix.first + (mix.last - mix.first) * progress_S1, axis=1)
+        offset_S1 = random_words(steps, seed, "rows of a mix")[:, None] / 2.0**64
+        # Row n belongs to the set in whose share (n + offset) / batch_size lies.
+        until_SK = np.ceil(ends_SK * batch_size - offset_S1).astype(np.int64)
+        until_SK[:, -1] = batch_size
+        self._rows_SK = np.diff(until_SK, axis=1, prepend=0)
+        self._first_SK = np.cumsum(self._rows_SK, axis=0) - self._rows_SK
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step, which is counted from 0."""
+        firsts, counts = self._first_SK[step].tolist(), self._rows_SK[step].tolist()
+        rows = map(Plan.rows, self._plans, firsts, counts)
+        return join_batches([batch for batches in rows for batch in batches])
 
 
 def divide_sources(

@@ -20,6 +20,7 @@ from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import Part, Plan, fit_length
 from penwright.tokens.batches import Shape
+from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, MethodKind, free_memory
 from penwright.train.planner import choose
@@ -33,8 +34,9 @@ _FEW_DOCUMENTS = 10
 _FEW_TOKENS = 4096
 _EVALUATIONS = 20
 _AS_ASKED = (
-    "decay_factor", "optimizer", "weight_decay", "beta1", "beta2", "eps", "clip", "seed",
-    "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "patience", "keep", "sample_tokens",
+    "decay_factor", "decay_share", "optimizer", "weight_decay", "beta1", "beta2", "eps", "clip",
+    "seed", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "patience", "keep",
+    "sample_tokens",
 )  # fmt: skip
 _EVALUATION_SHARE = 0.1  # of the run's time
 _FORWARD_SHARE = 1 / 3  # of a training step's time that scoring the same tokens takes
@@ -52,10 +54,11 @@ class TrainPlan:
     shape: Shape
     precision: Arithmetic
     learning_rate: float
-    schedule: Literal["constant", "linear", "cosine", "step"]
+    schedule: Literal["constant", "linear", "cosine", "step", "wsd"]
     warmup_steps: int
     decay_factor: float
     decay_steps: tuple[int, ...]
+    decay_share: float = 0.4
     method: MethodKind = "full"
     why: str = ""
     """A word on why the method was taken, where it is not the first choice."""
@@ -97,10 +100,15 @@ class TrainPlan:
             warmup_steps=self.warmup_steps,
             floor=self.decay_factor,
             decay_steps=self.decay_steps,
+            decay_share=self.decay_share,
         )
 
-    def batches(self, part: Part) -> Plan:
-        """The batches of this run over `part`."""
+    def batches(self, part: Part) -> Plan | MixedBatches:
+        """Return the batches of this run over `part`."""
+        if isinstance(part, ChangingMix):
+            return MixedBatches(
+                part, self.shape, self.batch_size, self.max_length, self.seed, self.steps
+            )
         return Plan(part, self.shape, self.batch_size, self.max_length, self.seed)
 
     def measured(self, held_out: Part) -> Part:

@@ -66,6 +66,9 @@ def run_new(config: NewConfig) -> int:
             shape,
             vocab_size=tokenizer.vocab_size,
             n_positions=config.context or shape.n_positions,
+            n_layer=config.layers or shape.n_layer,
+            n_embd=config.width or shape.n_embd,
+            n_head=config.heads or shape.n_head,
             bos_token_id=tokenizer.eot_id,
             eos_token_id=tokenizer.eot_id,
         )
