@@ -48,7 +48,7 @@ def choose_precision(
         return wanted  # type: ignore[return-value]
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "mps":
+    if device.type == "mps" or is_emulated("bf16", device):
         return "fp32"
     key = measurement_key("arithmetic", platform.machine(), width)
     known = read_measurements(kept).get(key) if kept else None
@@ -70,6 +70,46 @@ def product_seconds(dtype: torch.dtype, width: int) -> float:
         x @ w.to(dtype)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def is_emulated(arithmetic: str, device: torch.device) -> bool:
+    """Whether `device` has no instructions for matrix products in `arithmetic`.
+
+    They are computed in software then, tens to hundreds of times slower than in fp32. Of a CPU that
+    is what oneDNN uses, so the variables ONEDNN_MAX_CPU_ISA and ATEN_CPU_CAPABILITY count too.
+    """
+    if arithmetic == "fp32" or device.type == "mps":
+        return False
+    if device.type == "cuda":
+        return arithmetic == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return True
+    is_supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{arithmetic}_supported")
+    return not is_supported()
+
+
+def emulation_warning(arithmetic: str, device: torch.device) -> str:
+    """Return a sentence with the measured slowdown where `arithmetic` is emulated, else nothing."""
+    if not is_emulated(arithmetic, device):
+        return ""
+
+    def seconds(dtype: torch.dtype) -> float:
+        x = torch.randn(64, 512, device=device).to(dtype)
+        w = torch.randn(512, 512, device=device).to(dtype)
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            float((x @ w)[0, 0])
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    slower = seconds(DTYPES[arithmetic]) / seconds(torch.float32)
+    name = "GPU" if device.type == "cuda" else "CPU"
+    return (
+        f"This {name} has no {arithmetic} arithmetic: a matrix product takes "
+        f"{max(1.0, slower):.0f} times as long as in fp32. "
+        "Leave --precision out, or give --precision fp32."
+    )
 
 
 def autocast(device: torch.device, arithmetic: str) -> AbstractContextManager[object]:

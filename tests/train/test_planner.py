@@ -43,6 +43,8 @@ def test_less_memory_takes_smaller_micro_batches_and_then_other_methods():
 def test_a_reason_is_given_where_the_first_choice_does_not_fit():
     assert choose(SIZE, wanted(), 10**11, FinetuneConfig())[1] == ""
     assert "so lean is taken" in choose(SIZE, wanted(), 4 * 10**9, FinetuneConfig())[1]
+    option, _ = choose(SIZE, wanted(), 4 * 10**9, FinetuneConfig(), with_bf16=False)
+    assert option.load.method == "lora", "lean computes in bfloat16, which is emulated there"
 
 
 def test_what_does_not_fit_is_refused_with_what_would():

@@ -18,6 +18,7 @@ import torch
 from penwright.compute import (
     DTYPES,
     autocast,
+    is_emulated,
     keep_measurement,
     measurement_key,
     read_measurements,
@@ -30,6 +31,7 @@ from penwright.train.memory import Counts, Load
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
 _TOKENS = 256
+_TOKENS_EMULATED = 2  # of which each may take a second
 _CARDS = {
     "B200": 2250, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
     "A100": 312, "A10": 125, "A10G": 70, "A40": 150, "RTX A6000": 155, "L40S": 362, "L40": 181,
@@ -50,7 +52,8 @@ class Rates:
 
 def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
     """Measure the rates of a model of this shape; takes about two seconds."""
-    small = replace(config, n_layer=1, n_positions=_TOKENS, vocab_size=64)
+    tokens = _TOKENS if not is_emulated(precision, device) else _TOKENS_EMULATED
+    small = replace(config, n_layer=1, n_positions=tokens, vocab_size=64)
     model = GPT2(small).to(device)
     init_weights(model, seed=0)
     model.set_dropout(0.0)
@@ -59,9 +62,9 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
         for parameter in block.parameters():
             if parameter.ndim == 2:
                 parameter.data = parameter.detach().bfloat16()
-    x_BTC = torch.randn(1, _TOKENS, config.n_embd, device=device, requires_grad=True)
+    x_BTC = torch.randn(1, tokens, config.n_embd, device=device, requires_grad=True)
     head_VC = torch.randn(config.vocab_size, config.n_embd, device=device, requires_grad=True)
-    targets_N = torch.arange(_TOKENS, device=device) % config.vocab_size
+    targets_N = torch.arange(tokens, device=device) % config.vocab_size
 
     def through_block() -> None:
         with autocast(device, precision):
@@ -78,8 +81,8 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
     plain = torch.optim.AdamW(weights[:1], lr=1e-6, fused=device.type != "mps")
     coded = AdamW8bit([{"params": weights[1:]}], betas=(0.9, 0.999), eps=1e-8, seed=0)
     return Rates(
-        block_token=_best(through_block, device) / _TOKENS,
-        head_token=_best(through_head, device) / _TOKENS,
+        block_token=_best(through_block, device) / tokens,
+        head_token=_best(through_head, device) / tokens,
         adamw_weight=_best(plain.step, device) / weights[0].numel(),
         adamw8bit_weight=_best(coded.step, device) / weights[0].numel(),
     )
@@ -112,7 +115,8 @@ def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None
     key = measurement_key("peak", platform.machine(), precision)
     before = read_measurements(kept).get(key)
     best = before if isinstance(before, float) else 0.0
-    x = torch.randn(1024, 1024).to(DTYPES[precision])
+    size = 128 if is_emulated(precision, device) else 1024
+    x = torch.randn(size, size).to(DTYPES[precision])
     seconds = _best(lambda: x @ x, device, _SECONDS_OF_PEAK)
     reached = 2.0 * x.shape[0] ** 3 / seconds
     if reached > best:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from penwright.compute import autocast
+from penwright.compute import autocast, emulation_warning
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.model import GPT2, bring, chunked_cross_entropy, documents
 from penwright.runs import RUNS, Run
@@ -165,7 +165,10 @@ class Trainer:
                 fix="Try --method lora, a smaller model, or a smaller --max-length.",
             )
         plan, how = changed
-        return plan, f"Memory ran out at step {self.state.step + 1}: {how}."
+        told = f"Memory ran out at step {self.state.step + 1}: {how}."
+        if plan.precision != self.plan.precision:
+            told = f"{told} {emulation_warning(plan.precision, self.device)}".rstrip()
+        return plan, told
 
     def _without_compiling(self, failure: str) -> tuple[TrainPlan, str]:
         told = f"Layers could not be compiled ({failure}), so they run as they are."

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from penwright.compute import Arithmetic, choose_precision
+from penwright.compute import Arithmetic, choose_precision, emulation_warning, is_emulated
 from penwright.config import BatchShape, FinetuneConfig, OptimizerName
 from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
@@ -201,8 +201,11 @@ def make_plan(
         Load.wanted(config, precision, batch_size, length, device),
         parse_size(config.memory) if config.memory else free_memory(device),
         config,
+        with_bf16=not is_emulated("bf16", device),
     )
     load = option.load
+    precision = "bf16" if load.method == "lean" else precision
+    why = " ".join(filter(None, (why, emulation_warning(precision, device))))
     warmup = round(steps * config.warmup) if config.warmup < 1 else int(config.warmup)
     schedule = config.schedule if config.schedule != "auto" else "cosine"
     return TrainPlan(
@@ -212,7 +215,7 @@ def make_plan(
         micro_batch=load.micro_batch,
         max_length=length,
         shape=shape,
-        precision="bf16" if load.method == "lean" else precision,
+        precision=precision,
         learning_rate=config.learning_rate or choose_learning_rate(model),
         schedule=schedule,
         warmup_steps=warmup,

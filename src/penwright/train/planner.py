@@ -49,7 +49,12 @@ def list_options(config: GPT2Config, wanted: Load, budget: int) -> list[Option]:
 
 
 def choose(
-    config: GPT2Config, wanted: Load, budget: int, asked: FinetuneConfig
+    config: GPT2Config,
+    wanted: Load,
+    budget: int,
+    asked: FinetuneConfig,
+    *,
+    with_bf16: bool = True,
 ) -> tuple[Option, str]:
     """The first that fits among those that `asked` leaves open, and a word on why it is taken.
 
@@ -63,6 +68,7 @@ def choose(
         and (not asked.recompute or load.recompute)
         and (not asked.quantize or load.quantize)
         and (asked.method != "auto" or not _is_bound_to_full(asked) or load.method == "full")
+        and (asked.method != "auto" or with_bf16 or load.method != "lean")
     ]
     for number, option in enumerate(options):
         if option.fits:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penwright.compute import calibration_file, choose_device, choose_precision
+from penwright.compute import calibration_file, choose_device, choose_precision, is_emulated
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
@@ -121,12 +121,13 @@ def run_plan(
     options = tuple(list_options(shape, wanted, budget))
     kept = calibration_file()
     known = {
-        width: rates_of(shape, "fp32" if width == 4 else "bf16", device, kept)
-        for width in {option.load.width for option in options}
+        method: rates_of(shape, "bf16" if method == "lean" else precision, device, kept)
+        for method in {option.load.method for option in options}
     }
     taken: Option | None = None
     try:
-        taken, says = choose(shape, wanted, budget, asked)
+        with_bf16 = not is_emulated("bf16", device)
+        taken, says = choose(shape, wanted, budget, asked, with_bf16=with_bf16)
     except OutOfRoomError as error:
         says = f"{error.message} {error.fix}"
     return Planned(
@@ -138,7 +139,7 @@ def run_plan(
         length=length,
         steps=steps,
         options=options,
-        rates=tuple(known[option.load.width] for option in options),
+        rates=tuple(known[option.load.method] for option in options),
         taken=taken,
         says=says,
         config=shape,

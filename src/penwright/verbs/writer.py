@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright import sample, weights
-from penwright.compute import DTYPES, choose_device
+from penwright.compute import DTYPES, choose_device, emulation_warning
 from penwright.config import GenerateConfig, WriteConfig, build
 from penwright.dataset.schema import find_fields
 from penwright.errors import UsageError
@@ -152,6 +152,8 @@ def load(
     place = choose_device(device)
     if precision == "auto":
         precision = "bf16" if place.type == "cuda" else "fp32"
+    elif slow := emulation_warning(precision, place):
+        warn(slow)
     opened = weights.open(name, dtype=DTYPES[precision], device=place)
     for note in opened.notes:
         warn(note)
