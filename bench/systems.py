@@ -43,8 +43,8 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
     from penwright.dataset.tasks import stretches
     from penwright.tokens import Part
     from penwright.train import make_plan
-    from penwright.verbs.recipe import encode_table
-    from penwright.verbs.recipes import read_recipe
+    from penwright.verbs.recipe_file import read_recipe
+    from penwright.verbs.run_recipe import encode_table
     from penwright.weights import export
     from penwright.weights import open as open_model
 
@@ -317,7 +317,7 @@ def main() -> None:
         job = json.loads(Path(options.names[0]).read_text())
         (ours if options.child == "ours" else peer)(job, options.steps)
         return
-    from penwright.verbs.recipes import list_recipes
+    from penwright.verbs.recipe_file import list_recipes
 
     names = options.names or [recipe.name for recipe in list_recipes()]
     recipes: dict[str, dict[str, Any]] = {}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from penwright.errors import PenwrightError as PenwrightError
 
 if TYPE_CHECKING:
+    from penwright.verbs.describe import describe as describe
     from penwright.verbs.evaluate import Evaluation as Evaluation
     from penwright.verbs.evaluate import evaluate as evaluate
     from penwright.verbs.finetune import FinishedRun as FinishedRun
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from penwright.verbs.plan import Planned as Planned
     from penwright.verbs.plan import plan as plan
     from penwright.verbs.prepare import prepare as prepare
-    from penwright.verbs.recipe import recipe as recipe
+    from penwright.verbs.run_recipe import recipe as recipe
     from penwright.verbs.sequence import cross_train as cross_train
-    from penwright.verbs.which import describe as describe
     from penwright.verbs.writer import Writer as Writer
     from penwright.verbs.writer import generate as generate
     from penwright.verbs.writer import load as load
@@ -44,7 +44,7 @@ _HOMES = {
     "Writer": "writer",
     "cross_train": "sequence",
     "decode_keywords": "keywords",
-    "describe": "which",
+    "describe": "describe",
     "encode_keywords": "keywords",
     "evaluate": "evaluate",
     "finetune": "finetune",
@@ -54,7 +54,7 @@ _HOMES = {
     "new": "new",
     "plan": "plan",
     "prepare": "prepare",
-    "recipe": "recipe",
+    "recipe": "run_recipe",
     "train_tokenizer": "new",
 }
 """Each public name and its module in `penwright.verbs`."""

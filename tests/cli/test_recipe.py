@@ -59,7 +59,7 @@ def test_flags_win_and_json_is_the_last_line(penwright):
 
 
 def test_a_recipe_is_a_file_for_finetune(penwright, tmp_path):
-    from penwright.verbs.recipes import SAMPLES, read_recipe
+    from penwright.verbs.recipe_file import SAMPLES, read_recipe
 
     path = read_recipe("titles").path
     said = penwright(

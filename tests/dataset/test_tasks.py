@@ -12,7 +12,7 @@ from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
 from penwright.errors import UsageError
 from penwright.sections import build_line
 from penwright.tokens import Part, Tokenizer, prepare
-from penwright.verbs.recipes import SAMPLES
+from penwright.verbs.recipe_file import SAMPLES
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from penwright.dataset.store_cache import name_data, open_data
 from penwright.errors import ModelError, UsageError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer
-from penwright.verbs.which import names_model
+from penwright.verbs.describe import names_model
 
 
 @pytest.fixture(autouse=True)

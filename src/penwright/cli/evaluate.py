@@ -54,13 +54,9 @@ def report(run: str) -> None:
     run
         The run's name under runs/, or its folder.
     """
-    from pathlib import Path
+    from penwright.verbs.runs import write_report
 
-    from penwright import report as reports
-    from penwright.runs import RUNS, Run
-
-    folder = Path(run) if (Path(run) / "run.json").exists() else RUNS / run
-    print(reports.write(Run.open(folder).folder))
+    print(write_report(run))
 
 
 def runs(*, json_: Json = False) -> None:

@@ -35,7 +35,7 @@ def inspect(
     data
         Files, folders or globs; or one model: a run, a folder, a size (124M), or base.
     """
-    from penwright.verbs.which import describe, names_model
+    from penwright.verbs.describe import describe, names_model
 
     if len(data) == 1 and names_model(data[0]):
         model = describe(data[0])

@@ -71,7 +71,7 @@ def run_command(app: App, words: Sequence[str], sources: Sequence[Callable[..., 
 
 def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the path of a recipe and the options of `finetune` that it sets beside `words`."""
-    from penwright.verbs.recipes import read_recipe
+    from penwright.verbs.recipe_file import read_recipe
 
     recipe = read_recipe(name)
     flags = {word.partition("=")[0] for word in words}

@@ -151,9 +151,9 @@ def download(name: str) -> None:
     name
         A size (124M, 355M, 774M, 1558M) or a name on the Hub.
     """
-    from penwright import weights
+    from penwright.verbs.export import download as run_download
 
-    print(weights.download(name))
+    print(run_download(name))
 
 
 def _show_plan(planned: Planned) -> None:

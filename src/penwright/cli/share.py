@@ -51,9 +51,9 @@ def merge(model: str, adapter: str, *, options: Annotated[MergeConfig, Opened]) 
     adapter
         A folder in PEFT's format.
     """
-    from penwright import weights
+    from penwright.verbs.export import merge as run_merge
 
-    print(weights.merge(model, adapter, options.output))
+    print(run_merge(model, adapter, options.output))
 
 
 def push(
@@ -70,6 +70,6 @@ def push(
     private
         Make the repository private.
     """
-    from penwright import weights
+    from penwright.verbs.export import push as run_push
 
-    print(weights.push(model, repository, private=private))
+    print(run_push(model, repository, private=private))

@@ -14,7 +14,7 @@ from penwright.config import CrossTrainConfig, FinetuneConfig, RecipeConfig
 
 if TYPE_CHECKING:
     from penwright.verbs.evaluate import Evaluation
-    from penwright.verbs.recipe import Measured, Outcome, Written
+    from penwright.verbs.run_recipe import Measured, Outcome, Written
 
 QUICKSTART_PROMPT = "A lost glove applies for a library card."
 _SEED = 7
@@ -132,7 +132,7 @@ def recipe(
     which
         A recipe's name, or your own TOML file. Without it, the recipes are listed.
     """
-    from penwright.verbs.recipes import list_recipes, read_recipe
+    from penwright.verbs.recipe_file import list_recipes, read_recipe
 
     if which is None:
         listed = list_recipes()
@@ -142,7 +142,7 @@ def recipe(
             print("\n".join(f"{r.name:<12} {r.about.about}" for r in listed))
         return
     from penwright.cli.live import make_view, stopping
-    from penwright.verbs.recipe import run_recipe
+    from penwright.verbs.run_recipe import run_recipe
 
     with make_view() as view, stopping(view):
         found = read_recipe(which).with_prompts(own.prompt)

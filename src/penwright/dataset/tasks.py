@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Part, Tokenizer
 
 _WRITTEN = ("title", "body")
+_SAMPLES = 3
+_LOOK_AHEAD = 96
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,42 @@ def stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tu
         for piece, learned in zip(np.split(tokens, borders), np.split(learn, borders), strict=True)
         if len(piece)
     ]
+
+
+def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
+    """Return three prompts at most: those of documents, or else their first words.
+
+    One long document without a prompt gives lines from several places in it.
+    """
+    prompts: list[str] = []
+    places = part.ranges[: 10 * _SAMPLES].tolist()
+    if len(part) == 1 and not _context(part, *places[0]):
+        (start_, end), size = places[0], part.n_tokens
+        places += [[start_ + size * third // 3, end] for third in (1, 2)]
+    for start_, end in places:
+        context = _context(part, start_, end)
+        ids = part.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
+        text = tokenizer.decode(token for token in ids.tolist() if token != tokenizer.eot_id)
+        whole = context or int(part.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
+        prompt = text if context else _first_words(text, begins=bool(whole))
+        if prompt.strip() and prompt not in prompts:
+            prompts.append(prompt)
+        if len(prompts) == _SAMPLES:
+            break
+    return prompts or [""]
+
+
+def _context(part: Part, start: int, end: int) -> int:
+    """Count the tokens between a document's first one and its first learned one."""
+    learn = part.store.learn(start + 1, end)
+    return int(learn.argmax()) if len(learn) else 0
+
+
+def _first_words(text: str, *, begins: bool) -> str:
+    """Return up to half of a text's words, eight at most; `begins` is false inside a document."""
+    if not begins:
+        line = re.search(r"\n(?=[^\n]*\S[^\n]*\n)", text)
+        text = text[line.end() :] if line else text.partition(" ")[2]
+    most = max(1, min(8, len(text.split()) // 2))
+    words = re.match(rf"\s*(?:\S+[ \t]*){{1,{most}}}", text)
+    return words[0].rstrip() if words else ""

@@ -1,4 +1,4 @@
-"""A model on its way out: to another runtime, or to the Hub."""
+"""Pass a model on: to another runtime, merged with an adapter, to the Hub and from it."""
 
 from __future__ import annotations
 
@@ -21,3 +21,18 @@ def run_export(
     """Write `model` for another runtime; see `penwright.weights.export`."""
     size = SHARD_BYTES if shard_size is None else parse_size(shard_size)
     return weights.export(model, to, output, dtype=dtype, shard_bytes=size, check=check)
+
+
+def merge(model: str | Path, adapter: str | Path, output: Path) -> Path:
+    """Merge a LoRA adapter into its model, and write the result to `output`."""
+    return weights.merge(model, adapter, output)
+
+
+def push(model: str | Path, repository: str, *, private: bool = False) -> str:
+    """Upload a model and its card to the Hugging Face Hub; return the address."""
+    return weights.push(model, repository, private=private)
+
+
+def download(name: str) -> Path:
+    """Download a model into the Hub's cache, and return its folder."""
+    return weights.download(name)

@@ -1,25 +1,45 @@
-"""Fine-tune: data and a model in, a run folder out."""
+"""Fine-tune a model: options -> model -> data set -> plan -> method -> loop.
+
+`run_finetune` is the whole path, `start` and `resume` the steps before the loop of train/loop.py.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penwright import report
-from penwright.config import FinetuneConfig, build
-from penwright.errors import PenwrightError
-from penwright.runs import RECIPE, Run
+import torch
+
+from penwright import report, sample, weights
+from penwright.compute import calibration_file, choose_device
+from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
+from penwright.dataset.tasks import sample_prompts
+from penwright.dataset.training import TrainingData, open_training_data
+from penwright.errors import PenwrightError, UsageError
+from penwright.formats.inputs import find_inputs
+from penwright.model import GPT2
+from penwright.runs import RECIPE, RUNS, Run, new_name
 from penwright.sample import Sample
 from penwright.score import Score
-from penwright.train import Interrupted, Observer, Silent, Trainer
-from penwright.verbs import assemble, observers
+from penwright.train import (
+    Interrupted,
+    Observer,
+    Silent,
+    Trainer,
+    TrainPlan,
+    freeze,
+    make_plan,
+)
+from penwright.train.calibrate import peak_flops
+from penwright.verbs import observers, resuming, run_info
 from penwright.verbs.writer import Writer, load
-from penwright.wording import duration
+from penwright.weights.opening import with_tokens
+from penwright.wording import Warn, duration
 
 _TRAINING_OVER_SCORING = 3.0  # how much longer a token takes to train on than to score
 
@@ -78,11 +98,10 @@ def run_finetune(
     """Start or resume the run that the user's `options` ask for, and bring it to its end."""
     config: FinetuneConfig = build(FinetuneConfig, options)
     observers.check(config.log)
-    trainer = (
-        assemble.resume(data, options, observer)
-        if config.resume
-        else assemble.start(data, config, observer, command)
-    )
+    if config.resume:
+        trainer = resume(data, options, observer)
+    else:
+        trainer = start(data, config, observer, command)
     run = trainer.run
     (run.folder / RECIPE).unlink(missing_ok=True)  # figures of the weights that it had before
     loggers = observers.Loggers()
@@ -107,6 +126,145 @@ def run_finetune(
         run.close()
     report.write(run.folder)
     return finished(run)
+
+
+def start(
+    paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
+) -> Trainer:
+    """Start a new run: options -> model -> data set -> plan -> run folder -> trainer."""
+    if not paths:
+        raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
+    tell = observer.on_message
+    device = choose_device(config.compute.device)
+    find_inputs(paths)  # a name that is wrong is refused before a model is downloaded
+    opened = _open_model(weights.choose_model(config.model, tell), config, tell)
+    dataset = open_training_data(paths, config, opened.tokenizer, tell)
+    for note in dataset.notes():
+        tell(note)
+    plan = make_plan(
+        config, opened.model, dataset.training, dataset.held_out, device, calibration_file()
+    )
+    for note in _plan_notes(plan, config, opened.model, dataset):
+        tell(note)
+    folder = config.output_dir or RUNS / (config.name or new_name(RUNS, run_info.name_for(paths)))
+    run = Run.create(folder, overwrite=config.overwrite)
+    about = run_info.describe_run(opened, dataset, paths, config, plan, device)
+    run.update(command=command, **about)
+    return _make_trainer(opened, dataset, config, run, plan, device, observer)
+
+
+def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Trainer:
+    """Open an old run at its newest sound checkpoint, or at its beginning.
+
+    `options` are those that the user gave, and no others. Raises RunError for one that would make
+    it another run, and for a model or data that is not what the run began with.
+    """
+    asked: FinetuneConfig = build(FinetuneConfig, options)
+    run = Run.open(resuming.folder_to_resume(asked))
+    run.claim()
+    try:
+        info, tell = run.info, observer.on_message
+        stored = build(FinetuneConfig, resuming.with_tuples(info["config"]))
+        changes = resuming.find_changes(options, stored, run)
+        config: FinetuneConfig = build(FinetuneConfig, flat_values(stored) | changes)
+        device = choose_device(config.compute.device)
+        checkpoint = resuming.choose_checkpoint(run, asked.checkpoint, observer)
+        # The factors of LoRA stand beside the model that the run began with, not the merged one.
+        kept = checkpoint if info["plan"].get("method") != "lora" else None
+        opened = _open_model(kept or info["model"]["name"], config)
+        resuming.check_model(run, opened, is_checkpoint=kept is not None)
+        dataset = open_training_data(
+            paths or info["data"]["paths"],
+            config,
+            opened.tokenizer,
+            tell,
+            info["data"]["held_out"]["share"],
+        )
+        resuming.check_data(run, dataset.data)
+        plan = TrainPlan(**resuming.with_tuples(info["plan"]))
+        plan = resuming.change_plan(plan, changes)
+        run.update(status="running", plan=asdict(plan), config=flat_values(config))
+        trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
+        if checkpoint:
+            trainer.go_back_to(checkpoint)
+        else:
+            run.forget_after(-1)
+        tell(f"Continuing {run.name} after step {trainer.state.step:,} of {plan.steps:,}.")
+        return trainer
+    except BaseException:
+        run.close()
+        raise
+
+
+def _open_model(
+    name: str | Path, config: FinetuneConfig, tell: Warn = lambda _: None
+) -> weights.OpenedModel:
+    opened = with_tokens(weights.open(name, dtype=torch.float32), config.add_token)
+    for note in opened.notes:
+        tell(note)
+    return opened
+
+
+def _plan_notes(
+    plan: TrainPlan, config: FinetuneConfig, model: GPT2, dataset: TrainingData
+) -> list[str]:
+    """Return a sentence about the method, and one about a text shorter than a window, if needed."""
+    notes = [plan.why] if plan.why else []
+    window = config.max_length or model.config.n_positions
+    if dataset.training.n_tokens <= min(window, plan.max_length + 1):
+        notes.append(
+            f"The text is shorter than one window of {window:,} tokens, so windows of "
+            f"{plan.max_length:,} are taken. A model learns little from so little text."
+        )
+    return notes
+
+
+def _make_trainer(
+    opened: weights.OpenedModel,
+    dataset: TrainingData,
+    config: FinetuneConfig,
+    run: Run,
+    plan: TrainPlan,
+    device: torch.device,
+    observer: Observer,
+) -> Trainer:
+    """Return the loop with everything that it calls to save, load and sample the model."""
+    model, tokenizer = opened.model, opened.tokenizer
+    model.set_dropout(config.dropout)
+    layers_only = config.train_only == "layers"
+    freeze(model, layers_only=layers_only, first_layers=config.freeze_layers)
+    to_continue = dataset.held_out if len(dataset.held_out) else dataset.training
+    prompts = config.sample_prompts or sample_prompts(to_continue, tokenizer)
+    sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
+    peak = peak_flops(plan.precision, device, calibration_file())
+    if peak:
+        run.update(machine=run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")})
+
+    def save_model(folder: Path, model: GPT2) -> None:
+        form = run_info.describe_form(opened, dataset.data) | {"run": run.name}
+        weights.save(folder, model, tokenizer, card=run_info.model_card(run), penwright=form)
+
+    def load_model(folder: Path | None) -> GPT2:
+        return _open_model(folder or run.info["model"]["name"], config).model
+
+    def write_samples() -> list[dict[str, Any]]:
+        texts = sample.generate(model, tokenizer, prompts, 1, sampling)
+        names = ("prompt", "text", "finish_reason")
+        return [{name: getattr(text, name) for name in names} for text in texts]
+
+    return Trainer(
+        model=model,
+        plan=plan,
+        training=dataset.training,
+        held_out=dataset.held_out,
+        run=run,
+        device=device,
+        observer=observer,
+        save_model=save_model,
+        load_model=load_model,
+        write_samples=write_samples,
+        peak_flops=peak,
+    )
 
 
 def finished(run: Run) -> FinishedRun:

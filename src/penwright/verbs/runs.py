@@ -1,4 +1,4 @@
-"""The runs there are and how they went."""
+"""List the runs with their results, and write the report of one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penwright import report
 from penwright.errors import RunError
 from penwright.runs import RUNS, Run, list_runs
 
@@ -40,6 +41,12 @@ def summarise(folder: Path = RUNS) -> tuple[list[Summary], list[str]]:
         except (RunError, KeyError) as error:
             damaged.append(f"{run.folder} cannot be read: {error}")
     return summaries, damaged
+
+
+def write_report(name: str | Path) -> Path:
+    """Write the HTML report of a run, given by name or folder, again; return its path."""
+    folder = Path(name) if (Path(name) / "run.json").exists() else RUNS / name
+    return report.write(Run.open(folder).folder)
 
 
 def _summary(run: Run) -> Summary:

@@ -16,7 +16,7 @@ from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run, spell
 from penwright.train import Observer, Silent
 from penwright.verbs.finetune import FinishedRun, finished, run_finetune
-from penwright.verbs.record import name_for
+from penwright.verbs.run_info import name_for
 
 Paths = Sequence[str | Path]
 

@@ -10,7 +10,7 @@ import pytest
 from penwright.config import FinetuneConfig, build, flat_fields, flat_values, read_toml
 from penwright.errors import DataError, UsageError
 from penwright.metrics import METRICS
-from penwright.verbs.recipes import SAMPLES, list_recipes, read_recipe
+from penwright.verbs.recipe_file import SAMPLES, list_recipes, read_recipe
 
 RECIPES = {recipe.name: recipe for recipe in list_recipes()}
 NAMES = (

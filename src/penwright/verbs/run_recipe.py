@@ -28,11 +28,11 @@ from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Part, hash_files
 from penwright.train import Observer, Silent
-from penwright.verbs.assemble import as_it_began
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
 from penwright.verbs.keywords import run_encode
-from penwright.verbs.recipes import Measure, Recipe, Writing, read_recipe
+from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
+from penwright.verbs.resuming import as_it_began
 from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn, count
 

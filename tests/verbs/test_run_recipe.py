@@ -10,7 +10,7 @@ import pytest
 
 import penwright
 from penwright.errors import DataError, UsageError
-from penwright.verbs.recipes import SAMPLES, list_recipes
+from penwright.verbs.recipe_file import SAMPLES, list_recipes
 
 
 @pytest.fixture(autouse=True)

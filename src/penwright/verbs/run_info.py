@@ -6,20 +6,54 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import penwright
 from penwright import weights
+from penwright.config import FinetuneConfig, flat_values
+from penwright.dataset.schema import find_template
+from penwright.dataset.store_cache import Data
 from penwright.dataset.training import TrainingData
 from penwright.doctor import count_repeats
-from penwright.runs import Run
+from penwright.runs import Run, now
+from penwright.train import TrainPlan
 
 _SETTINGS = (
     "steps", "batch_size", "max_length", "shape", "precision", "learning_rate", "schedule",
     "warmup_steps", "weight_decay", "clip", "seed",
 )  # fmt: skip
+
+
+def describe_run(
+    opened: weights.OpenedModel,
+    dataset: TrainingData,
+    paths: Sequence[str | Path],
+    config: FinetuneConfig,
+    plan: TrainPlan,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return what run.json says of a new run, but for its command."""
+    return {
+        "version": penwright.__version__,
+        "created": now(),
+        "status": "running",
+        "model": {
+            "name": opened.name,
+            "n_parameters": opened.model.n_parameters,
+            "config": opened.model.config.to_dict(),
+            "tokenizer": opened.tokenizer.hash,
+            "digest": weights.digest(opened.model),
+        },
+        "config": flat_values(config),
+        "data": describe_data(dataset, paths),
+        "machine": describe_machine(device),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "plan": asdict(plan),
+    }
 
 
 def describe_data(opened: TrainingData, paths: Sequence[str | Path]) -> dict[str, Any]:
@@ -82,6 +116,16 @@ def model_card(run: Run) -> str:
         perplexity_before=result.get("perplexity_before"),
         perplexity_after=result.get("perplexity_after"),
     )
+
+
+def describe_form(opened: weights.OpenedModel, data: Data) -> dict[str, Any]:
+    """Return what penwright.json says: how a prompt looks in the text that the model learned."""
+    form: dict[str, Any] = dict(data.reading.form)
+    if markers := opened.format.get("markers", ()):
+        form["markers"] = list(markers)
+    if template := find_template(data.reading.choices):
+        form["template"] = template
+    return form
 
 
 def name_for(paths: Sequence[str | Path]) -> str:
