@@ -41,7 +41,7 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
     from penwright.config import FinetuneConfig, build
     from penwright.dataset.store_cache import open_data
     from penwright.dataset.tasks import stretches
-    from penwright.tokens import Part
+    from penwright.tokens import Split
     from penwright.train import make_plan
     from penwright.verbs.recipe_file import read_recipe
     from penwright.verbs.run_recipe import encode_table
@@ -60,7 +60,7 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
     config: FinetuneConfig = build(FinetuneConfig, asked)
     opened = open_model("base")
     store = open_data(paths, config.data, opened.tokenizer, lambda _: None).store
-    part = Part.whole(store)
+    part = Split.whole(store)
     plan = make_plan(config, opened.model, part, part, choose_device("cpu"))
     model = folder / "base"
     if not model.exists():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.score import batch_average, batches, cut, score_documents, score_part
-from penwright.tokens import Part, Tokenizer, prepare
+from penwright.tokens import Split, Tokenizer, prepare
 from tests.model.conftest import make, tiny, twin
 
 EOT = 60
@@ -246,7 +246,7 @@ def test_a_prepared_store(tmp_path):
         for n in range(1, 9)
     ]
     store = prepare(documents, tokenizer, tmp_path / "store")
-    part = Part.whole(store)
+    part = Split.whole(store)
     model = make(tiny(vocab_size=tokenizer.vocab_size, n_positions=16), spread=0.1)
     score = score_part(model, part)
     assert score.tokens == part.n_learned == store.n_learned

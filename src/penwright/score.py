@@ -21,7 +21,7 @@ from torch import Tensor
 from penwright.errors import UsageError
 from penwright.markers import IGNORED
 from penwright.model import GPT2, evaluating, token_logprobs
-from penwright.tokens import Part, Store
+from penwright.tokens import Split, Store
 
 BATCH_TOKENS = 4096
 GPU_BATCH_TOKENS = 32768
@@ -53,7 +53,7 @@ class Score:
 
 def score_part(
     model: GPT2,
-    part: Part,
+    part: Split,
     *,
     stride: int | None = None,
     batch_tokens: int | None = None,
@@ -77,7 +77,7 @@ def score_part(
 
 def score_documents(
     model: GPT2,
-    part: Part,
+    part: Split,
     *,
     stride: int | None = None,
     batch_tokens: int | None = None,
@@ -151,7 +151,7 @@ def cut(document: int, a: int, b: int, context: int, stride: int) -> Iterator[Sc
         scored = end
 
 
-def learned(part: Part, context: int, stride: int) -> Iterator[ScoredWindow]:
+def learned(part: Split, context: int, stride: int) -> Iterator[ScoredWindow]:
     """Yield the windows of all documents that hold something to score."""
     for document, (a, b) in enumerate(part.ranges.tolist()):
         learn = part.store.learn(a, b)
@@ -209,7 +209,7 @@ class BatchAverage:
 
 def batch_average(
     model: GPT2,
-    part: Part,
+    part: Split,
     *,
     eot_id: int,
     batch_size: int = 4,
@@ -248,7 +248,7 @@ def batch_average(
     )
 
 
-def _texts(part: Part, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
+def _texts(part: Split, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
     """Yield each document without its end-of-text tokens as one window."""
     for document, (a, b) in enumerate(part.ranges.tolist()):
         a += int(b > a and int(part.store.tokens(a, a + 1)[0]) == eot_id)

@@ -13,7 +13,7 @@ from penwright.dataset.splits import divide
 from penwright.dataset.store_cache import open_data
 from penwright.dataset.training import open_training_data
 from penwright.errors import TokenizerError, UsageError
-from penwright.tokens import Plan, Tokenizer
+from penwright.tokens import BatchSchedule, Tokenizer
 from penwright.tokens.mixing import ChangingMix
 from penwright.verbs.keywords import encode_keywords
 from penwright.verbs.prepare import prepare
@@ -91,7 +91,7 @@ def test_highlights_that_take_turns_are_one_document_to_a_run(tmp_path, tokenize
     data = open_data([tmp_path], DataConfig(), tokenizer, print)
     parts = divide(data.store, 0.2, 1)
     assert (len(parts.held_out), len(parts.training)) == (4, 16)
-    plan = Plan(parts.training, "rows", 16, 64, 1)
+    plan = BatchSchedule(parts.training, "rows", 16, 64, 1)
     passes = [
         {tokenizer.decode(row[row >= 0].tolist()) for row in plan.batch(number).targets_BT}
         for number in range(3)

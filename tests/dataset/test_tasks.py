@@ -11,7 +11,7 @@ from penwright.config import DataConfig
 from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
 from penwright.errors import UsageError
 from penwright.sections import build_line
-from penwright.tokens import Part, Tokenizer, prepare
+from penwright.tokens import Split, Tokenizer, prepare
 from penwright.verbs.recipe_file import SAMPLES
 
 
@@ -23,7 +23,7 @@ def tokenizer():
 def tasks(folder, tokenizer, path, documents=None, **options):
     data = with_prompts(DataConfig(**options))
     store = prepare(formats.read([path], data, print), tokenizer, folder / "store")
-    return find_tasks(Part.whole(store), tokenizer, documents)
+    return find_tasks(Split.whole(store), tokenizer, documents)
 
 
 def test_a_pair_is_one_task_even_where_all_is_learned(tmp_path, tokenizer):
@@ -81,7 +81,7 @@ def test_the_tokens_at_the_border_of_prompt_and_story_are_those_of_the_whole_tex
     for number, document in enumerate(documents):
         tokens = store.tokens(*store.offsets[number : number + 2].tolist()).tolist()
         assert tokens[1:-1] == tokenizer.encode(document.text)
-    asked = find_tasks(Part.whole(store), tokenizer)
+    asked = find_tasks(Split.whole(store), tokenizer)
     assert len(asked) == (0 if learn else len(documents))
     for task, document in zip(asked, documents, strict=False):
         assert task.prompt + task.references[0] == document.text

@@ -16,10 +16,10 @@ from penwright.doctor.survey import measure_lengths, survey
 from penwright.document import Document, Source, Span
 from penwright.errors import DataError
 from penwright.formats import ReadPlan
-from penwright.tokens.batches import Plan
+from penwright.tokens.batches import BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.encode import prepare
-from penwright.tokens.part import Part
+from penwright.tokens.store_split import Split
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def look(folder: Path, tokenizer: Tokenizer, name: str, text: str) -> doctor.Exa
         formats.describe([path], data),
         formats.read([path], data, print),
         store,
-        Plan(Part.whole(store), "packed", 2, 32, 0),
+        BatchSchedule(Split.whole(store), "packed", 2, 32, 0),
         tokenizer,
     )
 
@@ -74,7 +74,7 @@ def test_a_long_document_goes_on_in_further_rows(tmp_path: Path, tokenizer: Toke
 def test_another_store_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
     documents = [Document((Span(text),), Source("x")) for text in "abc"]
     store = prepare(documents, tokenizer, tmp_path / "store")
-    plan = Plan(Part.whole(store), "packed", 2, 32, 0)
+    plan = BatchSchedule(Split.whole(store), "packed", 2, 32, 0)
     with pytest.raises(DataError, match="has 2 documents, but the token store has 3"):
         doctor.examine(ReadPlan(()), documents[:2], store, plan, tokenizer)
 

@@ -12,10 +12,10 @@ from penwright.config import DataConfig
 from penwright.doctor import Examination, count_repeats, find_leaks, find_near, move_leaks
 from penwright.doctor.survey import survey
 from penwright.document import Document, Source, Span
-from penwright.tokens.batches import Plan
+from penwright.tokens.batches import BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.encode import prepare
-from penwright.tokens.part import Part, split
+from penwright.tokens.store_split import Split, split
 
 needs_rensa = pytest.mark.skipif(
     importlib.util.find_spec("rensa") is None, reason="rensa is not installed"
@@ -38,7 +38,7 @@ def look(
         formats.describe(paths, data),
         formats.read(paths, data, lambda _: None),
         store,
-        Plan(training, "packed", 2, length, 0),
+        BatchSchedule(training, "packed", 2, length, 0),
         tokenizer,
         held_out=held_out,
         parameters=10**11 if length == 64 else 10**6,
@@ -148,8 +148,8 @@ def documents(*texts: str) -> list[Document]:
 def test_leaks_are_moved(tmp_path: Path, tokenizer: Tokenizer) -> None:
     texts = documents("aa", "bb", "aa", "cc", "bb")
     store = prepare(texts, tokenizer, tmp_path / "store")
-    whole = Part.whole(store).ranges
-    training, held_out = Part(store, whole[[0, 1]]), Part(store, whole[[2, 3, 4]])
+    whole = Split.whole(store).ranges
+    training, held_out = Split(store, whole[[0, 1]]), Split(store, whole[[2, 3, 4]])
     leaks = find_leaks(training, held_out)
     assert leaks.tolist() == [0, 2]
     assert find_leaks(training, held_out, survey(texts).digests).tolist() == [0, 2]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from penwright.errors import DataError, UsageError
 from penwright.seeds import permutation
-from penwright.tokens import Batch, Part, Plan, fit_length, prepare, split, split_micro
-from penwright.tokens.packing import pack
+from penwright.tokens import Batch, BatchSchedule, Split, fit_length, prepare, split, split_micro
+from penwright.tokens.batches import pack
 from tests.tokens.conftest import SPANS, document
 
 FIELDS = ("tokens_BT", "targets_BT", "positions_BT", "documents_BT")
@@ -40,12 +40,12 @@ def plans(draw, shapes=SHAPES):
 
 @pytest.fixture(scope="session")
 def make_plan(small, tmp_path_factory):
-    def make(drawn) -> tuple[Part, Plan]:
+    def make(drawn) -> tuple[Split, BatchSchedule]:
         spans, shape, length, batch_size, seed, held_out = drawn
         folder = tmp_path_factory.mktemp("s") / "s"
         store = prepare([document(*s) for s in spans], small, folder, shard_tokens=23)
         training, _ = split(store, held_out, 0)
-        return training, Plan(training, shape, batch_size, length, seed)
+        return training, BatchSchedule(training, shape, batch_size, length, seed)
 
     return make
 
@@ -55,12 +55,12 @@ def follow(store) -> None:
     store.take = lambda positions: positions.copy()
 
 
-def epoch(plan: Plan, number: int) -> list[Batch]:
+def epoch(plan: BatchSchedule, number: int) -> list[Batch]:
     n = plan.steps_per_epoch
     return [plan.batch(step) for step in range(number * n, (number + 1) * n)]
 
 
-def targets(part: Part) -> Counter[int]:
+def targets(part: Split) -> Counter[int]:
     """Every place whose token is to be learned: not the first of a range."""
     found: Counter[int] = Counter()
     for a, b in part.ranges.tolist():
@@ -103,9 +103,9 @@ def test_each_epoch_takes_one_of_the_alternatives(
         for spans in unit
     ]
     folder = tmp_path_factory.mktemp("s") / "s"
-    part = Part.whole(prepare(documents, small, folder, shard_tokens=23))
+    part = Split.whole(prepare(documents, small, folder, shard_tokens=23))
     assert part.choices.tolist() == [len(unit) for unit in units]
-    plan = Plan(part, shape, batch_size, length, seed)
+    plan = BatchSchedule(part, shape, batch_size, length, seed)
     store = part.store
     follow(store)
     ends = np.cumsum(part.choices)
@@ -117,7 +117,7 @@ def test_each_epoch_takes_one_of_the_alternatives(
         seen = Counter(t for b in batches for t in b.targets_BT.flatten().tolist() if t != -100)
         documents_seen = {int(np.searchsorted(store.offsets, t, side="right")) - 1 for t in seen}
         assert sorted(owner[d] for d in documents_seen) == list(range(len(units)))
-        taken = Part(store, np.array([store.offsets[d : d + 2] for d in sorted(documents_seen)]))
+        taken = Split(store, np.array([store.offsets[d : d + 2] for d in sorted(documents_seen)]))
         if shape == "windows":
             assert seen.keys() == targets(taken).keys()
         else:
@@ -166,7 +166,7 @@ def test_a_batch_is_a_pure_function_of_the_step(make_plan, drawn):
     part, plan = make_plan(drawn)
     steps = [0, 5, 2 * plan.steps_per_epoch, 1, 5, 0]
     first = [plan.batch(step) for step in steps]
-    again = Plan(part, plan.shape, plan.batch_size, plan.length, plan.seed)
+    again = BatchSchedule(part, plan.shape, plan.batch_size, plan.length, plan.seed)
     for step, batch in zip(reversed(steps), reversed(first), strict=True):
         assert equal(again.batch(step), batch)
 
@@ -190,12 +190,12 @@ def test_micro_batches_are_the_batch(make_plan, drawn, micro):
 @pytest.fixture
 def part(make_store):
     texts = ["a b c " * n for n in (1, 2, 3, 5, 9, 14, 30, 2, 2, 3)]
-    return Part.whole(make_store([document(text) for text in texts], shard_tokens=50))
+    return Split.whole(make_store([document(text) for text in texts], shard_tokens=50))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_types_and_sizes(part, shape):
-    plan = Plan(part, shape, 3, 16, seed=0)
+    plan = BatchSchedule(part, shape, 3, 16, seed=0)
     batch = plan.batch(0)
     for field in FIELDS:
         assert getattr(batch, field).shape == (3, 16)
@@ -208,11 +208,14 @@ def test_types_and_sizes(part, shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_epochs_and_seeds_change_the_order(part, shape):
-    plan = Plan(part, shape, 1, 8, seed=0)
+    plan = BatchSchedule(part, shape, 1, 8, seed=0)
     assert plan.steps_per_epoch == plan.n_rows > 10
     orders = [[tuple(b.tokens_BT.flatten().tolist()) for b in epoch(plan, e)] for e in (0, 1)]
     orders += [
-        [tuple(b.tokens_BT.flatten().tolist()) for b in epoch(Plan(part, shape, 1, 8, 7), 0)]
+        [
+            tuple(b.tokens_BT.flatten().tolist())
+            for b in epoch(BatchSchedule(part, shape, 1, 8, 7), 0)
+        ]
     ]
     assert orders[0] != orders[1]
     assert orders[0] != orders[2]
@@ -221,16 +224,16 @@ def test_epochs_and_seeds_change_the_order(part, shape):
 
 
 def test_the_last_batch_of_an_epoch_may_be_smaller(part):
-    plan = Plan(part, "rows", 4, 1000, seed=0)
+    plan = BatchSchedule(part, "rows", 4, 1000, seed=0)
     assert [len(b.tokens_BT) for b in epoch(plan, 1)] == [4, 4, 2]
 
 
 def test_rows_are_padded_on_the_right_to_the_longest_of_the_batch(part):
     inputs = sorted(int(b - a - 1) for a, b in part.ranges)
-    plan = Plan(part, "rows", 1, 1000, seed=0)
+    plan = BatchSchedule(part, "rows", 1, 1000, seed=0)
     widths = sorted(batch.tokens_BT.shape[1] for batch in epoch(plan, 0))
     assert widths == [-(-n // 8) * 8 for n in inputs]
-    batch = Plan(part, "rows", 10, 1000, seed=0).batch(0)
+    batch = BatchSchedule(part, "rows", 10, 1000, seed=0).batch(0)
     lengths = (batch.documents_BT == 0).sum(1)
     for row, n in enumerate(lengths.tolist()):
         assert (batch.documents_BT[row, :n] == 0).all()
@@ -241,7 +244,7 @@ def test_rows_are_padded_on_the_right_to_the_longest_of_the_batch(part):
 
 def test_the_exact_row_of_a_pair(gpt2, make_store):
     record = document(("Harry Potter is a series of", False), " seven fantasy novels")
-    batch = Plan(Part.whole(make_store([record], gpt2)), "packed", 4, 12, seed=0).batch(0)
+    batch = BatchSchedule(Split.whole(make_store([record], gpt2)), "packed", 4, 12, seed=0).batch(0)
     ids = [50256, 18308, 14179, 318, 257, 2168, 286, 3598, 8842, 16122]
     assert batch.tokens_BT.tolist() == [[*ids, 50256, 50256]]
     assert batch.targets_BT.tolist() == [
@@ -255,7 +258,7 @@ def test_the_exact_row_of_a_pair(gpt2, make_store):
 def test_the_learned_end_of_a_long_document_keeps_its_context(make_store):
     record = document(("x" * 100, False), "y" * 5)
     for shape in ("packed", "rows"):
-        plan = Plan(Part.whole(make_store([record])), shape, 4, 32, seed=0)
+        plan = BatchSchedule(Split.whole(make_store([record])), shape, 4, 32, seed=0)
         assert plan.n_rows == 1
         batch = plan.batch(0)
         assert batch.n_learned == 6
@@ -264,15 +267,15 @@ def test_the_learned_end_of_a_long_document_keeps_its_context(make_store):
 
 
 def test_an_empty_part_cannot_be_learned_from(part):
-    nothing = Part(part.store, np.empty((0, 2)))
+    nothing = Split(part.store, np.empty((0, 2)))
     with pytest.raises(DataError, match="no text to learn from"):
-        Plan(nothing, "packed", 1, 8, 0)
+        BatchSchedule(nothing, "packed", 1, 8, 0)
 
 
 @pytest.mark.parametrize("options", [("packed", 0, 8), ("packed", 1, 0), ("heap", 1, 8)])
 def test_batches_that_cannot_be_are_refused(part, options):
     with pytest.raises(UsageError):
-        Plan(part, *options, 0)
+        BatchSchedule(part, *options, 0)
 
 
 def test_lengths_shrink_to_what_the_part_fills(part, make_store):
@@ -281,10 +284,10 @@ def test_lengths_shrink_to_what_the_part_fills(part, make_store):
     assert fit_length(part, 10_000) == fit_length(part, 10_000, "packed") == sum(inputs)
     assert fit_length(part, 10_000, "rows") == max(inputs)
     assert fit_length(part, 10_000, "windows") == part.n_tokens - 1
-    tiny = Part.whole(make_store([document("a")]))
+    tiny = Split.whole(make_store([document("a")]))
     for shape in SHAPES:
         assert fit_length(tiny, 512, shape) == 2
-        plan = Plan(tiny, shape, 4, fit_length(tiny, 512, shape), 0)
+        plan = BatchSchedule(tiny, shape, 4, fit_length(tiny, 512, shape), 0)
         assert plan.batch(0).n_learned >= 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penwright.errors import DataError, TokenizerError, UsageError
-from penwright.tokens import Tokenizer, pieces, table
+from penwright.tokens import Tokenizer, chunks, word_table
 from penwright.tokens.bpe import _FEW
 from tests.tokens.conftest import SCALARS, TEXTS
 
@@ -105,7 +105,7 @@ def test_bytes_that_are_not_text_are_replaced(gpt2):
         gpt2.decode([50257])
 
 
-@pytest.mark.parametrize("length", [1, 3 * _FEW, 3 * pieces.PIECE])
+@pytest.mark.parametrize("length", [1, 3 * _FEW, 3 * chunks.CHUNK])
 def test_half_a_surrogate_pair_is_refused(gpt2, length):
     text = "x" * length + "\ud83d"
     with pytest.raises(DataError, match=r"half of a surrogate pair \(U\+D83D\)") as caught:
@@ -117,11 +117,11 @@ def test_half_a_surrogate_pair_is_refused(gpt2, length):
     "unit", ["^", "a", "=", " ", "\n", "0", "日", "\u3000", "a^", "'s", "\r\n"]
 )
 def test_long_runs_are_encoded_as_in_one_go(gpt2, monkeypatch, unit):
-    monkeypatch.setattr(pieces, "PIECE", 300)
-    monkeypatch.setattr(pieces, "WINDOW", 200)
-    monkeypatch.setattr(pieces, "RUN_WINDOW", 64)
+    monkeypatch.setattr(chunks, "CHUNK", 300)
+    monkeypatch.setattr(chunks, "WINDOW", 200)
+    monkeypatch.setattr(chunks, "RUN_WINDOW", 64)
     monkeypatch.setattr("penwright.tokens.bpe.RUN_WINDOW", 64)
-    monkeypatch.setattr("penwright.tokens.bpe.PIECE", 300)
+    monkeypatch.setattr("penwright.tokens.bpe.CHUNK", 300)
     for text in (unit * 900, "well " + unit * 900 + " done", unit * 700 + "x y" + unit * 500):
         assert gpt2.encode(text) == by_engine(gpt2, [text])[0]
 
@@ -132,9 +132,9 @@ def test_long_runs_are_encoded_as_in_one_go(gpt2, monkeypatch, unit):
 def test_cutting_never_shows(gpt2, parts):
     text = "".join(part * times for part, times in parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", 20)
-        patch.setattr(pieces, "WINDOW", 12)
-        patch.setattr("penwright.tokens.bpe.PIECE", 20)
+        patch.setattr(chunks, "CHUNK", 20)
+        patch.setattr(chunks, "WINDOW", 12)
+        patch.setattr("penwright.tokens.bpe.CHUNK", 20)
         cut = gpt2.encode(text)
     assert cut == by_engine(gpt2, [text])[0]
 
@@ -147,7 +147,7 @@ def test_a_million_characters_without_white_space(gpt2):
 
 
 def test_the_table_forgets_before_it_grows_too_large(small, monkeypatch):
-    monkeypatch.setattr(table, "_MOST_WORDS", 40)
+    monkeypatch.setattr(word_table, "_MOST_WORDS", 40)
     words = [f" w{n}x" for n in range(500)]
     fresh = Tokenizer(small.vocabulary)
     for first in range(0, 500, 50):
@@ -157,7 +157,7 @@ def test_the_table_forgets_before_it_grows_too_large(small, monkeypatch):
 
 
 def test_words_beyond_the_tables_room_are_encoded_all_the_same(small, monkeypatch):
-    monkeypatch.setattr(table, "_SLOTS", 64)
+    monkeypatch.setattr(word_table, "_SLOTS", 64)
     words = [f" w{n}x" for n in range(500)]
     fresh = Tokenizer(small.vocabulary)
     for _ in range(2):

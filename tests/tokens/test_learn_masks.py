@@ -16,7 +16,7 @@ from penwright import formats
 from penwright.config import DataConfig
 from penwright.model import GPT2, GPT2Config, documents, init_weights
 from penwright.sections import build_line
-from penwright.tokens import Part, Plan, Store, Tokenizer, prepare
+from penwright.tokens import BatchSchedule, Split, Store, Tokenizer, prepare
 
 END = "<|endoftext|>"
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -198,7 +198,7 @@ def test_targets_are_what_is_learned_and_padding_never_is(tmp_path, tokenizer, s
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     store = encode(tmp_path, tokenizer, path)
-    plan = Plan(Part.whole(store), shape, 3, 24, 1)
+    plan = BatchSchedule(Split.whole(store), shape, 3, 24, 1)
     seen = 0
     for step in range(plan.steps_per_epoch):
         batch = plan.batch(step)
@@ -220,7 +220,7 @@ def test_a_document_never_sees_the_one_before_it(tmp_path, tokenizer):
     path = tmp_path / "a.txt"
     path.write_text("One two three.\nFour five six.\n")
     store = encode(tmp_path, tokenizer, path, documents="line")
-    batch = Plan(Part.whole(store), "packed", 1, 16, 0).batch(0)
+    batch = BatchSchedule(Split.whole(store), "packed", 1, 16, 0).batch(0)
     model = GPT2(GPT2Config(n_positions=16, n_embd=16, n_layer=2, n_head=2)).eval()
     init_weights(model, 1)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.tokens import Part, Plan, Tokenizer, prepare
+from penwright.tokens import BatchSchedule, Split, Tokenizer, prepare
 from penwright.tokens.mixing import ChangingMix, MixedBatches, divide_sources, mix
 
 
@@ -43,10 +43,10 @@ def test_a_mix_has_batches_as_any_part_has(store):
     parts = [training for training, _ in divide_sources(store, COUNTS, 0.0, 0)]
     mixed = mix(parts, [0.2, 0.5, 0.3], 1)
     for shape in ("packed", "rows", "windows"):
-        plan = Plan(mixed, shape, 4, 64, 3)
+        plan = BatchSchedule(mixed, shape, 4, 64, 3)
         first = plan.batch(5).tokens_BT
-        assert first.equal(Plan(mixed, shape, 4, 64, 3).batch(5).tokens_BT)
-    packed = Plan(mixed, "packed", 4, 64, 3)
+        assert first.equal(BatchSchedule(mixed, shape, 4, 64, 3).batch(5).tokens_BT)
+    packed = BatchSchedule(mixed, "packed", 4, 64, 3)
     learned = sum(packed.batch(step).n_learned for step in range(packed.steps_per_epoch))
     assert learned == mixed.n_learned
 
@@ -109,7 +109,7 @@ def test_each_set_gives_its_own_held_out_documents(store):
     divided = divide_sources(store, COUNTS, 0.2, 5)
     assert [len(held_out) for _, held_out in divided] == [6, 0, 1]
     ranges = np.concatenate([part.ranges for both in divided for part in both])
-    assert sorted(ranges.tolist()) == Part.whole(store).ranges.tolist()
+    assert sorted(ranges.tolist()) == Split.whole(store).ranges.tolist()
 
 
 def test_shares_that_cannot_be(store):

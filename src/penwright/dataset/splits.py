@@ -9,7 +9,7 @@ import numpy as np
 
 from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import UsageError
-from penwright.tokens import Part, Store, split
+from penwright.tokens import Split, Store, split
 from penwright.tokens.mixing import ChangingMix, divide_sources, mix
 from penwright.wording import count
 
@@ -17,8 +17,8 @@ from penwright.wording import count
 class Splits(NamedTuple):
     """A store divided. `leaked` held-out documents stood in training too; `fix` moved them."""
 
-    training: Part
-    held_out: Part
+    training: Split
+    held_out: Split
     leaked: int = 0
     moved: int = 0
     mix: tuple[Mapping[str, float], ...] = ()
@@ -70,7 +70,7 @@ def divide(
         return _fix(*both, fix)
     if apart is None:
         divided = [_fix(*both, fix) for both in divide_sources(store, counts, share, seed)]
-        held_out = Part(store, np.concatenate([each.held_out.ranges for each in divided]))
+        held_out = Split(store, np.concatenate([each.held_out.ranges for each in divided]))
         leaked, moved = sum(e.leaked for e in divided), sum(e.moved for e in divided)
     else:
         # A held-out document whose text is trained on is in the mix already; `fix` drops it.
@@ -86,7 +86,7 @@ def divide(
     return Splits(mixed, held_out, leaked, moved, told)
 
 
-def _split_at(store: Store, border: int) -> tuple[Part, Part]:
+def _split_at(store: Store, border: int) -> tuple[Split, Split]:
     """Return the documents up to number `border` and the others; raises UsageError for none."""
     if not 0 < border < store.n_documents:
         which = "train on" if border == 0 else "hold out"
@@ -94,12 +94,12 @@ def _split_at(store: Store, border: int) -> tuple[Part, Part]:
             f"There is no document to {which}.",
             fix="Name other files for --held-out-data than those to learn from.",
         )
-    ranges = Part.whole(store).ranges
+    ranges = Split.whole(store).ranges
     first = int(np.searchsorted(store.leads, border))
-    return Part(store, ranges[:first]), Part(store, ranges[first:])
+    return Split(store, ranges[:first]), Split(store, ranges[first:])
 
 
-def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
+def _tell(source: Split, mixed: Split, share: float) -> Mapping[str, float]:
     """Return what has become of one data set in a mix."""
     first, last = source.ranges[0, 0], source.ranges[-1, 1]
     mine = mixed.ranges[(mixed.ranges[:, 0] >= first) & (mixed.ranges[:, 0] < last)]
@@ -108,7 +108,7 @@ def _tell(source: Part, mixed: Part, share: float) -> Mapping[str, float]:
     return {"share": share, "documents": len(source), "tokens": tokens, "times": times}
 
 
-def _fix(training: Part, held_out: Part, fix: bool) -> Splits:
+def _fix(training: Split, held_out: Split, fix: bool) -> Splits:
     if training.store.n_documents < 2 or not len(held_out):
         return Splits(training, held_out)
     leaks = find_leaks(training, held_out)

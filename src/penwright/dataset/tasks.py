@@ -12,7 +12,7 @@ from penwright.config import DataConfig
 from penwright.errors import UsageError
 from penwright.formats.rows import EVERYTHING
 from penwright.sections import BEGINS, NAME_OF, parse
-from penwright.tokens import Part, Tokenizer
+from penwright.tokens import Split, Tokenizer
 
 _WRITTEN = ("title", "body")
 _SAMPLES = 3
@@ -37,7 +37,7 @@ def with_prompts(data: DataConfig) -> DataConfig:
     return replace(data, learn=()) if EVERYTHING in data.learn else data
 
 
-def find_tasks(part: Part, tokenizer: Tokenizer, documents: int | None = None) -> list[Task]:
+def find_tasks(part: Split, tokenizer: Tokenizer, documents: int | None = None) -> list[Task]:
     """The tasks of the first `documents` documents of `part`; those of a dialogue are its turns.
 
     What is learned follows its prompt: all that stands before it in the document. Texts with
@@ -79,7 +79,7 @@ def _of_document(number: int, stretches: Sequence[tuple[str, bool]]) -> Iterator
         prompt += piece
 
 
-def stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
+def stretches(part: Split, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
     """A document as stretches of text, each learned or not, without its end-of-text tokens."""
     tokens = part.store.tokens(start, end)
     text = tokens != tokenizer.eot_id
@@ -92,7 +92,7 @@ def stretches(part: Part, tokenizer: Tokenizer, start: int, end: int) -> list[tu
     ]
 
 
-def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
+def sample_prompts(part: Split, tokenizer: Tokenizer) -> list[str]:
     """Return three prompts at most: those of documents, or else their first words.
 
     One long document without a prompt gives lines from several places in it.
@@ -115,7 +115,7 @@ def sample_prompts(part: Part, tokenizer: Tokenizer) -> list[str]:
     return prompts or [""]
 
 
-def _context(part: Part, start: int, end: int) -> int:
+def _context(part: Split, start: int, end: int) -> int:
     """Count the tokens between a document's first one and its first learned one."""
     learn = part.store.learn(start + 1, end)
     return int(learn.argmax()) if len(learn) else 0

@@ -12,7 +12,7 @@ from penwright.dataset.splits import Splits, divide, tell_repeats
 from penwright.dataset.store_cache import Data, open_data
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run
-from penwright.tokens import Part, Tokenizer
+from penwright.tokens import Split, Tokenizer
 from penwright.train.plan import choose_held_out
 from penwright.wording import Warn
 
@@ -25,12 +25,12 @@ class TrainingData(NamedTuple):
     share: float
 
     @property
-    def training(self) -> Part:
+    def training(self) -> Split:
         """The documents to train on."""
         return self.splits.training
 
     @property
-    def held_out(self) -> Part:
+    def held_out(self) -> Split:
         """The documents to measure on; may be empty."""
         return self.splits.held_out
 
@@ -83,7 +83,7 @@ def open_held_out(
     tokenizer: Tokenizer,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> tuple[Part, Data]:
+) -> tuple[Split, Data]:
     """Open the documents that the run `name` held out, in the tokens of `tokenizer`.
 
     `read` may change how the files become documents, though not how many. Raises RunError when

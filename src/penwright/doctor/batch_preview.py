@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penwright.markers import END_OF_TEXT, IGNORED
-from penwright.tokens.batches import Batch, Plan
+from penwright.tokens.batches import Batch, BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -36,7 +36,7 @@ class PreviewRow:
         return tuple(piece for document in self.documents for piece in document)
 
 
-def preview(plan: Plan, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
+def preview(plan: BatchSchedule, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
     """Return the first `count` rows of an epoch, or all of them."""
     windows: list[PreviewRow] = []
     step = 0

@@ -11,7 +11,7 @@ from penwright.document import Document
 from penwright.errors import MissingExtraError
 from penwright.formats.clean.choose import first_pieces
 from penwright.formats.clean.near import NearIndex
-from penwright.tokens import Part, Store
+from penwright.tokens import Split, Store
 
 
 def count_repeats(store: Store) -> int:
@@ -19,7 +19,7 @@ def count_repeats(store: Store) -> int:
     return store.n_documents - len(np.unique(store.digests))
 
 
-def find_leaks(training: Part, held_out: Part, digests: Int64 | None = None) -> Int64:
+def find_leaks(training: Split, held_out: Split, digests: Int64 | None = None) -> Int64:
     """Return indices of held-out documents whose exact tokens are trained on too.
 
     `digests` has other numbers by which the store's documents are told apart.
@@ -30,17 +30,17 @@ def find_leaks(training: Part, held_out: Part, digests: Int64 | None = None) -> 
     return np.flatnonzero(np.isin(digests[_numbers(held_out)], trained))
 
 
-def move_leaks(training: Part, held_out: Part, leaks: Int64) -> tuple[Part, Part]:
+def move_leaks(training: Split, held_out: Split, leaks: Int64) -> tuple[Split, Split]:
     """Move leaked documents to the training part; at least one document stays held out."""
     leaks = leaks[: max(0, len(held_out) - 1)]
     stays = np.ones(len(held_out), np.bool_)
     stays[leaks] = False
     moved = np.concatenate([training.ranges, held_out.ranges[~stays]])
     order = np.argsort(moved[:, 0], kind="stable")
-    return Part(training.store, moved[order]), Part(held_out.store, held_out.ranges[stays])
+    return Split(training.store, moved[order]), Split(held_out.store, held_out.ranges[stays])
 
 
-def _numbers(part: Part) -> Int64:
+def _numbers(part: Split) -> Int64:
     """Return the numbers of the documents that the ranges begin in."""
     found: Int64 = np.searchsorted(part.store.offsets, part.ranges[:, 0], side="right") - 1
     return found

@@ -23,10 +23,10 @@ from penwright.doctor.survey import (
 from penwright.document import Document
 from penwright.errors import DataError
 from penwright.formats import Choice, ReadPlan
-from penwright.tokens.batches import Plan
+from penwright.tokens.batches import BatchSchedule
 from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.part import Part
 from penwright.tokens.store import Store
+from penwright.tokens.store_split import Split
 
 EXAMPLES = 5
 """Places that are named of what is found many times."""
@@ -96,11 +96,11 @@ def examine(
     reading: ReadPlan,
     documents: Iterable[Document],
     store: Store,
-    plan: Plan,
+    plan: BatchSchedule,
     tokenizer: Tokenizer,
     *,
     windows: int = 3,
-    held_out: Part | None = None,
+    held_out: Split | None = None,
     parameters: int | None = None,
     warnings: Sequence[str] = (),
     near: Sequence[tuple[int, int]] = (),
@@ -156,7 +156,7 @@ def examine(
     )
 
 
-def _leaked(found: Survey, training: Part, held_out: Part | None) -> list[int]:
+def _leaked(found: Survey, training: Split, held_out: Split | None) -> list[int]:
     """Return the numbers of the held-out documents that are trained on too."""
     if held_out is None or len(found) < 2:
         return []
@@ -178,7 +178,7 @@ def _duplicates(found: Survey, pairs: Sequence[tuple[int, int]]) -> Duplicates:
     return Duplicates(len(pairs), examples)
 
 
-def _cut(plan: Plan, tokens: Int64, shown: list[PreviewRow]) -> Cut:
+def _cut(plan: BatchSchedule, tokens: Int64, shown: list[PreviewRow]) -> Cut:
     # A document of n tokens stands between two end-of-text tokens: n + 1 inputs.
     longer = int((tokens + 1 > plan.length).sum())
     places = len(shown) * plan.length

@@ -3,8 +3,8 @@
 bpe         text <-> token ids (byte-level BPE)
 encode      documents -> a store on disk
 store       the store, opened by memory map
-part        which stretches of a store are trained on, and which are held out
-batches     a part -> batches of tensors; the only module here that imports torch
+store_split  a store -> training and held-out split
+batches     a split -> batches of tensors; the only module here that imports torch
 
 Names are loaded when they are first used: generation needs the tokenizer alone, and processes
 that encode need no torch.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penwright.tokens.batches import Batch as Batch
-    from penwright.tokens.batches import Plan as Plan
+    from penwright.tokens.batches import BatchSchedule as BatchSchedule
     from penwright.tokens.batches import fit_length as fit_length
     from penwright.tokens.batches import split_micro as split_micro
     from penwright.tokens.bpe import Tokenizer as Tokenizer
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from penwright.tokens.hashing import fingerprint as fingerprint
     from penwright.tokens.hashing import hash_file as hash_file
     from penwright.tokens.hashing import hash_files as hash_files
-    from penwright.tokens.part import Part as Part
-    from penwright.tokens.part import split as split
     from penwright.tokens.store import Store as Store
+    from penwright.tokens.store_split import Split as Split
+    from penwright.tokens.store_split import split as split
 
 _HOMES = {
     "Batch": "batches",
-    "Part": "part",
-    "Plan": "batches",
+    "Split": "store_split",
+    "BatchSchedule": "batches",
     "Store": "store",
     "Tokenizer": "bpe",
     "fingerprint": "hashing",
@@ -40,7 +40,7 @@ _HOMES = {
     "hash_file": "hashing",
     "hash_files": "hashing",
     "prepare": "encode",
-    "split": "part",
+    "split": "store_split",
     "split_micro": "batches",
 }
 

@@ -35,9 +35,8 @@ import torch
 from penwright.errors import DataError, UsageError
 from penwright.markers import IGNORED
 from penwright.seeds import permutation, random_words
-from penwright.tokens.packing import pack
-from penwright.tokens.part import Part, count_up
 from penwright.tokens.store import Int64
+from penwright.tokens.store_split import Split, count_up
 
 Shape = Literal["packed", "windows", "rows"]
 
@@ -61,14 +60,14 @@ class Batch:
     """Targets that are learned."""
 
 
-class Plan:
+class BatchSchedule:
     """All batches of a training run: `batch(step)` for any step from 0 on.
 
     An epoch is `steps_per_epoch` steps and goes through the part once, in an order of its own.
     The last batch of an epoch has fewer rows where they do not divide.
     """
 
-    def __init__(self, part: Part, shape: Shape, batch_size: int, length: int, seed: int) -> None:
+    def __init__(self, part: Split, shape: Shape, batch_size: int, length: int, seed: int) -> None:
         if batch_size < 1 or length < 1:
             raise UsageError(f"A batch cannot be {batch_size} rows of {length} tokens.")
         if shape not in ("packed", "windows", "rows"):
@@ -155,7 +154,7 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def fit_length(part: Part, length: int, shape: Shape = "packed") -> int:
+def fit_length(part: Split, length: int, shape: Shape = "packed") -> int:
     """`length`, or the longest row that the part can fill where that is shorter."""
     inputs = np.diff(part.alternatives[0].ranges)[:, 0] - 1
     if shape == "rows":
@@ -170,7 +169,7 @@ def fit_length(part: Part, length: int, shape: Shape = "packed") -> int:
 class _Pieces:
     """Packed or rows: documents cut to at most `length` inputs, and the rows they stand in."""
 
-    def __init__(self, part: Part, length: int, seed: int, *, packed: bool) -> None:
+    def __init__(self, part: Split, length: int, seed: int, *, packed: bool) -> None:
         self._part = part
         self._store = part.store
         self._seed = seed
@@ -225,7 +224,7 @@ class _Pieces:
 class _Windows:
     """Crops of the line of all ranges, taken as a ring; each epoch begins elsewhere on it."""
 
-    def __init__(self, part: Part, length: int, seed: int) -> None:
+    def __init__(self, part: Split, length: int, seed: int) -> None:
         self._part = part
         self._store = part.store
         self._length = length
@@ -269,7 +268,7 @@ class _Windows:
         return self._ring[1:]
 
 
-def _share_places(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+def _share_places(part: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
     """Pieces in places: alternatives share those of what stands for them, counted from the end.
 
     Where each piece begins, how many inputs it has (0 where an alternative is too short for a
@@ -296,7 +295,7 @@ def _share_places(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
     )
 
 
-def _cut(part: Part, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+def _cut(part: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
     """Pieces of all ranges: where each begins, its inputs, its range, and which from the end."""
     inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
     numbers = -(-inputs // length)
@@ -333,3 +332,52 @@ def _batch(tokens: Int64, targets: Int64, positions: Int64, documents: Int64) ->
 
 def _tensor(array: npt.NDArray[np.int64] | npt.NDArray[np.int32]) -> torch.Tensor:
     return torch.from_numpy(array)
+
+
+def pack(counts: Int64, length: int, seed: int) -> Int64:
+    """The row of each piece: best-fit decreasing (Johnson 1974), for pieces of 1 to `length`.
+
+    The longest pieces come first, those of one length in a random order; each goes into the row
+    with the least room that it fits in, or a new one. Pieces of one length are placed together,
+    so the work grows with the lengths that occur and not with the pieces.
+    """
+    rows = np.empty(len(counts), np.int64)
+    order = permutation(len(counts), seed, "pack")
+    order = order[np.argsort(-counts[order], kind="stable")]
+    sizes, firsts = np.unique(-counts[order], return_index=True)
+    with_room: dict[int, Int64] = {}
+    n_rows = 0
+    for size, pieces in zip((-sizes).tolist(), np.split(order, firsts[1:]), strict=True):
+        for room in sorted(r for r in with_room if r >= size):
+            if not len(pieces):
+                break
+            pieces = _fill(rows, pieces, size, room, with_room)
+        if len(pieces):
+            needed = -(-len(pieces) // (length // size))
+            with_room[length] = np.arange(n_rows, n_rows + needed, dtype=np.int64)
+            n_rows += needed
+            _fill(rows, pieces, size, length, with_room)
+    return rows
+
+
+def _fill(rows: Int64, pieces: Int64, size: int, room: int, with_room: dict[int, Int64]) -> Int64:
+    """Put pieces of one size into the rows that have `room`; returns the pieces left over.
+
+    A row takes as many as it holds before the next row is begun, since it has the least room.
+    """
+    open_rows = with_room.pop(room)
+    each = room // size
+    used = min(-(-len(pieces) // each), len(open_rows))
+    placed = min(len(pieces), used * each)
+    rows[pieces[:placed]] = np.repeat(open_rows[:used], each)[:placed]
+    in_last = placed - (used - 1) * each
+    _give_back(with_room, room, open_rows[used:])
+    _give_back(with_room, room - each * size, open_rows[: used - 1])
+    _give_back(with_room, room - in_last * size, open_rows[used - 1 : used])
+    return pieces[placed:]
+
+
+def _give_back(with_room: dict[int, Int64], room: int, rows: Int64) -> None:
+    if room and len(rows):
+        others = with_room.get(room)
+        with_room[room] = rows if others is None else np.concatenate([others, rows])

@@ -13,8 +13,8 @@ import numpy as np
 
 from penwright.document import Document
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.chunks import FindEnds, cut
 from penwright.tokens.digests import UInt64, digest_stretches
-from penwright.tokens.pieces import FindEnds, cut
 from penwright.tokens.shards import Array
 from penwright.tokens.store import Bool, Int64, token_dtype
 

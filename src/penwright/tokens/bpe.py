@@ -21,10 +21,10 @@ from penwright.errors import DataError, TokenizerError, UsageError
 from penwright.markers import END_OF_TEXT
 from penwright.tokens import library, tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
-from penwright.tokens.pieces import PIECE, RUN_WINDOW, cut, encode_run, find_cut
-from penwright.tokens.table import WordTable
+from penwright.tokens.chunks import CHUNK, RUN_WINDOW, cut, encode_run, find_cut
 from penwright.tokens.vocabulary import Vocabulary, byte_alphabet, marker_pattern, split_at
-from penwright.tokens.words import Words
+from penwright.tokens.word_splitter import Words
+from penwright.tokens.word_table import WordTable
 
 Ids = npt.NDArray[np.uint32]
 
@@ -180,7 +180,7 @@ class Tokenizer:
         table = {marker: self.marker_id(marker) for marker in (*self.always, *markers)}
         spaced = self.vocabulary.add_prefix_space
         try:
-            if not table and not spaced and sum(map(len, texts)) <= 4 * PIECE:
+            if not table and not spaced and sum(map(len, texts)) <= 4 * CHUNK:
                 return self._encode_pieces(list(texts))
             job = _Job(self, len(texts))
             pattern = marker_pattern(table, self.vocabulary.traits_of) if table else None
@@ -327,10 +327,10 @@ class _Job:
         self._markers.append((len(self._waiting), id_))
 
     def add_text(self, owner: int, text: str) -> None:
-        if len(text) <= 2 * PIECE or self._tokenizer.vocabulary.library:
+        if len(text) <= 2 * CHUNK or self._tokenizer.vocabulary.library:
             self._add_piece(owner, text)
             return
-        for piece in cut(text, self._tokenizer.word_ends, PIECE):
+        for piece in cut(text, self._tokenizer.word_ends, CHUNK):
             part = text[piece.start : piece.end]
             if piece.run:
                 self._flush()
@@ -348,7 +348,7 @@ class _Job:
         self._waiting.append(text)
         self._owners.append(owner)
         self._characters += len(text)
-        if self._characters >= 2 * PIECE:
+        if self._characters >= 2 * CHUNK:
             self._flush()
 
     def _flush(self) -> None:

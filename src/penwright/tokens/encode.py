@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import itertools
+import os
+import sys
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from penwright.config import WorkConfig
 from penwright.document import Document
 from penwright.errors import DataError, UsageError
-from penwright.tokens.blocks import Batch, Block, Text, group
+from penwright.tokens.blocks import Batch, Block, Text, encode_block, group
 from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.locking import locked, remove
-from penwright.tokens.memory import release
+from penwright.tokens.shard_writer import StoreWriter
 from penwright.tokens.store import FORMAT, HEADER, VERSION, Int64, Store
-from penwright.tokens.worker import TARGET, describe_work, encoder, unpack
-from penwright.tokens.writing import Writer
-from penwright.workers import spread
+from penwright.tokens.vocabulary import Traits, Vocabulary
+from penwright.workers import Work, spread
 
+TARGET = "penwright.tokens.encode:make_work"
+"""The work of processes that encode: texts as tuples in, blocks as bytes out."""
 SHARD_TOKENS = 1 << 22
 """Tokens in a shard."""
 _FEW_BATCHES = 64
 """Batches that are encoded before other processes are started, which takes them a moment."""
+_PAUSE = 0.1  # seconds between two tries to take a lock
 _RELEASE_EVERY = 32
 """Batches after which freed memory goes back to the system."""
 
@@ -59,10 +67,10 @@ def prepare(
     folder = Path(folder)
     markers = tuple(dict.fromkeys((*tokenizer.always, *markers)))
     lock = folder.with_name(folder.name + ".lock")
-    with locked(lock):
+    with _locked(lock):
         if not folder.exists():
             header = _header(tokenizer, fingerprint, markers, meta or {})
-            writer = Writer(
+            writer = StoreWriter(
                 folder.with_name(folder.name + ".unfinished"),
                 {**header, "shard_tokens": shard_tokens},
                 tokenizer.token_sizes,
@@ -74,7 +82,7 @@ def prepare(
             store = Store.open(folder, tokenizer.hash)
         else:
             store = _existing(folder, tokenizer, fingerprint)
-        remove(lock)
+        _remove_lock(lock)
     return store
 
 
@@ -93,7 +101,7 @@ def _header(
 
 
 def _write(
-    writer: Writer,
+    writer: StoreWriter,
     documents: Iterable[Document],
     tokenizer: Tokenizer,
     markers: Sequence[str],
@@ -115,7 +123,7 @@ def _write(
             learned = writer.add(block, batch.groups_D, batch.pieces, whole=batch.whole)
             _check_learned(learned, batch)
             if number % _RELEASE_EVERY == 0:
-                release()
+                _release()
         if writer.is_empty:
             raise DataError("There is no document to learn from.")
     except (DataError, UsageError):
@@ -190,3 +198,108 @@ def _check_learned(learned: Int64, batch: Batch) -> None:
         f"{source}: there is nothing to learn in this document.",
         fix="Remove it, or mark a part of it as learned.",
     )
+
+
+def describe_work(tokenizer: Tokenizer, markers: Sequence[str]) -> tuple[Any, ...]:
+    """Return what `make_work` needs to know, in values that marshal can write."""
+    kind, words = type(tokenizer), tokenizer.vocabulary
+    content = {name: getattr(words, name) for name in (f.name for f in fields(words))}
+    content |= {name: dict(content[name]) for name in ("ids", "markers")}
+    content["traits"] = {text: tuple(traits) for text, traits in words.traits.items()}
+    return kind.__module__, kind.__name__, content, tuple(markers)
+
+
+def make_work(setup: tuple[Any, ...]) -> Work:
+    """Return the work of another process: texts to the parts of their block."""
+    module, name, content, markers = setup
+    traits = {text: Traits(*values) for text, values in content["traits"].items()}
+    vocabulary = Vocabulary(**{**content, "traits": traits})
+    return encoder(getattr(importlib.import_module(module), name)(vocabulary), markers)
+
+
+def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:
+    """The same work with a tokenizer that is at hand."""
+
+    def work(texts: Sequence[Text]) -> tuple[Any, ...]:
+        block = encode_block(tokenizer, texts, markers)
+        bits = np.packbits(block.learn_N, bitorder="little")
+        arrays = (block.tokens_N, bits, *block[2:])
+        return block.tokens_N.dtype.str, *(array.tobytes() for array in arrays)
+
+    return work
+
+
+def unpack(parts: tuple[Any, ...]) -> Block:
+    """The block that the work gave."""
+    kind, tokens, learn, ends, learned, size, digests = parts
+    tokens_N = np.frombuffer(tokens, kind)
+    bits = np.unpackbits(np.frombuffer(learn, np.uint8), count=len(tokens_N), bitorder="little")
+    return Block(
+        tokens_N,
+        bits.view(np.bool_),
+        np.frombuffer(ends, np.int64),
+        np.frombuffer(learned, np.int64),
+        np.frombuffer(size, np.int64),
+        np.frombuffer(digests, np.uint64),
+    )
+
+
+def _release() -> None:
+    """Return what this process has freed, where the C library keeps it (glibc does).
+
+    Reading text by blocks of some megabytes, each of another size, leaves glibc's heap full of
+    holes that it neither fills nor returns: half a gigabyte after half a gigabyte of text. The
+    call takes milliseconds.
+    """
+    trim = _find_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _find_trim() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # another C library, or Windows
+        return None
+    return found
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for whoever holds it.
+
+    The system lets go of it when the process ends, in whatever way.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        while not _try(file):
+            time.sleep(_PAUSE)
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(file: BinaryIO) -> bool:
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try(file: BinaryIO) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _remove_lock(path: Path) -> None:
+    """Delete a lock file that this process holds, where the system allows it."""
+    if os.name != "nt":
+        path.unlink(missing_ok=True)

@@ -18,12 +18,12 @@ import numpy as np
 
 from penwright.errors import UsageError
 from penwright.seeds import permutation, random_words
-from penwright.tokens.batches import Batch, Plan, Shape, join_batches
-from penwright.tokens.part import Part, choose
+from penwright.tokens.batches import Batch, BatchSchedule, Shape, join_batches
 from penwright.tokens.store import Int64, Store
+from penwright.tokens.store_split import Split, choose
 
 
-def mix(parts: Sequence[Part], shares: Sequence[float], seed: int) -> Part:
+def mix(parts: Sequence[Split], shares: Sequence[float], seed: int) -> Split:
     """The documents of all parts, repeated so that each part has its share of the tokens.
 
     A whole pass is repeated as often as it goes into the share; the rest is documents chosen by
@@ -44,10 +44,10 @@ def mix(parts: Sequence[Part], shares: Sequence[float], seed: int) -> Part:
         _repeat(part, round(share * size), (seed, number))
         for number, (part, share) in enumerate(zip(parts, shares, strict=True))
     ]
-    return Part(parts[0].store, np.concatenate(ranges))
+    return Split(parts[0].store, np.concatenate(ranges))
 
 
-class ChangingMix(Part):
+class ChangingMix(Split):
     """A mix of data sets whose shares change linearly from the first step of a run to its last.
 
     As a part it is the mix at the first step; that is what is counted. Raises UsageError for
@@ -55,7 +55,7 @@ class ChangingMix(Part):
     """
 
     def __init__(
-        self, sets: Sequence[Part], first: Sequence[float], last: Sequence[float], seed: int
+        self, sets: Sequence[Split], first: Sequence[float], last: Sequence[float], seed: int
     ) -> None:
         start = mix(sets, first, seed)
         if len(last) != len(sets) or min(last) < 0 or not any(last):
@@ -70,7 +70,7 @@ class ChangingMix(Part):
 
 
 class MixedBatches:
-    """The batches of a `ChangingMix`, as `Plan` has those of a part.
+    """The batches of a `ChangingMix`, as `BatchSchedule` has those of a part.
 
     A batch has each set's share of its rows at that step, rounded up or down by systematic
     sampling. It is a function of the seed, the step and the number of steps.
@@ -79,7 +79,7 @@ class MixedBatches:
     def __init__(
         self, mix: ChangingMix, shape: Shape, batch_size: int, length: int, seed: int, steps: int
     ) -> None:
-        self._plans = [Plan(part, shape, batch_size, length, seed) for part in mix.sets]
+        self._plans = [BatchSchedule(part, shape, batch_size, length, seed) for part in mix.sets]
         progress_S1 = ((np.arange(steps) + 0.5) / steps)[:, None]
         ends_SK = np.cumsum(mix.first + (mix.last - mix.first) * progress_S1, axis=1)
         offset_S1 = random_words(steps, seed, "rows of a mix")[:, None] / 2.0**64
@@ -92,29 +92,29 @@ class MixedBatches:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step, which is counted from 0."""
         firsts, counts = self._first_SK[step].tolist(), self._rows_SK[step].tolist()
-        rows = map(Plan.rows, self._plans, firsts, counts)
+        rows = map(BatchSchedule.rows, self._plans, firsts, counts)
         return join_batches([batch for batches in rows for batch in batches])
 
 
 def divide_sources(
     store: Store, counts: Sequence[int], held_out: float, seed: int
-) -> list[tuple[Part, Part]]:
+) -> list[tuple[Split, Split]]:
     """Of each data set in a store its training part and its held-out part.
 
     `counts` are the documents of each, one set after another. A set of one document, or of one
     group, is all training.
     """
-    divided: list[tuple[Part, Part]] = []
+    divided: list[tuple[Split, Split]] = []
     ends = np.cumsum(counts)
     for number, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
         leads = store.leads[(store.leads >= start) & (store.leads < end)]
         ranges = store.offsets[np.stack([leads, leads + 1], axis=1)]
         chosen = choose(store.groups[leads], held_out, seed, "held out", number)
-        divided.append((Part(store, ranges[~chosen]), Part(store, ranges[chosen])))
+        divided.append((Split(store, ranges[~chosen]), Split(store, ranges[chosen])))
     return divided
 
 
-def _repeat(part: Part, wanted: int, seed: tuple[int, int]) -> Int64:
+def _repeat(part: Split, wanted: int, seed: tuple[int, int]) -> Int64:
     """Ranges of the part with `wanted` tokens in all, give or take two."""
     times, left = divmod(wanted, part.n_tokens)
     ranges = [part.ranges] * times

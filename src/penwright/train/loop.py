@@ -25,7 +25,7 @@ from penwright.model import GPT2, bring, chunked_cross_entropy, documents
 from penwright.runs import RUNS, Run
 from penwright.score import Score, score_part
 from penwright.seeds import combine
-from penwright.tokens import Batch, Part, split_micro
+from penwright.tokens import Batch, Split, split_micro
 from penwright.train.checkpoint import (
     Saver,
     TrainState,
@@ -73,8 +73,8 @@ class Trainer:
 
     model: GPT2
     plan: TrainPlan
-    training: Part
-    held_out: Part
+    training: Split
+    held_out: Split
     run: Run
     device: torch.device
     observer: Observer
@@ -341,7 +341,7 @@ class Trainer:
         self._record_score(score, step, full=True, best=False)
         return score
 
-    def _score(self, part: Part) -> Score:
+    def _score(self, part: Split) -> Score:
         arithmetic = autocast(self.device, self.plan.precision)
         return score_part(self.model, part, autocast=arithmetic)
 

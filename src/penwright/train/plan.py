@@ -18,7 +18,7 @@ from penwright.compute import Arithmetic, choose_precision, emulation_warning, i
 from penwright.config import BatchShape, FinetuneConfig, OptimizerName
 from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
-from penwright.tokens import Part, Plan, fit_length
+from penwright.tokens import BatchSchedule, Split, fit_length
 from penwright.tokens.batches import Shape
 from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.compiled import choose_compile
@@ -103,15 +103,15 @@ class TrainPlan:
             decay_share=self.decay_share,
         )
 
-    def batches(self, part: Part) -> Plan | MixedBatches:
+    def batches(self, part: Split) -> BatchSchedule | MixedBatches:
         """Return the batches of this run over `part`."""
         if isinstance(part, ChangingMix):
             return MixedBatches(
                 part, self.shape, self.batch_size, self.max_length, self.seed, self.steps
             )
-        return Plan(part, self.shape, self.batch_size, self.max_length, self.seed)
+        return BatchSchedule(part, self.shape, self.batch_size, self.max_length, self.seed)
 
-    def measured(self, held_out: Part) -> Part:
+    def measured(self, held_out: Split) -> Split:
         """What of the held-out part is scored along the way: always the same."""
         if self.evaluate_tokens >= held_out.n_tokens:
             return held_out
@@ -121,8 +121,8 @@ class TrainPlan:
         count = int(np.searchsorted(ends, self.evaluate_tokens, side="right"))
         if count == 0:
             start = int(ranges[0, 0])
-            return Part(held_out.store, np.array([[start, start + self.evaluate_tokens]]))
-        return Part(held_out.store, ranges[:count])
+            return Split(held_out.store, np.array([[start, start + self.evaluate_tokens]]))
+        return Split(held_out.store, ranges[:count])
 
 
 def parse_every(text: str | int | None) -> tuple[int, float]:
@@ -166,8 +166,8 @@ def choose_held_out(config: FinetuneConfig, documents: int, tokens: int) -> floa
 def make_plan(
     config: FinetuneConfig,
     model: GPT2,
-    training: Part,
-    held_out: Part,
+    training: Split,
+    held_out: Split,
     device: torch.device,
     calibration: Path | None = None,
 ) -> TrainPlan:
@@ -182,7 +182,7 @@ def make_plan(
     shape, length = choose_window(
         training, model.config.n_positions, config.shape, config.max_length
     )
-    rows = Plan(training, shape, 1, length, config.seed).n_rows
+    rows = BatchSchedule(training, shape, 1, length, config.seed).n_rows
     batch_size = config.batch_size or choose_batch_size(config, training.n_tokens, length, rows)
     steps_per_epoch = config.steps_per_epoch
     if steps_per_epoch is None:
@@ -237,7 +237,7 @@ def make_plan(
 
 
 def choose_window(
-    training: Part, context: int, shape: BatchShape = "auto", max_length: int | None = None
+    training: Split, context: int, shape: BatchShape = "auto", max_length: int | None = None
 ) -> tuple[Shape, int]:
     """The shape of batches and the length of a row in tokens, where they are not given.
 
@@ -275,12 +275,12 @@ def choose_arithmetic(
     return "bf16"
 
 
-def choose_shape(training: Part, length: int) -> Literal["packed", "windows"]:
+def choose_shape(training: Split, length: int) -> Literal["packed", "windows"]:
     """Random crops where documents are far longer than a window, whole documents otherwise."""
     return "windows" if training.n_tokens / len(training) > 2 * length else "packed"
 
 
-def choose_packed_length(training: Part, most: int) -> int:
+def choose_packed_length(training: Split, most: int) -> int:
     """The row length up to `most` that whole documents fill with the least padding.
 
     Documents of 300 tokens leave two fifths of a row of 512 empty, and little of one of 350.
@@ -289,7 +289,7 @@ def choose_packed_length(training: Part, most: int) -> int:
     lengths = {most, *(count * longest for count in range(1, most // longest + 1)[:4])}
 
     def computed(length: int) -> int:
-        return Plan(training, "packed", 1, length, 0).n_rows * length
+        return BatchSchedule(training, "packed", 1, length, 0).n_rows * length
 
     return min(sorted(lengths, reverse=True), key=computed)
 

@@ -21,7 +21,7 @@ from penwright.errors import UsageError
 from penwright.formats.coqa import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import Score, batch_average, score_documents
-from penwright.tokens import Part
+from penwright.tokens import Split
 from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn
 
@@ -144,7 +144,7 @@ def _open_part(
     config: EvaluateConfig,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> tuple[Part, Data]:
+) -> tuple[Split, Data]:
     if config.held_out_of:
         learn = config.data.learn
 
@@ -153,7 +153,7 @@ def _open_part(
 
         return open_held_out(config.held_out_of, writer.tokenizer, warn, as_asked)
     opened = open_data(data, read(config.data), writer.tokenizer, warn)
-    return Part.whole(opened.store), opened
+    return Split.whole(opened.store), opened
 
 
 def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
@@ -171,7 +171,7 @@ def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
     ]
 
 
-def _perplexity(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluation:
+def _perplexity(writer: Writer, part: Split, config: EvaluateConfig) -> Evaluation:
     """Perplexity, by the average that is asked for, with its interval."""
     device = choose_device(config.compute.device)
     wanted = "fp32" if config.compute.precision == "auto" else config.compute.precision
@@ -203,7 +203,7 @@ def _perplexity(writer: Writer, part: Part, config: EvaluateConfig) -> Evaluatio
 
 def _average_batches(
     writer: Writer,
-    part: Part,
+    part: Split,
     config: EvaluateConfig,
     arithmetic: AbstractContextManager[object] | None,
 ) -> Evaluation:

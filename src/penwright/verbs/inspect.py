@@ -19,7 +19,7 @@ from penwright.doctor.duplicates import is_available
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.formats.clean import REPORT
-from penwright.tokens import Plan, Store, Tokenizer
+from penwright.tokens import BatchSchedule, Store, Tokenizer
 from penwright.train.memory import Counts
 from penwright.train.plan import choose_window
 from penwright.weights import choose_model, read_shape
@@ -68,7 +68,7 @@ def run_inspect(
         data.reading,
         documents(),
         data.store,
-        Plan(training, shape, 1, length, as_finetune.seed),
+        BatchSchedule(training, shape, 1, length, as_finetune.seed),
         tokenizer,
         windows=config.windows,
         held_out=opened.held_out,

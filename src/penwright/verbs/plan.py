@@ -12,7 +12,7 @@ from penwright.compute import calibration_file, choose_device, choose_precision,
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
-from penwright.tokens import Plan
+from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, rates_of, seconds_a_step
 from penwright.train.memory import Load, free_memory
 from penwright.train.plan import (
@@ -113,7 +113,7 @@ def run_plan(
     if paths:
         training = open_training_data(paths, asked, read_tokenizer(), warn).training
         kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
-        rows = Plan(training, kind, 1, length, asked.seed).n_rows
+        rows = BatchSchedule(training, kind, 1, length, asked.seed).n_rows
         batch = choose_batch_size(asked, training.n_tokens, length, rows)
         steps = math.ceil(choose_epochs(training.n_tokens) * math.ceil(rows / batch))
     batch = config.batch_size or batch

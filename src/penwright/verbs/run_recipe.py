@@ -26,7 +26,7 @@ from penwright.files import cache_folder, jsonable, write_json
 from penwright.formats.inputs import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
-from penwright.tokens import Part, hash_files
+from penwright.tokens import Split, hash_files
 from penwright.train import Observer, Silent
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
@@ -231,7 +231,7 @@ class Ending:
             part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
-            part = Part.whole(store)
+            part = Split.whole(store)
         return find_tasks(part, tokenizer, writing.documents)
 
 

@@ -3,7 +3,7 @@
 Work is named `module:function`, which makes of a set-up a function of one job. Set-up, jobs and
 results are what marshal can write: numbers, strings, bytes, lists, tuples, dicts, None.
 
-    for result in spread("penwright.tokens.worker:make_work", setup, jobs, WorkConfig()): ...
+    for result in spread("penwright.tokens.encode:make_work", setup, jobs, WorkConfig()): ...
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from penwright.tokens.store import Bool, Int64, Store
 _CHUNK = 1 << 22
 
 
-class Part:
+class Split:
     """Stretches of a store's line of tokens, each a document or a piece of one.
 
     `ranges` is int64 [n, 2], global positions. The first token of a range is context: nothing
@@ -26,7 +26,7 @@ class Part:
         self.ranges = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
 
     @classmethod
-    def whole(cls, store: Store) -> Part:
+    def whole(cls, store: Store) -> Split:
         """All documents of a store, alternatives as one."""
         return cls(store, store.offsets[np.stack([store.leads, store.leads + 1], axis=1)])
 
@@ -44,7 +44,7 @@ class Part:
         return np.where(whole, after - document, 1)
 
     @cached_property
-    def alternatives(self) -> tuple[Part, Int64]:
+    def alternatives(self) -> tuple[Split, Int64]:
         """All that passes choose from, and of each of it the range that stands for it."""
         owner = np.repeat(np.arange(len(self)), self.choices)
         ranges = self.ranges[owner]
@@ -52,7 +52,7 @@ class Part:
         others = number > 0
         document = np.searchsorted(self.store.offsets, ranges[others, 0]) + number[others]
         ranges[others] = self.store.offsets[np.stack([document, document + 1], axis=1)]
-        return Part(self.store, ranges), owner
+        return Split(self.store, ranges), owner
 
     def choose(self, seed: int, epoch: int) -> Int64:
         """Of each range which alternative this pass takes: each in turn, the first by chance."""
@@ -113,7 +113,7 @@ class Part:
         return learned, size
 
 
-def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
+def split(store: Store, held_out: float, seed: int) -> tuple[Split, Split]:
     """The training part and the held-out part, the same for the same seed.
 
     `held_out` is the share of documents held out, chosen at random; both sides get one at least.
@@ -125,8 +125,8 @@ def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
     """
     if not 0 <= held_out < 1:
         raise UsageError(f"held_out must be from 0 to below 1, but is {held_out}.")
-    everything = Part.whole(store)
-    nothing = Part(store, np.empty((0, 2), np.int64))
+    everything = Split.whole(store)
+    nothing = Split(store, np.empty((0, 2), np.int64))
     if held_out == 0 or store.n_documents == 0:
         return everything, nothing
     if store.n_documents == 1:
@@ -134,11 +134,11 @@ def split(store: Store, held_out: float, seed: int) -> tuple[Part, Part]:
         if border is None:
             return everything, nothing
         return (
-            Part(store, np.array([[0, border]])),
-            Part(store, np.array([[border, store.n_tokens]])),
+            Split(store, np.array([[0, border]])),
+            Split(store, np.array([[border, store.n_tokens]])),
         )
     chosen = choose(store.groups[store.leads], held_out, seed, "held out")
-    return Part(store, everything.ranges[~chosen]), Part(store, everything.ranges[chosen])
+    return Split(store, everything.ranges[~chosen]), Split(store, everything.ranges[chosen])
 
 
 def choose(groups: Int64, held_out: float, *seeds: int | str) -> Bool:

@@ -34,7 +34,7 @@ class Mark(NamedTuple):
     """Their number."""
 
 
-class Writer:
+class StoreWriter:
     """Collects blocks into shards under a folder that is not a store until `finish`.
 
     `plan` says what is being made. Shards that are in the folder already and were made by the

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penwright.errors import UsageError
-from penwright.tokens import Part, part, prepare, split
+from penwright.tokens import Split, prepare, split, store_split
 from tests.tokens.conftest import DOCUMENTS, document
 
 
-def counted(part: Part) -> tuple[int, int]:
+def counted(part: Split) -> tuple[int, int]:
     """Learned tokens and their bytes, range by range: nothing predicts a range's first token."""
     learned = size = 0
     for a, b in part.ranges.tolist():
@@ -65,7 +65,7 @@ GOLDEN = [6, 10, 15, 17]
 
 @pytest.mark.parametrize("chunk", [10, 1 << 22])
 def test_of_a_single_document_the_last_part_is_held_out(make_store, monkeypatch, chunk):
-    monkeypatch.setattr(part, "_CHUNK", chunk)
+    monkeypatch.setattr(store_split, "_CHUNK", chunk)
     store = make_store([document(("prompt", False), " a b c d e f g h i j" * 20)], shard_tokens=37)
     training, held_out = split(store, 0.25, 0)
     assert training.ranges.tolist() == [[0, held_out.ranges[0, 0]]]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from penwright.markers import WORD_END
 
-PIECE = 1 << 17
+CHUNK = 1 << 17
 """Characters in a piece, about."""
 WINDOW = 1 << 16
 """Characters looked at to find where words end; a word that fills it is a run."""
@@ -36,7 +36,7 @@ FindEnds = Callable[[str], npt.NDArray[np.int64]]
 """Where GPT-2's words end in a text."""
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """A stretch of a text; `run` when it is one long word."""
 
     start: int
@@ -50,7 +50,7 @@ def find_cut(text: str, start: int, end: int | None = None) -> int | None:
     return found.end() if found else None
 
 
-def cut(text: str, find_ends: FindEnds, size: int) -> Iterator[Piece]:
+def cut(text: str, find_ends: FindEnds, size: int) -> Iterator[Chunk]:
     """Pieces of `text`, in order, whose encodings one after another are the text's own.
 
     They have about `size` characters, at most twice as many; but for runs, which stay whole.
@@ -58,14 +58,14 @@ def cut(text: str, find_ends: FindEnds, size: int) -> Iterator[Piece]:
     position, length = 0, len(text)
     while length - position > 2 * size:
         found = find_cut(text, position + size, position + 2 * size)
-        piece = Piece(position, found) if found else _cut_by_words(text, position, find_ends)
+        piece = Chunk(position, found) if found else _cut_by_words(text, position, find_ends)
         yield piece
         position = piece.end
     if position < length:
-        yield Piece(position, length)
+        yield Chunk(position, length)
 
 
-def _cut_by_words(text: str, start: int, find_ends: FindEnds) -> Piece:
+def _cut_by_words(text: str, start: int, find_ends: FindEnds) -> Chunk:
     """The longest piece from `start` within a window that ends where a word does, or a run."""
     window = text[start : start + WINDOW]
     ends = find_ends(window)
@@ -74,13 +74,13 @@ def _cut_by_words(text: str, start: int, find_ends: FindEnds) -> Piece:
     # White space that ends a piece would be one word there, where in the text it may be two.
     solid = (end for end in reversed(settled) if not window[end - 1].isspace())
     if end := next(solid, None):
-        return Piece(start, start + end)
+        return Chunk(start, start + end)
     if settled:
-        return Piece(start, start + settled[0])
+        return Chunk(start, start + settled[0])
     # A word this long ends where the kind of character changes, wherever that is seen.
     if ends[0] < len(window):
-        return Piece(start, start + int(ends[0]), run=True)
-    return Piece(start, _end_of_run(text, start, find_ends), run=True)
+        return Chunk(start, start + int(ends[0]), run=True)
+    return Chunk(start, _end_of_run(text, start, find_ends), run=True)
 
 
 def _end_of_run(text: str, start: int, find_ends: FindEnds) -> int:
