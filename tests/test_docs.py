@@ -170,6 +170,12 @@ def desk(tmp_path, tiny, monkeypatch) -> Path:
         (tmp_path / f"{name}.csv").write_text(table)
     pairs = "".join(f'{{"prompt": "Say {n}", "answer": "It is {n}"}}\n' for n in range(12))
     (tmp_path / "answers.jsonl").write_text(pairs)
+    turns = '{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}'
+    (tmp_path / "chat.jsonl").write_text(f'{{"messages": [{turns}]}}\n' * 12)
+    said = "".join(
+        f"12/03/2024, 18:{n} - {'Ann' if n % 2 else 'Ben'}: Hi {n}\n" for n in range(10, 40)
+    )
+    (tmp_path / "_chat.txt").write_text(said)
     rows = "".join(f'"Title {n}","Once, {n} geese came to tea."\n' for n in range(12))
     (tmp_path / "stories.csv").write_text("prompt,story\n" + rows)
     turns = '{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}'
