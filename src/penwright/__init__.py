@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from penwright.errors import PenwrightError as PenwrightError
 
 if TYPE_CHECKING:
+    from penwright.verbs.copied import Copied as Copied
+    from penwright.verbs.copied import copied as copied
     from penwright.verbs.describe import describe as describe
     from penwright.verbs.evaluate import Evaluation as Evaluation
     from penwright.verbs.evaluate import evaluate as evaluate
@@ -38,10 +40,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 _HOMES = {
+    "Copied": "copied",
     "Evaluation": "evaluate",
     "FinishedRun": "finetune",
     "Planned": "plan",
     "Writer": "writer",
+    "copied": "copied",
     "cross_train": "sequence",
     "decode_keywords": "keywords",
     "describe": "describe",

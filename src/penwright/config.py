@@ -370,6 +370,18 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopiedConfig:
+    """Options of `copied`."""
+
+    min_tokens: int = 20
+    """Shortest copied span to report, in tokens that hold a letter or a digit."""
+    n: int = 20
+    """Texts to write and look at, when no samples are given."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class InspectConfig:
     """Options of `inspect`."""
 

@@ -28,9 +28,11 @@ RUNS = Path("runs")
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 """The figures and texts with which a recipe ended."""
+COPIED_PAGE = "copied.html"
+"""The page of `penwright copied --html`."""
 CONTENTS = (
-    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, "tensorboard",
-    "wandb",
+    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, COPIED_PAGE,
+    "tensorboard", "wandb",
 )  # fmt: skip
 """The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"

@@ -38,6 +38,7 @@ VERBS = {
     },
     "Evaluate": {
         "evaluate": "evaluate:evaluate",
+        "copied": "evaluate:copied",
         "report": "evaluate:report",
         "runs": "evaluate:runs",
     },

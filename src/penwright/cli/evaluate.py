@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from penwright.cli.options import Json, Opened, warn
-from penwright.config import EvaluateConfig
+from penwright.config import CopiedConfig, EvaluateConfig
 from penwright.wording import count
 
 
@@ -44,6 +47,37 @@ def evaluate(
     )
     if result.measured is not None:
         print(f"\n{result.measured}")
+
+
+def copied(
+    run: str,
+    samples: Path | None = None,
+    *,
+    options: Annotated[CopiedConfig, Opened] = CopiedConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+    html: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Find what texts copied word for word from a run's training text.
+
+    Parameters
+    ----------
+    run
+        The run's name under runs/, or its folder.
+    samples
+        A file of texts: what generate wrote, or plain text. Without one the run's model writes
+        some.
+    html
+        Write a page with the copied text beside its source, and print its path.
+    """
+    from penwright.verbs.copied import run_copied, write_page
+
+    found = run_copied(run, samples, options, warn)
+    if json_:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    elif html:
+        print(write_page(found))
+    else:
+        print(found)
 
 
 def report(run: str) -> None:

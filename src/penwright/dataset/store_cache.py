@@ -60,6 +60,12 @@ def open_store(path: str | Path, tokenizer_hash: str | None = None) -> Store:
         raise TokenizerError(message, fix=error.fix) from None
 
 
+def open_kept(fingerprint: str, tokenizer: Tokenizer) -> Data | None:
+    """Open the store of this fingerprint where the cache still has it; None where it does not."""
+    folder = cache_folder() / "stores" / fingerprint
+    return _read_header(Store.open(folder, tokenizer.hash)) if folder.exists() else None
+
+
 def open_data(
     paths: Sequence[str | Path],
     config: DataConfig,

@@ -60,13 +60,17 @@ def open_training_data(
             "--mix-end needs --mix, the shares to begin with.", fix="Such as --mix 0.8,0.2."
         )
     data = open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
-    store = data.store
     if share is None:
-        share = choose_held_out(config, store.n_documents, store.n_tokens)
+        share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
+    return split_data(data, config, share)
+
+
+def split_data(data: Data, config: FinetuneConfig, share: float) -> TrainingData:
+    """Split an opened data set as a run with these options does."""
     counts = data.sources[: -len(config.held_out_data) or None]
     apart = sum(counts) if config.held_out_data else None
     splits = divide(
-        store,
+        data.store,
         share,
         config.seed,
         apart=apart,

@@ -73,31 +73,37 @@ def counted_tokens(tokenizer: Tokenizer) -> Bool:
 
 
 def find_copied(
-    index: SuffixIndex, texts: Sequence[Sequence[int]], counted: Bool, min_tokens: int
+    index: SuffixIndex,
+    texts: Sequence[npt.ArrayLike],
+    counted: Bool,
+    min_tokens: int,
+    begins: Sequence[int] | None = None,
 ) -> list[CopiedText]:
     """For each text (token ids), find the longest spans that stand in the index verbatim.
 
     A span has at least `min_tokens` counted tokens and is part of no longer one; two may overlap.
+    With `begins`, the tokens of a text before that place are a prompt: a span may begin there,
+    but what stands there is not counted.
     """
     nothing = index.store.vocab_size
     ids = [np.append(np.asarray(text, np.int64), nothing) for text in texts]
     line = np.concatenate([np.empty(0, np.int64), *ids])
     lengths, positions = index.longest_matches(line, at_least=min_tokens)
     found, start = [], 0
-    for text in ids:
+    for text, begin in zip(ids, begins or [0] * len(ids), strict=True):
         end = start + len(text)
-        here = _spans(text, lengths[start:end], positions[start:end], counted, min_tokens)
-        found.append(here)
+        counts = np.append(counted, False)[np.minimum(text, len(counted))]
+        counts[:begin] = False
+        found.append(_spans(counts, lengths[start:end], positions[start:end], min_tokens))
         start = end
     return found
 
 
-def _spans(
-    text: Int64, lengths: Int64, positions: Int64, counted: Bool, min_tokens: int
-) -> CopiedText:
-    counts = np.append(0, np.cumsum(np.append(counted, False)[np.minimum(text, len(counted))]))
+def _spans(counted: Bool, lengths: Int64, positions: Int64, min_tokens: int) -> CopiedText:
+    """The spans of one text, given for each token whether it counts and its longest match."""
+    counts = np.append(0, np.cumsum(counted))
     spans: list[Span] = []
-    covered = np.zeros(len(text), np.bool_)
+    covered = np.zeros(len(counted), np.bool_)
     last_end = 0
     for start in np.flatnonzero(lengths).tolist():
         end = start + int(lengths[start])
@@ -106,7 +112,7 @@ def _spans(
             last_end = end
             spans.append(Span(start, end, length, int(positions[start])))
             covered[start:end] = True
-    return CopiedText(tuple(spans), int(counts[-1]), int(np.diff(counts)[covered].sum()))
+    return CopiedText(tuple(spans), int(counts[-1]), int(counted[covered].sum()))
 
 
 def find_repeats(store: Store, ranges: Int64, counted: Bool, min_tokens: int) -> Repeats:

@@ -20,6 +20,7 @@ from penwright.compute import calibration_file, choose_device
 from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.dataset.tasks import sample_prompts
 from penwright.dataset.training import TrainingData, open_training_data
+from penwright.dataset.training_text import open_training_text
 from penwright.errors import PenwrightError, UsageError
 from penwright.formats.inputs import find_inputs
 from penwright.model import GPT2
@@ -37,6 +38,7 @@ from penwright.train import (
 )
 from penwright.train.calibrate import peak_flops
 from penwright.verbs import observers, resuming, run_info
+from penwright.verbs.copied import Copied, Passage, find_copies
 from penwright.verbs.writer import Writer, load
 from penwright.weights.opening import with_tokens
 from penwright.wording import Warn, duration
@@ -70,6 +72,14 @@ class FinishedRun:
     ) -> list[Sample]:
         """Write with the run's best model; see `Writer.generate`."""
         return self.writer.generate(prompt, n, **options)
+
+    def copied(self, texts: Sequence[str | Sample], min_tokens: int = 20) -> Copied:
+        """Find the spans of `texts` that stand in the run's training text; see `copied`."""
+        passages = [
+            Passage("", text) if isinstance(text, str) else Passage(text.prompt, text.text)
+            for text in texts
+        ]
+        return find_copies(open_training_text(self.folder), passages, min_tokens)
 
 
 def finetune(

@@ -1,0 +1,146 @@
+"""The text that a run was trained on, opened again and indexed, to look other texts up in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from penwright import formats
+from penwright.config import DataConfig, FinetuneConfig, build
+from penwright.dataset.store_cache import is_store, open_kept
+from penwright.dataset.training import open_training_data, split_data
+from penwright.document import Source
+from penwright.errors import DataError, OutOfRoomError, RunError
+from penwright.files import cache_folder
+from penwright.index.suffix_index import SuffixIndex
+from penwright.runs import RUNS, Run
+from penwright.tokens import Part, Store, Tokenizer
+from penwright.tokens.store import Int64
+from penwright.weights.names import resolve
+from penwright.weights.opening import read_place
+from penwright.wording import Warn
+
+_CONTEXT = 30  # tokens shown before and after a span
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """The text that a run was trained on, with its index, and the text that it held out."""
+
+    run: Run
+    tokenizer: Tokenizer
+    store: Store
+    index: SuffixIndex
+    held_out: Part
+    sources: Callable[[], Iterator[Source]] | None
+    """Reads where each document came from; None where the files are gone."""
+    lines: bool
+    """Whether line breaks of a document are those of its file."""
+
+    def read(self, start: int, end: int) -> str:
+        """Decode the tokens [start, end) of the store."""
+        return self.tokenizer.decode(self.store.tokens(start, end).tolist())
+
+    def around(self, start: int, end: int) -> tuple[str, str]:
+        """Some text before and after [start, end), within the document."""
+        document = self._document_of(start)
+        first, last = self.store.offsets[[document, document + 1]].tolist()
+        before = self.read(max(first + 1, start - _CONTEXT), max(first + 1, start))
+        return before, self.read(min(end, last - 1), min(end + _CONTEXT, last - 1))
+
+    def places(self, positions: Sequence[int]) -> dict[int, str]:
+        """Where in the files these positions of the store are: file and line, where known."""
+        numbers = {at: self._document_of(at) for at in positions}
+        wanted, found = set(numbers.values()), dict[int, Source]()
+        for number, source in enumerate(self.sources() if wanted and self.sources else ()):
+            if number in wanted:
+                found[number] = source
+                if len(found) == len(wanted):
+                    break
+        return {at: self._name(at, number, found.get(number)) for at, number in numbers.items()}
+
+    def _name(self, position: int, number: int, source: Source | None) -> str:
+        if source is None:
+            return f"document {number + 1:,}"
+        if source.line is None or not self.lines:
+            return str(source)
+        text = self.store.tokens(int(self.store.offsets[number]), position)
+        breaks = int(self._line_breaks[text].sum())
+        return str(source._replace(line=source.line + breaks))
+
+    def _document_of(self, position: int) -> int:
+        return int(np.searchsorted(self.store.offsets, position, side="right")) - 1
+
+    @cached_property
+    def _line_breaks(self) -> Int64:
+        """Line breaks in each token of the vocabulary."""
+        size = self.tokenizer.vocab_size
+        return np.array([self.tokenizer.token_bytes(i).count(b"\n") for i in range(size)])
+
+
+def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> TrainingText:
+    """Open what the run `name` was trained on, and index it where that was not done before.
+
+    Raises RunError when there is no such run, or its text is gone or has changed.
+    """
+    folder = RUNS / name
+    run = Run.open(folder if (folder / "run.json").is_file() else Path(name))
+    tokenizer = read_place(resolve(run.folder)).tokenizer()
+    config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
+    about = run.info["data"]
+    share, is_there = about["held_out"]["share"], True
+    try:
+        opened = open_training_data(about["paths"], config, tokenizer, lambda _: None, share)
+    except DataError as error:
+        kept = open_kept(about["fingerprint"], tokenizer)
+        if kept is None:
+            raise RunError(
+                f"The text that {run.name} was trained on cannot be read: {error.message}",
+                fix="Put the files back where they were; the token store is made again from them.",
+            ) from None
+        warn(f"{error.message} Its token store is still there, and is used.")
+        opened, is_there = split_data(kept, config, share), False
+    data = opened.data
+    if data.fingerprint != about["fingerprint"]:
+        raise RunError(
+            f"The files that {run.name} was trained on have changed since.",
+            fix="Put the old ones back, or train again.",
+        )
+    ranges = np.unique(opened.training.alternatives[0].ranges, axis=0)
+    return TrainingText(
+        run,
+        tokenizer,
+        data.store,
+        open_index(data.store, ranges, warn),
+        opened.held_out,
+        sources=partial(read_sources, about["paths"], config.data, tokenizer)
+        if is_there and not any(map(is_store, about["paths"]))
+        else None,
+        lines=all(choice.format in ("text", "markdown") for choice in data.reading.choices),
+    )
+
+
+def read_sources(
+    paths: Sequence[str], config: DataConfig, tokenizer: Tokenizer
+) -> Iterator[Source]:
+    """Read the files again for where each document came from."""
+    continues = False
+    for document in formats.read(paths, config, lambda _: None, size=tokenizer.count):
+        if not continues:
+            yield document.source
+        continues = document.more
+
+
+def open_index(store: Store, ranges: Int64, warn: Warn) -> SuffixIndex:
+    """Open the index of `ranges`, beside the store, or in the cache where that is read-only."""
+    beside = store.folder / "index"
+    try:
+        return SuffixIndex.open_or_build(store, ranges, beside)
+    except OutOfRoomError as error:
+        elsewhere = cache_folder() / "indexes"
+        warn(f"{error.message} The index goes to {elsewhere}.")
+        return SuffixIndex.open_or_build(store, ranges, elsewhere)
