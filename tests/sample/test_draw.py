@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penwright.config import SamplingConfig
-from penwright.errors import ModelError
+from penwright.errors import ModelError, UsageError
 from penwright.sample import draw, logits
 
 samplings = st.builds(
@@ -135,3 +135,16 @@ def test_logits_that_are_not_numbers(bad, sampling):
         draw.draw(logits_BV, sampling, keys_B, steps_B)
     with pytest.raises(ModelError, match="not numbers"):
         draw.likeliest(logits_BV)
+
+
+def test_an_entry_in_the_table_of_warpers_is_all_that_sampling_needs(monkeypatch):
+    keep_two = logits.Option(
+        off=1, rule=logits.POSITIVE, apply=lambda x_BV, _, __: logits.top_k(x_BV, 2)
+    )
+    monkeypatch.setitem(logits.WARPERS, "length_penalty", keep_two)
+    logits_BV = torch.arange(24.0).reshape(2, 12)
+    rows_N, ids_N, _ = draw.shortlist(logits_BV, SamplingConfig(length_penalty=2.0, top_p=1))
+    assert rows_N.tolist() == [0, 0, 1, 1]
+    assert ids_N.tolist() == [10, 11, 10, 11]
+    with pytest.raises(UsageError, match="length_penalty must be above 0"):
+        logits.check(SamplingConfig(length_penalty=0.0))

@@ -21,9 +21,12 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
+from penwright.sample import logits
 from penwright.seeds import GAMMA, mix
 
 _FEW = 2048
+_FAST = {"temperature", "top_k", "top_p", "min_p"}
+"""Warpers that `shortlist` applies without sorting the vocabulary."""
 
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
@@ -52,6 +55,10 @@ def shortlist(logits_BV: Tensor, sampling: SamplingConfig) -> tuple[I64, I64, F6
     Never sorts the vocabulary: a first look leaves the few hundred tokens that could matter, and
     only those are sorted, row by row. Raises as `draw` does.
     """
+    if not _FAST.issuperset(logits.find_active(logits.WARPERS, sampling)):
+        warped_BV = logits.warp(logits_BV, sampling)
+        lowest_B1 = torch.full_like(warped_BV[:, :1], torch.finfo(warped_BV.dtype).min)
+        return _at_least(warped_BV, lowest_B1)
     scaled_BV = logits_BV if sampling.temperature == 1 else logits_BV / sampling.temperature
     if sampling.top_k:
         k = min(sampling.top_k, scaled_BV.shape[1])

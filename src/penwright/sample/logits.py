@@ -1,4 +1,7 @@
-"""What changes the scores of the next token, as pure functions of the logits.
+"""Change the scores of the next token, by pure functions of the logits in one table.
+
+A sampling option is a field of SamplingConfig, a function here, and an entry in `PROCESSORS`
+(applied to greedy choice, sampling and beams) or `WARPERS` (sampling only).
 
 B batch, V vocabulary, T time. Each function takes float logits_BV and gives new ones, with -inf
 where a token is ruled out, and does to each row the same whatever the other rows are. The order is
@@ -14,7 +17,9 @@ distribution as `warp` without sorting it all, and a test holds it to that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,26 +28,18 @@ from penwright.config import SamplingConfig
 from penwright.errors import UsageError
 
 RULED_OUT = float("-inf")
+_NO_TEXT = torch.empty(0, dtype=torch.long)
 
 
 def check(sampling: SamplingConfig) -> None:
-    """Raises UsageError for a setting that cannot be."""
-    for name in (
-        "max_new_tokens",
-        "min_new_tokens",
-        "temperature",
-        "top_k",
-        "no_repeat_ngram_size",
-    ):
-        if not getattr(sampling, name) >= 0:
-            raise UsageError(f"{name} cannot be below 0.")
-    for name in ("top_p", "min_p"):
-        if not 0 <= getattr(sampling, name) <= 1:
-            raise UsageError(f"{name} is a share between 0 and 1.")
+    """Raise UsageError for a setting out of its range."""
+    for name, option in (PROCESSORS | WARPERS).items():
+        if not option.rule.holds(getattr(sampling, name)):
+            raise UsageError(f"{name} {option.rule.says}.")
+    if not sampling.max_new_tokens >= 0:
+        raise UsageError("max_new_tokens cannot be below 0.")
     if not sampling.num_beams >= 1:
         raise UsageError("num_beams must be at least 1.")
-    if not sampling.repetition_penalty > 0:
-        raise UsageError("repetition_penalty must be above 0.")
     if not all(sampling.stop):
         raise UsageError("A stop text cannot be empty.")
 
@@ -127,40 +124,103 @@ def forbid(logits_BV: Tensor, tokens: Sequence[int], where_B: Tensor) -> Tensor:
     return logits_BV.masked_fill(where_B[:, None] & column_V, RULED_OUT)
 
 
+class Rows(NamedTuple):
+    """The rows that logits are for."""
+
+    ids_BT: Tensor
+    """The text of each row; empty where no active option reads it."""
+    lengths_B: Tensor
+    written_B: Tensor
+    """Tokens written so far, the prompt not counted."""
+    end_ids: Sequence[int]
+
+
+class Rule(NamedTuple):
+    """The values that an option takes, and how its error message ends."""
+
+    holds: Callable[[Any], bool]
+    says: str
+
+
+NOT_NEGATIVE = Rule(lambda value: value >= 0, "cannot be below 0")
+POSITIVE = Rule(lambda value: value > 0, "must be above 0")
+SHARE = Rule(lambda value: 0 <= value <= 1, "is a share between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A field of SamplingConfig that changes logits."""
+
+    off: float
+    """The value that changes nothing."""
+    rule: Rule
+    apply: Callable[[Tensor, Any, Rows], Tensor]
+    """(logits_BV, value, rows) -> new logits_BV."""
+    reads_text: bool = False
+
+
+PROCESSORS: dict[str, Option] = {
+    "repetition_penalty": Option(
+        off=1,
+        rule=POSITIVE,
+        apply=lambda x_BV, penalty, rows: repetition_penalty(x_BV, rows.ids_BT, penalty),
+        reads_text=True,
+    ),
+    "no_repeat_ngram_size": Option(
+        off=0,
+        rule=NOT_NEGATIVE,
+        apply=lambda x_BV, n, rows: no_repeat_ngram(x_BV, rows.ids_BT, rows.lengths_B, n),
+        reads_text=True,
+    ),
+    "min_new_tokens": Option(
+        off=0,
+        rule=NOT_NEGATIVE,
+        apply=lambda x_BV, n, rows: forbid(x_BV, rows.end_ids, rows.written_B < n),
+    ),
+}
+"""Options that look at the text, in transformers' order. Greedy choice and beams apply them too."""
+
+WARPERS: dict[str, Option] = {
+    "temperature": Option(off=1, rule=NOT_NEGATIVE, apply=lambda x_BV, t, _: temperature(x_BV, t)),
+    "top_k": Option(off=0, rule=NOT_NEGATIVE, apply=lambda x_BV, k, _: top_k(x_BV, k)),
+    "top_p": Option(off=1, rule=SHARE, apply=lambda x_BV, p, _: top_p(x_BV, p)),
+    "min_p": Option(off=0, rule=SHARE, apply=lambda x_BV, share, _: min_p(x_BV, share)),
+}
+"""Options that shape the distribution that is sampled from, in transformers' order."""
+
+
+def find_active(options: Mapping[str, Option], sampling: SamplingConfig) -> list[str]:
+    """Return the names of the options that are on."""
+    return [name for name, option in options.items() if getattr(sampling, name) != option.off]
+
+
 def looks_at_text(sampling: SamplingConfig) -> bool:
     """Whether `process` needs the text."""
-    return sampling.repetition_penalty != 1 or sampling.no_repeat_ngram_size > 0
+    return any(PROCESSORS[name].reads_text for name in find_active(PROCESSORS, sampling))
 
 
 def process(
     logits_BV: Tensor,
     texts: tuple[Tensor, Tensor] | None,
-    written_B: Tensor | None,
-    end_tokens: Sequence[int],
+    written_B: Tensor,
+    end_ids: Sequence[int],
     sampling: SamplingConfig,
 ) -> Tensor:
-    """Everything that depends on the text so far, in transformers' order.
+    """Apply the active `PROCESSORS`.
 
-    `texts` are `ids_BT` and their lengths_B, needed where `looks_at_text`; `written_B`, how many
-    tokens were written in each row, is needed where `min_new_tokens` is set.
+    `texts` are `ids_BT` and their lengths_B, needed where `looks_at_text`; `written_B` counts the
+    tokens written in each row, the prompt not counted.
     """
-    if sampling.repetition_penalty != 1 and texts is not None:
-        logits_BV = repetition_penalty(logits_BV, texts[0], sampling.repetition_penalty)
-    if sampling.no_repeat_ngram_size and texts is not None:
-        logits_BV = no_repeat_ngram(logits_BV, *texts, sampling.no_repeat_ngram_size)
-    if sampling.min_new_tokens and written_B is not None:
-        logits_BV = forbid(logits_BV, end_tokens, written_B < sampling.min_new_tokens)
+    ids_BT, lengths_B = texts or (_NO_TEXT, _NO_TEXT)
+    rows = Rows(ids_BT, lengths_B, written_B, end_ids)
+    for name in find_active(PROCESSORS, sampling):
+        logits_BV = PROCESSORS[name].apply(logits_BV, getattr(sampling, name), rows)
     return logits_BV
 
 
 def warp(logits_BV: Tensor, sampling: SamplingConfig) -> Tensor:
-    """Temperature, top-k, top-p and min-p, in transformers' order; `temperature` must not be 0."""
-    if sampling.temperature != 1:
-        logits_BV = temperature(logits_BV, sampling.temperature)
-    if sampling.top_k:
-        logits_BV = top_k(logits_BV, sampling.top_k)
-    if sampling.top_p < 1:
-        logits_BV = top_p(logits_BV, sampling.top_p)
-    if sampling.min_p:
-        logits_BV = min_p(logits_BV, sampling.min_p)
+    """Apply the active `WARPERS`; `temperature` must not be 0."""
+    rows = Rows(_NO_TEXT, _NO_TEXT, _NO_TEXT, ())
+    for name in find_active(WARPERS, sampling):
+        logits_BV = WARPERS[name].apply(logits_BV, getattr(sampling, name), rows)
     return logits_BV
