@@ -18,7 +18,7 @@ from penwright.errors import DataError, OutOfRoomError, RunError
 from penwright.files import cache_folder
 from penwright.index.suffix_index import SuffixIndex
 from penwright.runs import RUNS, Run
-from penwright.tokens import Part, Store, Tokenizer
+from penwright.tokens import Split, Store, Tokenizer
 from penwright.tokens.store import Int64
 from penwright.weights.names import resolve
 from penwright.weights.opening import read_place
@@ -35,7 +35,7 @@ class TrainingText:
     tokenizer: Tokenizer
     store: Store
     index: SuffixIndex
-    held_out: Part
+    held_out: Split
     sources: Callable[[], Iterator[Source]] | None
     """Reads where each document came from; None where the files are gone."""
     lines: bool
