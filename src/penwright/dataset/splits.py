@@ -1,4 +1,4 @@
-"""What is trained on and what is held out: mixed where asked, and without texts of each other."""
+"""Divide a store into training and held-out splits; mix data sets, and move leaked documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Splits(NamedTuple):
     leaked: int = 0
     moved: int = 0
     mix: tuple[Mapping[str, float], ...] = ()
-    """Of each data set of a mix its documents, its tokens in an epoch, and how often it is read."""
+    """For each data set of a mix: documents, tokens in an epoch, and how often it is read."""
 
     def __str__(self) -> str:
         one = self.leaked == 1

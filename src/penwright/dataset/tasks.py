@@ -1,4 +1,4 @@
-"""What a data set asks a model to write: its prompts, and what stands after them."""
+"""Find the prompts in a data set, and the texts that follow them."""
 
 from __future__ import annotations
 

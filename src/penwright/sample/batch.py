@@ -45,7 +45,7 @@ class Row:
 
     @property
     def written(self) -> int:
-        """How many tokens were chosen."""
+        """Number of tokens written, the prompt not counted."""
         return len(self.ids) - self.prompt_length
 
     @property
@@ -152,7 +152,7 @@ class Batch:
             return [int(token) for token in chosen_B]
 
     def _arrange(self) -> None:
-        """What is kept beside the rows, after rows came or went."""
+        """Rebuild the arrays beside the rows after rows entered or left."""
         self._keys_B = np.array([row.key for row in self.rows], dtype=np.uint64)
         self._steps_B = np.array([row.written for row in self.rows], dtype=np.int64)
         self._texts_BT: Tensor | None = None
@@ -200,7 +200,7 @@ def empty_cache(model: GPT2, rows: int) -> KVCache:
 
 
 def choose_rows(model: GPT2, prompts: Sequence[Sequence[int]], max_new: int) -> int:
-    """How many texts to write at once, by what their keys, values and scores take in memory.
+    """Return the number of texts to write at once, from the memory that their caches take.
 
     At most 32 on a CPU, within 1 GiB; at most 128 on a GPU, within half of its free memory.
     """

@@ -36,7 +36,7 @@ class StopMatcher:
         self.found: str | None = None
 
     def feed(self, text: str) -> str:
-        """What is sure to stand before any stop text, of all text given so far."""
+        """Return the text that no stop text can begin in any more; hold back the rest."""
         if not self._stops:
             return text
         if not text or self.found is not None:
@@ -52,7 +52,7 @@ class StopMatcher:
         return text[:sure]
 
     def finish(self) -> str:
-        """What was held back, at the end of the text."""
+        """Return the text that was held back, at the end."""
         held, self._held = self._held, ""
         return held
 

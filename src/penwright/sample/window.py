@@ -1,4 +1,4 @@
-"""Which part of a text the model looks at, when the text is longer than its context.
+"""Move the context window over a text that is longer than it.
 
 The model reads the tokens from `start` on; both functions are pure, so that every way of writing
 (cached or not, alone or in a batch) sees the same. Positions count from the window's start.

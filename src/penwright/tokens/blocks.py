@@ -25,8 +25,8 @@ _MOST_DOCUMENTS = 1 << 14
 Spans = tuple[tuple[str, bool], ...]
 """Texts, and whether each is learned."""
 Text = tuple[Spans, bool, bool]
-"""What encoding needs of a document or of a piece of one: its spans, whether the document begins
-here, and whether it ends here."""
+"""A document or a piece of one to encode: its spans, whether the document begins here, and whether
+it ends here."""
 
 
 class Batch(NamedTuple):
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
 
     @property
     def groups_D(self) -> Int64:
-        """Of each document that ends here its group, as `Store.groups` has it."""
+        """For each document that ends here, its group as in `Store.groups`."""
         ending = [
             owner for owner, (_, _, ends) in zip(self.owners, self.texts, strict=True) if ends
         ]

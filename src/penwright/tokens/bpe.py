@@ -373,7 +373,7 @@ def _spell(word: bytes) -> str:
 
 
 def _refuse_surrogate(texts: Sequence[str]) -> DataError:
-    """What to raise for a text that no encoding of Unicode can spell."""
+    """Return the error for a text that is not valid Unicode."""
     found = next(found for text in texts if (found := _SURROGATE.search(text)))
     return DataError(
         f"Character {found.start() + 1:,} of a text is half of a surrogate pair"

@@ -38,7 +38,7 @@ def hash_file(path: str | Path) -> str:
 
 
 def hash_files(paths: Sequence[str | Path], memory: Path | None = None) -> list[str]:
-    """Of each file, its suffix (which tells its format) and SHA-256: what `fingerprint` takes.
+    """Return each file's suffix (which tells its format) and SHA-256, as `fingerprint` takes them.
 
     `memory` is a file in which hashes are kept, so that a large file is not read again unless its
     size or its time of change is another. A damaged one is made anew.

@@ -99,7 +99,7 @@ class MixedBatches:
 def divide_sources(
     store: Store, counts: Sequence[int], held_out: float, seed: int
 ) -> list[tuple[Split, Split]]:
-    """Of each data set in a store its training part and its held-out part.
+    """Split each data set of a store into training and held-out documents.
 
     `counts` are the documents of each, one set after another. A set of one document, or of one
     group, is all training.

@@ -45,7 +45,7 @@ def shard_name(number: int) -> str:
 
 
 def token_dtype(vocab_size: int) -> str:
-    """How tokens are written: in two bytes where they fit."""
+    """Return the dtype of stored tokens: two bytes where the vocabulary fits."""
     return "U16" if vocab_size <= 1 << 16 else "U32"
 
 
@@ -150,7 +150,7 @@ class Store:
 
     @cached_property
     def groups(self) -> Int64:
-        """Of each document the group that is never divided, as a hash; 0 where it has none.
+        """For each document, a hash of the group it stays together with; 0 without one.
 
         Neighbours of one group below 0 are alternatives: a pass takes one of them.
         """
@@ -164,7 +164,7 @@ class Store:
 
     @cached_property
     def digests(self) -> Int64:
-        """Of each document a number: those of equal tokens are equal."""
+        """For each document, a number that is equal for equal tokens."""
         return self._of_each("digests")
 
     @cached_property

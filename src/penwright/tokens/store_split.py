@@ -1,4 +1,4 @@
-"""Which stretches of a store are trained on, and which are held out to measure with."""
+"""Split a store into the documents to train on and those held out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Split:
 
     @cached_property
     def choices(self) -> Int64:
-        """Of each range, between how many documents a pass chooses."""
+        """For each range, how many alternative documents an epoch picks from."""
         store = self.store
         document = np.searchsorted(store.offsets, self.ranges[:, 0])
         whole = store.offsets[np.minimum(document + 1, store.n_documents)] == self.ranges[:, 1]
@@ -45,7 +45,7 @@ class Split:
 
     @cached_property
     def alternatives(self) -> tuple[Split, Int64]:
-        """All that passes choose from, and of each of it the range that stands for it."""
+        """All alternative documents as ranges, and for each the index of its own range."""
         owner = np.repeat(np.arange(len(self)), self.choices)
         ranges = self.ranges[owner]
         number = count_up(self.choices)
@@ -55,7 +55,7 @@ class Split:
         return Split(self.store, ranges), owner
 
     def choose(self, seed: int, epoch: int) -> Int64:
-        """Of each range which alternative this pass takes: each in turn, the first by chance."""
+        """Return the alternative of each range in this epoch: in turn, from a random first."""
         words = random_words(len(self), seed, "alternative") >> np.uint64(1)
         return (words.astype(np.int64) + epoch) % self.choices
 
@@ -76,12 +76,12 @@ class Split:
 
     @property
     def learned(self) -> Int64:
-        """Of each range, the tokens that loss falls on."""
+        """For each range, the number of learned tokens."""
         return self._counts[0]
 
     @cached_property
     def _counts(self) -> tuple[Int64, Int64]:
-        """Of each range, learned tokens and their bytes."""
+        """For each range, the learned tokens and their bytes."""
         store = self.store
         start, end = self.ranges[:, 0], self.ranges[:, 1]
         first = np.searchsorted(store.offsets, start)
@@ -142,7 +142,7 @@ def split(store: Store, held_out: float, seed: int) -> tuple[Split, Split]:
 
 
 def choose(groups: Int64, held_out: float, *seeds: int | str) -> Bool:
-    """Which of the documents to hold out: a share of them, one at least but never all.
+    """Choose a share of the documents to hold out: at least one, never all.
 
     Documents of one group go together; group 0 is none. Whole groups are taken until there are
     enough, so there may be a few documents more.

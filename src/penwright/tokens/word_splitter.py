@@ -30,9 +30,9 @@ SPACE, LETTER, NUMBER, OTHER, BORDER = range(5)
 _UNKNOWN = 255
 
 BORDER_BYTE = 0xFF
-"""What a border is in an array of ASCII bytes."""
+"""The border in an array of ASCII bytes."""
 _BORDER_CODE = 0xFFFFFFFF
-"""What a border is in an array of code points."""
+"""The border in an array of code points."""
 _N_CODES = 0x110000
 _BLOCK = 256
 _SURROGATES = range(0xD800, 0xE000)

@@ -47,7 +47,7 @@ class CopiedSpan:
     source: str
     """File and line, or the number of the document."""
     before: str
-    """What stands before it in the source."""
+    """The text before it in the source."""
     after: str
 
 
@@ -64,7 +64,7 @@ class SampleCopies:
 
 @dataclass(frozen=True)
 class Copied:
-    """What texts copied. Lengths count tokens that hold a letter or a digit."""
+    """Spans that texts copied. Lengths count tokens that hold a letter or a digit."""
 
     run: str
     folder: str
@@ -229,7 +229,7 @@ def _figures(found: Sequence[CopiedText]) -> tuple[int, float]:
 
 
 def _count_tokens(tokenizer: Tokenizer, ids: Sequence[int], size: int) -> int:
-    """How many of the first tokens begin within the first `size` bytes."""
+    """Count the leading tokens that begin within the first `size` bytes."""
     ends = np.cumsum([len(tokenizer.token_bytes(token)) for token in ids])
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if len(ends) else ends
     return int((starts < size).sum())
@@ -269,7 +269,7 @@ def _describe(
 def _measure_held_out(
     text: TrainingText, counted: Bool, min_tokens: int, length: int
 ) -> HeldOut | None:
-    """What held-out texts of `length` tokens have in common with the training text."""
+    """Measure the overlap of held-out texts of `length` tokens with the training text."""
     windows = []
     for start, end in text.held_out.ranges.tolist():
         windows += [(at, min(at + length, end)) for at in range(start, end, length)]

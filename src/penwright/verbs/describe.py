@@ -1,4 +1,4 @@
-"""Whether a word names a model or data, and what a model is. No torch."""
+"""Tell models from data by their names, and describe a model. No torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def names_model(name: str | Path) -> bool:
 
 
 def describe(name: str | Path) -> Description:
-    """What a model is, from its headers; raises ModelError, with near names, when there is none."""
+    """Describe a model from its headers; raise ModelError, with near names, if it is missing."""
     if not str(name):
         raise UsageError("There is nothing to look at.", fix="Name data or a model.")
     try:

@@ -1,4 +1,4 @@
-"""Measure a model on a text: how well it foresees it, and how near it comes when it writes."""
+"""Measure a model on a text: its perplexity, and metrics of what it writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from penwright.wording import Warn
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a model foresees a text. `loss` is in nats a token; `tokens` are those scored."""
+    """The perplexity of a model on a text. `loss` is in nats a token; `tokens` are those scored."""
 
     model: str
     perplexity: float
@@ -41,7 +41,7 @@ class Evaluation:
     """With `high`, the perplexity's 95 % interval, over documents or batches."""
     high: float | None = None
     measured: Measurements | None = None
-    """What was measured of texts that the model wrote."""
+    """Metrics of texts that the model wrote."""
 
     def as_json(self) -> dict[str, Any]:
         """The figures for a program."""
@@ -69,7 +69,7 @@ def run_evaluate(
     config: EvaluateConfig,
     warn: Warn,
 ) -> Evaluation:
-    """What `config` asks to be measured."""
+    """Load the model and measure it as `config` asks."""
     _check(data, config)
     writer = load(model, device=config.compute.device, warn=warn)
     return evaluate_writer(writer, data, config, warn)
@@ -78,7 +78,7 @@ def run_evaluate(
 def evaluate_writer(
     writer: Writer, data: Sequence[str | Path], config: EvaluateConfig, warn: Warn
 ) -> Evaluation:
-    """The same of a model that is loaded already."""
+    """Measure a loaded model as `config` asks."""
     _check(data, config)
     evaluation = _perplexity(writer, _open_part(writer, data, config, warn)[0], config)
     if not config.metrics:

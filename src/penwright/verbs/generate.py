@@ -33,9 +33,9 @@ class Text:
     model: str
     settings: dict[str, Any]
     sections: dict[str, str | list[str]] = field(default_factory=dict)
-    """Of a model that writes to keywords, the text's sections by name."""
+    """The sections of the text by name, from a model that writes to keywords."""
     fields: dict[str, str] = field(default_factory=dict)
-    """Of a model that has learned records, the text's fields by name."""
+    """The fields of the text by name, from a model that learned records."""
 
     @property
     def whole(self) -> str:

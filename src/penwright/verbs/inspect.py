@@ -33,7 +33,7 @@ _PIECE = 1 << 20
 def inspect(
     *data: str | Path, warn: Callable[[str], None] = lambda _: None, **options: Any
 ) -> Examination:
-    """What is in `data`, how it will be cut, what is wrong with it, and what will be trained on.
+    """Examine `data`: its content, its faults, and the windows that training will see.
 
     `options` are those of `penwright inspect`. Raises DataError for data that cannot be read.
     """

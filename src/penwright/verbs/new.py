@@ -1,4 +1,4 @@
-"""What can be made from nothing: a tokenizer from a text, and an untrained model."""
+"""Create a tokenizer from a text, and an untrained model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training a model would take, before it begins."""
+"""Plan a training without starting it: memory, speed and time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Planned:
         return load.batch_size * load.length / step
 
     def seconds(self, number: int) -> float | None:
-        """How long an option takes for the data, if there is any."""
+        """Return the seconds an option takes for the data; None without data."""
         if self.steps is None:
             return None
         return self.steps * self.batch_size * self.length / self.tokens_per_s(number)
@@ -84,7 +84,7 @@ class Planned:
 
 
 def plan(model: str | None = None, *data: str | Path, **options: Any) -> Planned:
-    """What training `model` on `data` would take: memory by part, speed, time, and what fits.
+    """Return the memory by part, the speed and the time of training `model` on `data`.
 
     `options` are those of `penwright plan`.
     """

@@ -65,7 +65,7 @@ class Writing:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured before and after, on what was held out or on the data learned from."""
+    """Measurements before and after training, on held-out documents or on the training data."""
 
     on: On = "held out"
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
@@ -92,7 +92,7 @@ class Recipe:
     path: Path
     about: About
     options: Mapping[str, Any]
-    """What `finetune` is given whatever the data and the model."""
+    """Options of `finetune` for any data and model."""
     sample: Mapping[str, Any]
     base: Mapping[str, Any]
     keywords: Mapping[str, Any] | None
@@ -102,7 +102,7 @@ class Recipe:
     def finetune_options(
         self, *, with_data: bool, with_model: bool, resume: bool = False
     ) -> dict[str, Any]:
-        """What `finetune` is given, by whether data and a model of one's own are named.
+        """Return the options of `finetune`, by whether the user names data and a model.
 
         A run that is resumed has its options.
         """
@@ -162,7 +162,7 @@ class Recipe:
             raise self.refusal(error) from None
 
     def keyword_columns(self, path: str, config: FinetuneConfig) -> dict[str, str]:
-        """Which columns of a table have the titles and the categories, as `keywords encode` asks.
+        """Return the columns with titles and categories, as options of `keywords encode`.
 
         The options name them, or they have a known name; a table of one column has titles alone.
         """
@@ -174,7 +174,7 @@ class Recipe:
         return {"title_field": title, **({"category_field": category} if category else {})}
 
     def _table(self, config: FinetuneConfig) -> DataConfig:
-        """How the data is looked at: what is learned are sections that a table comes to have."""
+        """Return the data options for looking at a table, without sections that it gets later."""
         return config.data if self.keywords is None else replace(config.data, learn=())
 
     def _check_columns(self, choice: Choice, config: FinetuneConfig) -> None:

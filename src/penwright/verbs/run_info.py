@@ -1,4 +1,4 @@
-"""What run.json says of a run: its data, its machine, its model card."""
+"""Describe a run for run.json and its model card: model, data, machine, plan."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def describe_run(
 
 
 def describe_data(opened: TrainingData, paths: Sequence[str | Path]) -> dict[str, Any]:
-    """The data set in names and numbers."""
+    """Return the names and numbers of a data set."""
     data, splits, share = opened
     training, held_out = splits.training, splits.held_out
     return {
@@ -83,7 +83,7 @@ def describe_data(opened: TrainingData, paths: Sequence[str | Path]) -> dict[str
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """The machine that a run ran on."""
+    """Return the device, processor and system of this machine."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": device.type,
@@ -103,7 +103,7 @@ def _processor() -> str:
 
 
 def model_card(run: Run) -> str:
-    """The card of a checkpoint of this run, as far as it has come."""
+    """Return the model card of a checkpoint of this run."""
     info = run.info
     result: Mapping[str, Any] = info.get("result", {})
     return weights.model_card(
@@ -129,6 +129,6 @@ def describe_form(opened: weights.OpenedModel, data: Data) -> dict[str, Any]:
 
 
 def name_for(paths: Sequence[str | Path]) -> str:
-    """A run's name from its data: `my stories.txt` gives `my-stories`."""
+    """Return a run's name from its data: `my stories.txt` gives `my-stories`."""
     first = Path(str(paths[0]).rstrip("/*"))
     return re.sub(r"[^\w.-]+", "-", first.name.split(".")[0]).strip("-.") or "run"

@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written from one prompt; `human` is the data's own text, where there is one."""
+    """Texts written from one prompt; `human` is the data's own text, where there is one."""
 
     title: str
     prompt: str
@@ -59,7 +59,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a recipe went. `seconds` is all of it, measuring and writing as well."""
+    """The outcome of a recipe. `seconds` includes measuring and writing."""
 
     name: str
     system: int
@@ -177,7 +177,7 @@ def _begin(
 
 @dataclass(frozen=True)
 class Ending:
-    """What comes after the training: both models, and what there is to ask of them."""
+    """The models before and after training, and the prompts for both."""
 
     before: Writer
     after: Writer
@@ -225,7 +225,7 @@ class Ending:
         ]
 
     def _tasks(self, writing: Writing) -> list[Task]:
-        """What the first held-out documents ask for, or the first of all where there are none."""
+        """Find the tasks of the first held-out documents, or of the first if none are held out."""
         tokenizer = self.after.tokenizer
         if self.held_out and writing.on == "held out":
             part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
@@ -241,7 +241,7 @@ def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:
 
 
 def _installed(wanted: Measure, warn: Warn) -> Measure:
-    """What can be measured here: a metric whose package is missing is left out, and told."""
+    """Return the metrics whose packages are installed; warn about each other one."""
     able = []
     for name in wanted.evaluate.metrics:
         try:

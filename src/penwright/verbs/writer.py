@@ -32,9 +32,9 @@ class Writer:
     tokenizer: Tokenizer
     prompt_format: str | None
     sections: tuple[str, ...] = ()
-    """Of a model that has learned to write to keywords, the sections of its texts."""
+    """The sections of its texts, for a model that writes to keywords."""
     template: str | None = None
-    """Of a model that has learned records, how their fields are joined."""
+    """The template that joins fields, for a model that learned records."""
 
     def generate(
         self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any

@@ -20,7 +20,7 @@ OPENAI_FILES = (
     "vocab.bpe",
 )
 OLD_NAMES = {"117M": "124M", "345M": "355M"}
-"""What OpenAI called two of the sizes at first."""
+"""OpenAI's first names of two sizes."""
 
 
 def is_gpt2_downloaded(model_dir: str | Path = "models", model_name: str = "124M") -> bool:

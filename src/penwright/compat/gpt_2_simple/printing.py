@@ -1,4 +1,4 @@
-"""What a run prints, in gpt-2-simple's form, and the samples that it leaves in samples/run1."""
+"""Print a run as gpt-2-simple does, and write its samples to samples/run1."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """What stands in for a TensorFlow session. Any other object, or None, is accepted as well:
+    """A stand-in for a TensorFlow session. Any other object, or None, is accepted as well:
     then the model is loaded anew by each call."""
 
     place: Path | None = None
@@ -96,7 +96,7 @@ def wanted_place(
     model_name: str | None,
     model_dir: str | Path,
 ) -> Path:
-    """Which model a call means: the session's, unless the call names one itself."""
+    """Return the model that a call names, or else the session's."""
     named = model_name or (run_name, Path(checkpoint_dir)) != ("run1", Path("checkpoint"))
     if isinstance(sess, Session) and sess.place is not None and not named:
         return sess.place
