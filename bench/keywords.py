@@ -155,7 +155,7 @@ def count_lost(arguments: argparse.Namespace, out: Path) -> int:
 def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     """The share of a model's texts that hold the keywords that they were asked for."""
     import penwright
-    from penwright.metrics.keyword_hits import find_keywords
+    from penwright.metrics import find_keywords
 
     chance = random.Random(1)
     rows = [row for row in read(arguments.table) if len(row[arguments.title].split()) > 4]

@@ -4,7 +4,7 @@
 
     print(measure(summaries, highlights, metrics=["rouge", "bleu"]))
 
-A metric is a function in a file of its own and an entry in `METRICS`.
+A metric is a function and an entry in `METRICS`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from penwright.errors import UsageError, suggest
-from penwright.metrics.answers import exact_match, normalise, score_answer, score_answers, word_f1
-from penwright.metrics.diversity import score_diversity
 from penwright.metrics.interval import PLAIN, Figure, Resampling, exp_mean, make_figure, mean_of
-from penwright.metrics.keyword_hits import find_keywords, score_keywords
-from penwright.metrics.overlap import (
+from penwright.metrics.reference_based import (
     References,
+    exact_match,
+    normalise,
+    score_answer,
+    score_answers,
     score_bleu,
     score_chrf,
     score_rouge,
     score_verbatim,
+    word_f1,
 )
+from penwright.metrics.reference_free import find_keywords, score_diversity, score_keywords
 
 __all__ = [
     "METRICS",
@@ -55,7 +58,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Metric:
-    """A function that scores texts, and the values that it compares each text with.
+    """A function that scores texts, and the values that it needs besides them.
 
     `score(texts, how=...)`, or with `compares` `score(texts, values, how=...)`, returns one figure
     or several.
@@ -64,7 +67,7 @@ class Metric:
     score: Callable[..., Figure | Sequence[Figure]]
     compares: Literal["references", "keywords"] | None = None
     all_answers: bool = False
-    """Compare with every answer that people gave, where the data has several."""
+    """Compare with all human answers of the data, not with the first only."""
 
 
 METRICS = {
@@ -124,7 +127,7 @@ def measure(
 ) -> Measurements:
     """Score texts by the named metrics (see `METRICS`).
 
-    `references` has one right text, or several, for each text; `wanted_keywords` the keywords that
+    `references` has one reference, or several, for each text; `wanted_keywords` the keywords that
     each was asked for. Raises UsageError for an unknown metric or one without its references or
     keywords; MissingExtraError and DataError as the metrics do.
     """

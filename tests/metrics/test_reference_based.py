@@ -14,7 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from penwright.errors import DataError, MissingExtraError
 from penwright.metrics import Resampling, score_bleu, score_chrf, score_rouge, score_verbatim
-from penwright.metrics.overlap import bleu_of
+from penwright.metrics.reference_based import bleu_of
 
 WORDS = st.lists(
     st.sampled_from(
