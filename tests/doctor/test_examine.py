@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from penwright import doctor, formats
 from penwright.config import DataConfig
-from penwright.doctor import Bin, Piece
-from penwright.doctor.duplicates import count_duplicates
+from penwright.doctor import Bin, Piece, count_duplicates
 from penwright.doctor.survey import measure_lengths, survey
 from penwright.document import Document, Source, Span
 from penwright.errors import DataError

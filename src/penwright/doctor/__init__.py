@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from penwright.doctor.batch_preview import Piece, PreviewRow, preview
-from penwright.doctor.duplicates import count_repeats, find_leaks, find_near, move_leaks
-from penwright.doctor.examine import Cut, Duplicates, Examination, Extremes, examine
+from penwright.doctor.examine import (
+    Cut,
+    Duplicates,
+    Examination,
+    Extremes,
+    Piece,
+    PreviewRow,
+    can_find_near,
+    count_duplicates,
+    count_repeats,
+    examine,
+    find_leaks,
+    find_near,
+    move_leaks,
+    preview,
+)
 from penwright.doctor.findings import Finding
 from penwright.doctor.survey import Bin, Costly, Lengths
 
@@ -19,6 +32,8 @@ __all__ = [
     "Lengths",
     "Piece",
     "PreviewRow",
+    "can_find_near",
+    "count_duplicates",
     "count_repeats",
     "examine",
     "find_leaks",

@@ -1,14 +1,14 @@
-"""Examine a data set: its contents, its training rows and its faults."""
+"""Examine a data set: its contents, its repeated documents, its faults and its training rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from penwright.doctor.batch_preview import PreviewRow, preview
-from penwright.doctor.duplicates import count_duplicates, find_leaks
 from penwright.doctor.findings import DataFacts, Finding, draw
 from penwright.doctor.survey import (
     Costly,
@@ -21,15 +21,18 @@ from penwright.doctor.survey import (
     white_space_share,
 )
 from penwright.document import Document
-from penwright.errors import DataError
+from penwright.errors import DataError, MissingExtraError
 from penwright.formats import Choice, ReadPlan
-from penwright.tokens.batches import BatchSchedule
+from penwright.formats.clean.choose import first_pieces
+from penwright.formats.clean.near import NearIndex
+from penwright.markers import END_OF_TEXT, IGNORED
+from penwright.tokens.batches import Batch, BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.store import Store
 from penwright.tokens.store_split import Split
 
 EXAMPLES = 5
-"""Places that are named of what is found many times."""
+"""Number of places to name for something found many times."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,9 @@ def examine(
     """Measure a data set, list its faults, and preview `windows` training rows.
 
     `documents` are those of `store`, in the same order; `plan` is the batch schedule of training.
-    With `held_out`, held-out documents that are trained on are found. `parameters` is the size of
-    the model, `warnings` are those of the reader, `near` the pairs of `find_near`. Raises DataError
-    when the documents are not those of the store.
+    With `held_out`, held-out documents that are also trained on are found. `parameters` is the size
+    of the model, `warnings` are the reader's, and `near` has the pairs of `find_near`. Raises
+    DataError when the documents are not those of the store.
     """
     found = survey(documents)
     tokens = np.diff(store.offsets) - 2
@@ -192,3 +195,144 @@ def _cut(plan: BatchSchedule, tokens: Int64, shown: list[PreviewRow]) -> Cut:
         goes = "1 longer one goes" if longer == 1 else f"{longer:,} longer ones go"
         says += f"; {goes} on in further rows"
     return Cut(plan.shape, plan.length, plan.n_rows, longer, padding, says)
+
+
+class Piece(NamedTuple):
+    """A stretch of a row; its tokens are targets of the loss if `learned`."""
+
+    text: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    """One row of a batch, by document; documents do not attend to each other."""
+
+    step: int
+    row: int
+    documents: tuple[tuple[Piece, ...], ...]
+    padding: int
+    """Padding tokens at the end."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return the stretches of all documents, in order."""
+        return tuple(piece for document in self.documents for piece in document)
+
+
+def preview(plan: BatchSchedule, tokenizer: Tokenizer, count: int) -> list[PreviewRow]:
+    """Return the first `count` rows of an epoch, or all of them."""
+    windows: list[PreviewRow] = []
+    step = 0
+    while len(windows) < count and step < plan.steps_per_epoch:
+        batch = plan.batch(step)
+        rows = range(min(len(batch.tokens_BT), count - len(windows)))
+        windows += [read_row(batch, row, step, tokenizer) for row in rows]
+        step += 1
+    return windows
+
+
+def read_row(batch: Batch, row: int, step: int, tokenizer: Tokenizer) -> PreviewRow:
+    """Decode row `row` of a batch. The end-of-text token is written out."""
+    tokens = batch.tokens_BT[row].numpy()
+    targets = batch.targets_BT[row].numpy()
+    owner = batch.documents_BT[row].numpy()
+    documents = tuple(
+        _pieces(tokens[owner == number], targets[owner == number], tokenizer)
+        for number in np.unique(owner[owner >= 0]).tolist()
+    )
+    return PreviewRow(step, row, documents, int((owner < 0).sum()))
+
+
+def _pieces(
+    tokens: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], tokenizer: Tokenizer
+) -> tuple[Piece, ...]:
+    """Decode a document's inputs in a row, and its last target, which is not an input."""
+    learned = [False, *(targets != IGNORED).tolist()]
+    ids = [*tokens.tolist(), int(targets[-1])]
+    if not learned[-1]:
+        ids, learned = ids[:-1], learned[:-1]
+    pieces: list[Piece] = []
+    start = 0
+    for end in range(1, len(ids) + 1):
+        border = end == len(ids) or learned[end] != learned[start]
+        marker = tokenizer.eot_id in (ids[start], ids[min(end, len(ids) - 1)])
+        if border or marker:
+            text = (
+                END_OF_TEXT if ids[start] == tokenizer.eot_id else tokenizer.decode(ids[start:end])
+            )
+            pieces.append(Piece(text, learned[start]))
+            start = end
+    return tuple(pieces)
+
+
+def count_repeats(store: Store) -> int:
+    """Return the number of documents with exactly the tokens of an earlier one."""
+    return store.n_documents - len(np.unique(store.digests))
+
+
+def find_leaks(training: Split, held_out: Split, digests: Int64 | None = None) -> Int64:
+    """Return indices of held-out documents whose exact tokens are trained on too.
+
+    `digests` replaces the store's own digests of its documents.
+    """
+    if digests is None:
+        digests = held_out.store.digests
+    trained = digests[_numbers(training)]
+    return np.flatnonzero(np.isin(digests[_numbers(held_out)], trained))
+
+
+def move_leaks(training: Split, held_out: Split, leaks: Int64) -> tuple[Split, Split]:
+    """Move leaked documents to the training part; at least one document stays held out."""
+    leaks = leaks[: max(0, len(held_out) - 1)]
+    stays = np.ones(len(held_out), np.bool_)
+    stays[leaks] = False
+    moved = np.concatenate([training.ranges, held_out.ranges[~stays]])
+    order = np.argsort(moved[:, 0], kind="stable")
+    return Split(training.store, moved[order]), Split(held_out.store, held_out.ranges[stays])
+
+
+def _numbers(part: Split) -> Int64:
+    """Return the numbers of the documents that the ranges begin in."""
+    found: Int64 = np.searchsorted(part.store.offsets, part.ranges[:, 0], side="right") - 1
+    return found
+
+
+def can_find_near() -> bool:
+    """Return whether rensa, which finds near duplicates, is installed."""
+    try:
+        NearIndex(1.0)
+    except MissingExtraError:
+        return False
+    return True
+
+
+def find_near(documents: Iterable[Document], threshold: float) -> Iterator[tuple[int, int]]:
+    """Yield pairs (earlier, later) of documents that share `threshold` of their word n-grams.
+
+    Each document is paired at most once, with the most similar earlier one. Of a long document
+    only the first piece is compared. Raises MissingExtraError without rensa.
+    """
+    index = NearIndex(threshold)
+    for number, document in enumerate(first_pieces(documents)):
+        other = index.add(document.text, alike=True)
+        if other is not None:
+            yield other, number
+
+
+def count_duplicates(digests: Int64) -> tuple[int, list[tuple[int, int]]]:
+    """Return the number of documents that repeat an earlier one, and pairs (first, repeated)."""
+    if len(digests) == 0:
+        return 0, []
+    order = np.argsort(digests, kind="stable")
+    same = digests[order][1:] == digests[order][:-1]
+    begins = np.flatnonzero(np.concatenate([[True], ~same]))
+    group = np.cumsum(np.concatenate([[True], ~same])) - 1
+    firsts = order[begins][group]
+    repeated = order[1:][same]
+    pairs = sorted(zip(firsts[1:][same].tolist(), repeated.tolist(), strict=True), key=_second)
+    return len(pairs), pairs
+
+
+def _second(pair: tuple[int, int]) -> int:
+    return pair[1]

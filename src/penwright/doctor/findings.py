@@ -9,12 +9,12 @@ from penwright.doctor.survey import FAULTS, Costly, Int64, Survey
 from penwright.wording import count
 
 FEW_TOKENS = 10_000
-"""With fewer learned tokens than this any model soon memorises the text."""
+"""With fewer learned tokens than this, any model soon memorises the text."""
 PARAMETERS_A_TOKEN = 10_000
-"""With more parameters for each learned token a model memorises the text in an epoch or two."""
+"""With more parameters per learned token, a model memorises the text in an epoch or two."""
 FEW_DOCUMENTS = 10
 HUGE = 1_000_000
-"""Characters from which on a document is probably a collection of several."""
+"""A document of more characters is probably several in one."""
 SHORT_WORDS = 3
 SHORT_SHARE = 0.1
 LONG_SHARE = 0.2

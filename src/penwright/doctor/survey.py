@@ -1,6 +1,6 @@
 """Counts over a data set in one pass: faults in texts, lengths, and the cost in tokens.
 
-A document takes a few bytes of memory, however long it is.
+A document takes a few bytes of memory whatever its length.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Fault:
-    """A pattern in texts; it is reported from `share` hits a word on."""
+    """A pattern in texts, reported when it has at least `share` matches per word."""
 
     pattern: re.Pattern[str]
     says: str
     fix: str
     hint: tuple[str, ...]
-    """Literals, one of which every match contains: a fast test before the pattern."""
+    """Strings of which every match contains one: a fast test before the pattern."""
     share: float = 0.0
 
 
@@ -107,7 +107,7 @@ class Faults:
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def look(self, document: Document, *, new: bool) -> None:
-        """Count the faults of a document, or with `new` false of a further piece of one."""
+        """Count the faults of a document; `new` is false for a further piece of the same one."""
         text = document.text
         for name, fault in FAULTS.items():
             if any(hint in text for hint in fault.hint):
@@ -151,7 +151,7 @@ class Survey:
     unusual: Counter[str] = field(default_factory=Counter)
     """Occurrences of each character beyond ASCII."""
     torn: list[int] = field(default_factory=list)
-    """Numbers of documents that begin in mid-line, right after a letter of the one before."""
+    """Numbers of documents that begin in the middle of a word of the line before them."""
     _path: array[int] = field(default_factory=lambda: array("l"))
     _line: array[int] = field(default_factory=lambda: array("q"))
     _digest: array[int] = field(default_factory=lambda: array("q"))
@@ -228,7 +228,7 @@ class _End(NamedTuple):
     character: str
 
     def goes_on_in(self, document: Document) -> bool:
-        """Whether `document` begins in the same line with the rest of a word.
+        """Return whether `document` begins in the same line with the rest of a word.
 
         A capital begins a text of its own, such as a title that ends without a full stop.
         """

@@ -14,8 +14,7 @@ from penwright import formats
 from penwright.config import FinetuneConfig, InspectConfig, build
 from penwright.dataset.store_cache import Data, is_store, open_store
 from penwright.dataset.training import open_training_data
-from penwright.doctor import Examination, examine, find_near
-from penwright.doctor.duplicates import is_available
+from penwright.doctor import Examination, can_find_near, examine, find_near
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
 from penwright.formats.clean import REPORT
@@ -89,7 +88,7 @@ def _find_near(
         )
     if threshold is None:
         few = 1 < data.store.n_documents <= _MOST_COMPARED and not data.reading.sections
-        threshold = ALIKE if few and is_available() else 0.0
+        threshold = ALIKE if few and can_find_near() else 0.0
     return list(find_near(documents(), threshold)) if threshold > 0 else []
 
 
