@@ -102,6 +102,16 @@ def test_a_cut_off_last_line_of_metrics_is_left_out_and_a_damaged_one_named(tmp_
         run.metrics()
 
 
+def test_what_a_run_left_that_was_killed_as_it_began_is_no_run_and_in_no_way(tmp_path, make_run):
+    folder = tmp_path / "one"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / ".run.json.123.tmp").write_text('{"version"')
+    run = make_run(folder)
+    run.forget_after(-1)
+    assert not list(folder.glob(".*"))
+
+
 def test_forgetting_drops_later_samples_only(tmp_path, make_run):
     run = make_run(tmp_path / "one")
     for step in (0, 10, 20):

@@ -293,7 +293,7 @@ def _is_left_over(folder: Path, *, overwrite: bool) -> bool:
     """
     if not folder.is_dir():
         return False
-    names = {item.name for item in folder.iterdir()}
+    names = {item.name for item in folder.iterdir() if not item.match(".run.json.*.tmp")}
     made = {"checkpoints", "samples"}
     if overwrite and "lock" in names:
         return names <= {*CONTENTS, "lock"}

@@ -229,3 +229,15 @@ def test_a_run_killed_again_and_again_is_the_run_left_alone(method):
     done = subprocess.run([*words, "--options", *options], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["equal"] is True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks of one process")
+@pytest.mark.timeout(1800)
+def test_a_run_killed_at_any_place_where_it_writes_is_the_run_left_alone():
+    words = [sys.executable, ROOT / "bench" / "kill.py", "--places"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["equal"] is True
+    assert outcome["places"] > 20
