@@ -9,7 +9,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from penwright.config import LoraConfig, OptimizerConfig
 from penwright.train.plan import TrainPlan
+from penwright.train.schedule import Schedule
 
 
 def make(
@@ -155,18 +157,11 @@ def plan_of(who: str, batch: int, length: int) -> TrainPlan:
         max_length=length,
         shape="windows",
         precision="fp32" if who.endswith("fp32") else "bf16",
-        learning_rate=1e-4,
-        schedule="constant",
-        warmup_steps=0,
-        decay_factor=1.0,
-        decay_steps=(),
+        schedule=Schedule(schedule="constant", learning_rate=1e-4),
         method=cast(Literal["full", "lean", "lora"], method),
         recompute=method == "lean",
-        weight_decay=0.01,
-        beta1=0.9,
-        beta2=0.999,
-        eps=1e-8,
-        clip=1.0,
+        optim=OptimizerConfig(),
+        lora=LoraConfig(),
         seed=0,
         evaluate_every=0,
         evaluate_tokens=0,

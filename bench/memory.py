@@ -73,10 +73,10 @@ def load_of(plan: TrainPlan, device: str) -> Load:
         micro_batch=plan.micro_batch,
         length=plan.max_length,
         batch_size=plan.batch_size,
-        optimizer=plan.optimizer,
+        optimizer=plan.optim.optimizer,
         recompute=plan.recompute,
-        quantize=plan.quantize,
-        lora_rank=plan.lora_rank,
+        quantize=plan.lora.quantize,
+        lora_rank=plan.lora.lora_rank,
         on_gpu=device == "cuda",
     )
 

@@ -35,7 +35,6 @@ BEGIN, END = "<!-- figures: bench/systems.py --keep -->", "<!-- end of figures -
 
 def job_of(name: str, folder: Path) -> dict[str, Any]:
     """What both are to do: the model as a Hugging Face folder, the texts, the plan."""
-    from dataclasses import asdict
 
     from penwright.compute import choose_device
     from penwright.config import FinetuneConfig, build
@@ -72,7 +71,7 @@ def job_of(name: str, folder: Path) -> dict[str, Any]:
         "options": options,
         "texts": texts,
         "rows": plan.shape == "rows" or any(not learn for text in texts for _, learn in text),
-        "plan": asdict(plan),
+        "plan": plan.as_json(),
     }
 
 

@@ -44,8 +44,12 @@ def test_toml_keys_are_the_flags_names_in_either_spelling(tmp_path):
     )
     options = read_toml(file, FinetuneConfig)
     built = build(FinetuneConfig, options)
-    assert (built.steps, built.learning_rate, built.data.text_column) == (20, 1.0, "title")
-    assert (built.decay_epochs, built.output_dir, built.resume) == ((4.0, 5.0), Path("here"), True)
+    assert (built.steps, built.rates.learning_rate, built.data.text_column) == (20, 1.0, "title")
+    assert (built.rates.decay_epochs, built.output_dir, built.resume) == (
+        (4.0, 5.0),
+        Path("here"),
+        True,
+    )
 
 
 @pytest.mark.parametrize(

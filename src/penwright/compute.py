@@ -8,14 +8,13 @@ import platform
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from penwright.config import Precision
 from penwright.errors import UsageError
 from penwright.files import cache_folder, write_json
 
-Arithmetic = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _FASTER = 1.3  # bf16 is chosen on a CPU from this speed-up on
 
@@ -37,7 +36,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 def choose_precision(
     wanted: str, device: torch.device, width: int, kept: Path | None = None
-) -> Arithmetic:
+) -> Precision:
     """Return the precision `wanted`, or for "auto" the fastest one that trains as well.
 
     On a CPU that is bf16 if a matrix product of the model's `width` runs at least 1.3 times as fast
@@ -55,7 +54,7 @@ def choose_precision(
     if known in ("bf16", "fp32"):
         return known
     wide, narrow = product_seconds(torch.float32, width), product_seconds(torch.bfloat16, width)
-    found: Arithmetic = "bf16" if wide > _FASTER * narrow else "fp32"
+    found: Precision = "bf16" if wide > _FASTER * narrow else "fp32"
     if kept:
         keep_measurement(kept, key, found)
     return found

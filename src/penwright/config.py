@@ -20,13 +20,13 @@ from penwright.fields import read_toml as read_toml
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-ScheduleName = Literal["auto", "constant", "linear", "cosine", "step", "wsd"]
+Precision = Literal["fp32", "bf16", "fp16"]
+ScheduleName = Literal["constant", "linear", "cosine", "step", "wsd"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 LoggerName = Literal["tensorboard", "wandb"]
 CompileName = Literal["auto", "on", "off"]
-MethodName = Literal["auto", "full", "lean", "lora"]
-BatchShape = Literal["auto", "packed", "windows", "rows"]
+MethodName = Literal["full", "lean", "lora"]
+BatchShape = Literal["packed", "windows", "rows"]
 FormatName = Literal[
     "auto", "text", "markdown", "docx", "odt", "rtf", "html", "epub", "subtitles", "csv", "xlsx",
     "jsonl", "json", "parquet", "pairs", "story", "coqa", "npz", "keywords",
@@ -155,7 +155,7 @@ class ComputeConfig:
 
     device: Device = "auto"
     """Device to compute on. Default: the fastest one here."""
-    precision: Precision = "auto"
+    precision: Literal["auto", Precision] = "auto"
     """Precision of matrix products. Default: the best that this device does well."""
 
 
@@ -168,6 +168,60 @@ class WorkConfig:
     this machine."""
     workers: int | None = None
     """Number of processes; 0 uses this one alone. Default: one per core for large data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """The learning rate over the run."""
+
+    learning_rate: float | None = None
+    """Peak learning rate."""
+    schedule: Literal["auto", ScheduleName] = "auto"
+    """Learning rate over the run: constant, or falling as linear, cosine, step or wsd (constant,
+    then linearly to 0). auto is cosine."""
+    warmup: float = 0.05
+    """Steps over which the rate rises: a share of all steps (below 1), or a number."""
+    decay_factor: float = 0.1
+    """step: multiply the rate by this; cosine and linear: end at this share of the rate."""
+    decay_share: float = 0.4
+    """For --schedule wsd: share of the steps in which the rate falls."""
+    decay_epochs: Numbers = ()
+    """For --schedule step: epochs after which the rate is multiplied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """The optimizer and its settings."""
+
+    optimizer: OptimizerName = "adamw"
+    """adamw8bit and adafactor take less memory than adamw; sgd the least, but learns slowly; muon
+    orthogonalises each matrix's update, for training from nothing."""
+    weight_decay: float = 0.01
+    """Weight decay of matrices; biases and layer norms have none."""
+    beta1: float = 0.9
+    """AdamW's decay of the mean gradient."""
+    beta2: float = 0.999
+    """AdamW's decay of the mean squared gradient."""
+    eps: float = 1e-8
+    """AdamW's epsilon."""
+    clip: float = 1.0
+    """Clip the norm of the gradient to this. 0: no clipping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Settings of the method lora."""
+
+    quantize: bool = False
+    """Keep the frozen weights in int8, one byte each."""
+    lora_rank: int = 8
+    """Rank of the LoRA matrices."""
+    lora_alpha: float = 16.0
+    """LoRA's output is scaled by this over the rank."""
+    lora_dropout: float = 0.0
+    """Dropout before the LoRA matrices."""
+    lora_targets: Names = ("c_attn", "c_proj", "c_fc")
+    """Matrices that get LoRA: c_attn, c_proj, c_fc; attn.c_proj and mlp.c_proj name one of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +255,7 @@ class FinetuneConfig:
     """Sequences computed at once. Fewer take less memory and give the same gradient."""
     max_length: int | None = None
     """Tokens in a sequence. Default: the model's context, or less if the data is shorter."""
-    shape: BatchShape = "auto"
+    shape: Literal["auto", BatchShape] = "auto"
     """packed: documents one after another; windows: random crops; rows: one document per row."""
     held_out: float | None = None
     """Share of the documents to hold out and measure on. 0: train on everything."""
@@ -218,20 +272,11 @@ class FinetuneConfig:
     add_token: Texts = ()
     """Text that becomes one token, such as "<sep>". May be given several times."""
 
-    learning_rate: float | None = None
-    """Peak learning rate."""
-    schedule: ScheduleName = "auto"
-    """Learning rate over the run: constant, or falling as linear, cosine, step or wsd (constant,
-    then linearly to 0). auto is cosine."""
-    warmup: float = 0.05
-    """Steps over which the rate rises: a share of all steps (below 1), or a number."""
-    decay_factor: float = 0.1
-    """step: multiply the rate by this; cosine and linear: end at this share of the rate."""
-    decay_share: float = 0.4
-    """For --schedule wsd: share of the steps in which the rate falls."""
-    decay_epochs: Numbers = ()
-    """For --schedule step: epochs after which the rate is multiplied."""
-    method: MethodName = "auto"
+    rates: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optim: OptimizerConfig = field(default_factory=OptimizerConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+    method: Literal["auto", MethodName] = "auto"
     """full: all weights in float32; lean: all weights in bfloat16, with little memory; lora: small
     matrices beside a frozen model. auto: the first of these that fits in memory."""
     memory: str | None = None
@@ -241,29 +286,6 @@ class FinetuneConfig:
     compile: CompileName = "auto"
     """torch.compile one block, which takes half a minute on a GPU. auto: where the run is long
     enough to gain."""
-    quantize: bool = False
-    """Keep the frozen weights in int8, one byte each."""
-    lora_rank: int = 8
-    """Rank of the LoRA matrices."""
-    lora_alpha: float = 16.0
-    """LoRA's output is scaled by this over the rank."""
-    lora_dropout: float = 0.0
-    """Dropout before the LoRA matrices."""
-    lora_targets: Names = ("c_attn", "c_proj", "c_fc")
-    """Matrices that get LoRA: c_attn, c_proj, c_fc; attn.c_proj and mlp.c_proj name one of two."""
-    optimizer: OptimizerName = "adamw"
-    """adamw8bit and adafactor take less memory than adamw; sgd the least, but learns slowly; muon
-    orthogonalises each matrix's update, for training from nothing."""
-    weight_decay: float = 0.01
-    """Weight decay of matrices; biases and layer norms have none."""
-    beta1: float = 0.9
-    """AdamW's decay of the mean gradient."""
-    beta2: float = 0.999
-    """AdamW's decay of the mean squared gradient."""
-    eps: float = 1e-8
-    """AdamW's epsilon."""
-    clip: float = 1.0
-    """Clip the norm of the gradient to this. 0: no clipping."""
     train_only: Literal["all", "layers"] = "all"
     """layers: train the blocks only; embeddings and the last norm stay frozen."""
     freeze_layers: int = 0

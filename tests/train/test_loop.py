@@ -188,7 +188,7 @@ def test_one_poisoned_batch_costs_half_the_rate_and_not_the_run(make_trainer, mo
     assert state.step == 12
     records = trainer.run.metrics()
     assert [record["step"] for record in records] == list(range(1, 13))
-    rates = [record["lr"] / trainer.plan.learning_rate for record in records]
+    rates = [record["lr"] / trainer.plan.schedule.learning_rate for record in records]
     assert rates[4:] == pytest.approx([0.5] * 8)
     assert records[6]["loss"] is None
     assert "back to step 4" in trainer.run.info["events"][0]

@@ -25,10 +25,10 @@ def test_an_update_in_bfloat16_is_the_optimizers_step_on_the_masters(make_full, 
     peers = {name: torch.nn.Parameter(p.detach().clone()) for name, p in method.trained.items()}
     groups = [
         {"params": [p for p in peers.values() if (p.ndim >= 2) is matrices], "weight_decay": decay}
-        for matrices, decay in ((True, method.plan.weight_decay), (False, 0.0))
+        for matrices, decay in ((True, method.plan.optim.weight_decay), (False, 0.0))
     ]
-    beta = method.plan.beta1, method.plan.beta2
-    peer = torch.optim.AdamW(groups, lr=1e-3, betas=beta, eps=method.plan.eps)
+    beta = method.plan.optim.beta1, method.plan.optim.beta2
+    peer = torch.optim.AdamW(groups, lr=1e-3, betas=beta, eps=method.plan.optim.eps)
     for group in method.optimizer.param_groups:
         group["lr"] = 1e-3
     generator = torch.Generator().manual_seed(0)
@@ -63,15 +63,15 @@ def test_lean_clips_by_the_norm_of_the_step_before_and_measures_the_first(make_f
             generator = torch.Generator().manual_seed(len(name))
             grad = torch.randn(parameter.shape, generator=generator)
             parameter.backward((grad * share).to(parameter.dtype))
-        return one.update(scaler, plan.clip)
+        return one.update(scaler, plan.optim.clip)
 
     before = {name: value.clone() for name, value in method.tensors().items()}
     norm = give(method, None, 1.0)
-    assert norm > 2 * plan.clip
+    assert norm > 2 * plan.optim.clip
     assert all(torch.equal(value, before[name]) for name, value in method.tensors().items())
     again = give(method, norm, 1.0)
     assert again == norm
-    give(free, None, plan.clip / norm)
+    give(free, None, plan.optim.clip / norm)
     for name, value in method.tensors().items():
         assert not torch.equal(value, before[name])
         # The share is applied before or after a gradient is rounded to bfloat16.

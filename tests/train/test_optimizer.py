@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 import torch
 
+from penwright.config import OptimizerConfig, OptimizerName
 from penwright.errors import RunError, UsageError
 from penwright.train.optimizer import (
+    OPTIMIZERS,
     freeze,
     load_state_tensors,
-    make_optimizer,
     parameter_groups,
     state_tensors,
 )
@@ -27,14 +29,8 @@ def test_weight_decay_touches_matrices_only(make_model, kind):
     assert all(name.endswith("weight") and ".ln_" not in name for name in decayed)
     assert all(name.endswith("bias") or ".ln_" in name for name in spared)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    optimizer = make_optimizer(
-        dict(model.named_parameters()),
-        weight_decay=0.1,
-        beta1=0.9,
-        beta2=0.999,
-        eps=1e-8,
-        kind=kind,
-    )
+    config = OptimizerConfig(weight_decay=0.1)
+    optimizer = OPTIMIZERS[kind].build(dict(model.named_parameters()), config, 0)
     for group in optimizer.param_groups:
         group["lr"] = 0.01
     for parameter in model.parameters():
@@ -47,19 +43,19 @@ def test_weight_decay_touches_matrices_only(make_model, kind):
 
 def test_an_optimizer_that_does_not_fit_the_model_is_refused(make_model):
     small, large = make_model(), make_model(n_inner=64)
-    settings = {"weight_decay": 0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-    optimizer = make_optimizer(dict(small.named_parameters()), **settings)
+    kind = OPTIMIZERS["adamw"]
+    optimizer = kind.build(dict(small.named_parameters()), OptimizerConfig(), 0)
     for parameter in small.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     tensors = state_tensors(dict(small.named_parameters()), optimizer)
     assert "transformer.h.0.mlp.c_fc.weight:exp_avg" in tensors
-    other = make_optimizer(dict(large.named_parameters()), **settings)
+    other = kind.build(dict(large.named_parameters()), OptimizerConfig(), 0)
     with pytest.raises(RunError, match=r"c_fc"):
-        load_state_tensors(dict(large.named_parameters()), other, tensors)
+        load_state_tensors(kind, dict(large.named_parameters()), other, tensors)
     nobody = {"nobody:exp_avg": torch.zeros(1)}
     with pytest.raises(RunError, match="nobody"):
-        load_state_tensors(dict(small.named_parameters()), optimizer, nobody)
+        load_state_tensors(kind, dict(small.named_parameters()), optimizer, nobody)
 
 
 def test_frozen_parts_are_not_trained(make_model):
@@ -74,17 +70,16 @@ def test_frozen_parts_are_not_trained(make_model):
         freeze(model, layers_only=True, first_layers=2)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"optimizer": "sgd", "learning_rate": 1.0},
-        {"optimizer": "adafactor", "learning_rate": 3e-1},
-        {"optimizer": "adamw8bit", "learning_rate": 1e-2},
-        {"optimizer": "muon", "learning_rate": 1e-2},
-        {"learning_rate": 1e-2},
-    ],
-)
-def test_every_optimizer_learns(make_trainer, options):
+RATES = {"sgd": 1.0, "adafactor": 3e-1}
+
+
+def test_every_name_of_an_optimizer_has_an_entry():
+    assert set(OPTIMIZERS) == set(get_args(OptimizerName))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_learns(make_trainer, name):
+    options = {"optimizer": name, "learning_rate": RATES.get(name, 1e-2)}
     trainer = make_trainer("one", steps=20, schedule="constant", **options)
     trainer.train()
     losses = [record["loss"] for record in trainer.run.metrics() if record["kind"] == "step"]
@@ -113,9 +108,8 @@ def test_muon_takes_the_layers_matrices_and_adamw_the_rest(make_model):
         ),
         torch.optim.AdamW([p for p in copies.values() if p.ndim < 2], weight_decay=0, **settings),
     ]
-    optimizer = make_optimizer(
-        trained, kind="muon", weight_decay=0.1, beta1=0.8, beta2=0.95, eps=1e-6
-    )
+    config = OptimizerConfig(weight_decay=0.1, beta1=0.8, beta2=0.95, eps=1e-6)
+    optimizer = OPTIMIZERS["muon"].build(trained, config, 0)
     for group in optimizer.param_groups:
         group["lr"] = 1e-2
     chance = torch.Generator().manual_seed(0)
@@ -138,10 +132,32 @@ def test_muon_where_no_layer_is_trained_is_adamw(make_model):
     model = make_model()
     freeze(model, layers_only=False, first_layers=2)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    settings = {"weight_decay": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-    assert isinstance(make_optimizer(trained, kind="muon", **settings), torch.optim.AdamW)
+    optimizer = OPTIMIZERS["muon"].build(trained, OptimizerConfig(), 0)
+    assert isinstance(optimizer, torch.optim.AdamW)
 
 
-def test_muon_is_not_for_lora(make_trainer):
-    with pytest.raises(UsageError, match="whole matrices"):
-        make_trainer("one", optimizer="muon", method="lora")
+@pytest.mark.parametrize(
+    ("method", "name"), [("lora", "muon"), ("lean", "muon"), ("lean", "sgd"), ("lean", "adafactor")]
+)
+def test_a_method_that_cannot_use_an_optimizer_says_so(make_trainer, method, name):
+    with pytest.raises(UsageError, match=f"{method} cannot use the optimizer {name}"):
+        make_trainer("one", optimizer=name, method=method, precision="auto")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_table_knows_every_tensor_and_byte_of_a_state(make_model, name):
+    """What one step leaves behind fits by the table, in shape and about in size."""
+    kind, model = OPTIMIZERS[name], make_model(n_inner=1024)
+    trained = {n: p for n, p in model.named_parameters() if n.endswith("weight") and p.ndim == 2}
+    optimizer = kind.build(trained, OptimizerConfig(), 0)
+    for parameter in trained.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    tensors = state_tensors(trained, optimizer)
+    load_state_tensors(kind, trained, kind.build(trained, OptimizerConfig(), 0), tensors)
+    held = sum(value.nbytes for value in tensors.values())
+    weights, matrices = (
+        sum(p.numel() for n, p in trained.items() if part in n) for part in ("", ".h.")
+    )
+    slack = 0.15 * weights if name == "adafactor" else 0.01 * weights
+    assert held == pytest.approx(kind.state_of(weights, matrices), abs=slack + 2000)

@@ -16,8 +16,8 @@ from penwright.train.schedule import Schedule
     floor=st.floats(0, 1),
 )
 def test_a_rate_is_never_above_the_peak_and_never_below_the_floor(kind, steps, warmup, floor):
-    schedule = Schedule(kind=kind, peak=0.1, steps=steps, warmup_steps=warmup, floor=floor)
-    rates = [schedule.rate(step) for step in range(steps)]
+    schedule = Schedule(schedule=kind, learning_rate=0.1, warmup_steps=warmup, decay_factor=floor)
+    rates = [schedule.rate(step, steps) for step in range(steps)]
     assert all(0 < rate <= 0.1 or floor == 0 for rate in rates)
     assert all(rate >= 0.1 * floor - 1e-12 for rate in rates[warmup:])
     assert rates[:warmup] == sorted(rates[:warmup])
@@ -31,26 +31,23 @@ def test_a_rate_is_never_above_the_peak_and_never_below_the_floor(kind, steps, w
 def test_after_warmup_the_rates_are_those_of_transformers(kind, make):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     theirs = make(optimizer, num_warmup_steps=10, num_training_steps=60)
-    ours = Schedule(kind=kind, peak=0.5, steps=60, warmup_steps=10)
+    ours = Schedule(schedule=kind, learning_rate=0.5, warmup_steps=10)
     for step in range(60):
         if step >= 10:
-            assert ours.rate(step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+            assert ours.rate(step, 60) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
         optimizer.step()
         theirs.step()
 
 
 def test_a_longer_wsd_run_has_the_same_rates_until_it_decays():
-    short, long = (
-        Schedule(kind="wsd", peak=1.0, steps=steps, warmup_steps=3, decay_share=0.4)
-        for steps in (10, 20)
-    )
-    rates = [short.rate(step) for step in range(11)]
+    schedule = Schedule(schedule="wsd", learning_rate=1.0, warmup_steps=3, decay_share=0.4)
+    rates = [schedule.rate(step, 10) for step in range(11)]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])
-    assert [long.rate(step) for step in range(7)] == rates[:7]
+    assert [schedule.rate(step, 20) for step in range(7)] == rates[:7]
 
 
 def test_step_decay_multiplies_after_each_named_step():
-    schedule = Schedule(kind="step", peak=1.0, steps=9, floor=0.1, decay_steps=(4, 6))
-    assert [schedule.rate(step) for step in (0, 3, 4, 5, 6, 8)] == pytest.approx(
+    schedule = Schedule(schedule="step", learning_rate=1.0, decay_factor=0.1, decay_steps=(4, 6))
+    assert [schedule.rate(step, 9) for step in (0, 3, 4, 5, 6, 8)] == pytest.approx(
         [1, 1, 0.1, 0.1, 0.01, 0.01]
     )

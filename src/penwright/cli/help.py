@@ -19,16 +19,16 @@ HEADINGS = {
     "model": "The model and the run",
     "epochs": "How long, and in what batches",
     "held_out": "Held-out and several data sets",
-    "learning_rate": "Learning rate",
     "method": "Method, memory and speed",
-    "quantize": "LoRA",
-    "optimizer": "Optimizer",
     "train_only": "What is trained",
     "evaluate_every": "While it trains: measuring, saving, samples",
 }
 """The headings in the help of `finetune`, by the option that each begins at."""
 
 GROUPS = {
+    config.ScheduleConfig: "Learning rate",
+    config.OptimizerConfig: "Optimizer",
+    config.LoraConfig: "LoRA",
     config.DataConfig: "Reading the data",
     config.SamplingConfig: "Choosing each token, and when to stop",
     config.ComputeConfig: "Device and precision",

@@ -26,19 +26,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from penwright.config import BatchShape
 from penwright.errors import DataError, UsageError
 from penwright.markers import IGNORED
 from penwright.seeds import permutation, random_words
 from penwright.tokens.store import Int64
 from penwright.tokens.store_split import Split, count_up
-
-Shape = Literal["packed", "windows", "rows"]
 
 """The target where nothing is learned."""
 _ROUND = 8
@@ -67,7 +65,9 @@ class BatchSchedule:
     The last batch of an epoch has fewer rows where they do not divide.
     """
 
-    def __init__(self, part: Split, shape: Shape, batch_size: int, length: int, seed: int) -> None:
+    def __init__(
+        self, part: Split, shape: BatchShape, batch_size: int, length: int, seed: int
+    ) -> None:
         if batch_size < 1 or length < 1:
             raise UsageError(f"A batch cannot be {batch_size} rows of {length} tokens.")
         if shape not in ("packed", "windows", "rows"):
@@ -154,7 +154,7 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def fit_length(part: Split, length: int, shape: Shape = "packed") -> int:
+def fit_length(part: Split, length: int, shape: BatchShape = "packed") -> int:
     """`length`, or the longest row that the part can fill where that is shorter."""
     inputs = np.diff(part.alternatives[0].ranges)[:, 0] - 1
     if shape == "rows":

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from penwright.config import BatchShape
 from penwright.errors import UsageError
 from penwright.seeds import permutation, random_words
-from penwright.tokens.batches import Batch, BatchSchedule, Shape, join_batches
+from penwright.tokens.batches import Batch, BatchSchedule, join_batches
 from penwright.tokens.store import Int64, Store
 from penwright.tokens.store_split import Split, choose
 
@@ -77,7 +78,13 @@ class MixedBatches:
     """
 
     def __init__(
-        self, mix: ChangingMix, shape: Shape, batch_size: int, length: int, seed: int, steps: int
+        self,
+        mix: ChangingMix,
+        shape: BatchShape,
+        batch_size: int,
+        length: int,
+        seed: int,
+        steps: int,
     ) -> None:
         self._plans = [BatchSchedule(part, shape, batch_size, length, seed) for part in mix.sets]
         progress_S1 = ((np.arange(steps) + 0.5) / steps)[:, None]

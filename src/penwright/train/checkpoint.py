@@ -17,7 +17,7 @@ from penwright import files, runs
 from penwright.errors import OutOfRoomError, RunError
 from penwright.model import GPT2, GPT2Config
 from penwright.runs import Run
-from penwright.train.methods import Full
+from penwright.train.methods import Method
 from penwright.train.optimizer import load_state_tensors, state_tensors
 from penwright.weights.peft import Adapter, save_adapter
 
@@ -67,7 +67,7 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def save(self, state: TrainState, method: Full) -> None:
+    def save(self, state: TrainState, method: Method) -> None:
         """Begin to write the checkpoint of `state.step`, or write it, where memory is scarce.
 
         Raises what went wrong with the one before, OutOfRoomError as a rule; the checkpoints
@@ -182,6 +182,6 @@ def load_state(folder: Path) -> TrainState:
         raise RunError(f"{folder / STATE} was written by another version of Penwright.") from None
 
 
-def load_optimizer(folder: Path, method: Full) -> None:
+def load_optimizer(folder: Path, method: Method) -> None:
     """Give the optimizer the state that it had at a checkpoint."""
-    load_state_tensors(method.trained, method.optimizer, load_file(folder / TENSORS))
+    load_state_tensors(method.kind, method.trained, method.optimizer, load_file(folder / TENSORS))

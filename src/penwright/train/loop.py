@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -179,14 +179,14 @@ class Trainer:
         self.plan = plan
         self.method.forget_gradients()
         events = [*self.run.info.get("events", []), told]
-        self.run.update(plan=asdict(plan), events=events)
+        self.run.update(plan=plan.as_json(), events=events)
         self.observer.on_message(told)
         self.method = change_method(self.method, plan)
 
     def _step(self, batch: Batch) -> Taken:
         """One optimizer step over one batch, queued: nothing waits for the device here."""
         state, plan, begun = self.state, self.plan, time.perf_counter()
-        rate = plan.rates.rate(state.step) * state.rate_factor
+        rate = plan.schedule.rate(state.step, plan.steps) * state.rate_factor
         for group in self.method.optimizer.param_groups:
             group["lr"] = rate
         loss, norm = None, None
@@ -194,9 +194,9 @@ class Trainer:
             before = self._norm_before()
             if self.method.waits_for_norm and before is None:
                 self._accumulate(batch, None)
-                before = self.method.update(self.scaler, plan.clip)
+                before = self.method.update(self.scaler, plan.optim.clip)
             loss = self._accumulate(batch, before)
-            norm = self.method.update(self.scaler, plan.clip)
+            norm = self.method.update(self.scaler, plan.optim.clip)
         taken = Taken(state.step, begun, rate, loss, norm, batch)
         state.step += 1
         return taken
@@ -275,11 +275,12 @@ class Trainer:
     def _diverged(self, value: float) -> DivergedError:
         self.saver.wait()  # so that the checkpoint named is the newest
         last = self.run.pointed("latest")
+        rate = self.plan.schedule.learning_rate
         kept = f" The last good checkpoint is {last}." if last else ""
         return DivergedError(
             f"The loss or its gradient came to {value:g} at step {self.state.step + 1}, so "
             f"training stopped.{kept}",
-            fix=f"Try --learning-rate {self.plan.learning_rate / 3:.1e}, or --precision fp32.",
+            fix=f"Try --learning-rate {rate / 3:.1e}, or --precision fp32.",
         )
 
     def _roll_back(self, error: DivergedError) -> None:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from penwright.config import FinetuneConfig
+from penwright.config import FinetuneConfig, MethodName, OptimizerName
 from penwright.model import GPT2Config
 from penwright.model.loss import CHUNK_LOGITS, TILE
+from penwright.train.optimizer import OPTIMIZERS
 
-MethodKind = Literal["full", "lean", "lora"]
-_STATE_BYTES = {"adamw": 8.0, "adamw8bit": 2.03, "adafactor": 0.02, "muon": 8.0, "sgd": 0.0}
 # Bytes of a token's channel that a block keeps: 4 for each of two norms' inputs, then what the
 # products and the GELU read, in the arithmetic's width.
 _KEPT_BYTES = {2: 38, 4: 68}
@@ -47,13 +45,13 @@ class Memory:
 class Load:
     """What a step's memory depends on, besides the model."""
 
-    method: MethodKind
+    method: MethodName
     width: int
     """Bytes of a number in the products: 2 for bf16, 4 for fp32."""
     micro_batch: int
     length: int
     batch_size: int
-    optimizer: str = "adamw"
+    optimizer: OptimizerName = "adamw"
     recompute: bool = False
     quantize: bool = False
     lora_rank: int = 8
@@ -75,8 +73,8 @@ class Load:
             micro_batch=batch_size,
             length=length,
             batch_size=batch_size,
-            optimizer=config.optimizer,
-            lora_rank=config.lora_rank,
+            optimizer=config.optim.optimizer,
+            lora_rank=config.lora.lora_rank,
             on_gpu=device.type != "cpu",
         )
 
@@ -93,22 +91,22 @@ def predict(config: GPT2Config, load: Load) -> Memory:
     kept = tokens * config.n_embd * (_FUSED_BYTES if fused else _KEPT_BYTES[load.width])
     through = tokens * config.n_embd * 4 * config.n_layer
     activations = through + kept if load.recompute else kept * config.n_layer
-    optimizer = _STATE_BYTES[load.optimizer]
+    optimizer = OPTIMIZERS[load.optimizer]
     if load.method == "lean":
         weights = 2 * (counts.matrices + counts.head) + 4 * counts.rest
         # The embedding's gradient is the only one that lives through a backward pass.
-        gradients, state = 4 * head, round(2.03 * counts.all) + (8 << 20)
+        gradients, state = 4 * head, optimizer.state_of(counts.all) + (8 << 20)
         if load.micro_batch < load.batch_size:
             gradients += 2 * counts.all
     elif load.method == "lora":
         trained = config.n_layer * 18 * config.n_embd * load.lora_rank
         width = 1 if load.quantize else load.width
         weights = width * counts.matrices + load.width * counts.head + 4 * counts.rest + 4 * trained
-        gradients, state = 4 * trained, round(optimizer * trained)
+        gradients, state = 4 * trained, optimizer.state_of(trained)
     else:
         weights = 4 * counts.all + (2 * counts.matrices if narrow else 0)
-        gradients, state = 4 * counts.all, round(optimizer * counts.all)
-        state -= 4 * counts.matrices if load.optimizer == "muon" else 0  # one average, not two
+        gradients = 4 * counts.all
+        state = optimizer.state_of(counts.all, counts.matrices)
         # Activations go as gradients come, unless gradients of a micro-batch before are there.
         if load.micro_batch >= load.batch_size:
             gradients -= 2 * counts.matrices if narrow else 0

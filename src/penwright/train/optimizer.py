@@ -1,15 +1,16 @@
-"""Optimizers over what is trained, and their state as plain tensors."""
+"""The table of optimizers, and their state as plain tensors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from penwright.config import OptimizerName
+from penwright.config import MethodName, OptimizerConfig, OptimizerName
 from penwright.errors import RunError, UsageError
 from penwright.train.adamw8bit import BLOCK, AdamW8bit
 
@@ -17,7 +18,7 @@ _LAYER = re.compile(r"(?:^|\.)h\.(\d+)\.")
 
 
 def freeze(model: nn.Module, *, layers_only: bool, first_layers: int) -> None:
-    """Let the first layers, and with `layers_only` all that is in no layer, stay as they are.
+    """Freeze the first blocks, and with `layers_only` everything outside blocks.
 
     Raises UsageError when nothing would be left to train.
     """
@@ -32,7 +33,7 @@ def freeze(model: nn.Module, *, layers_only: bool, first_layers: int) -> None:
 
 
 def parameter_groups(trained: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases and layer norms, which are vectors, do not."""
+    """Return torch's parameter groups: matrices with weight decay, biases and norms without."""
     parameters = list(trained)
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
@@ -73,48 +74,117 @@ class Muon(torch.optim.Optimizer):
             part.step()  # type: ignore[no-untyped-call, unused-ignore]
 
 
-def make_optimizer(
-    trained: Mapping[str, nn.Parameter],
-    *,
-    weight_decay: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    kind: OptimizerName = "adamw",
-    seed: int = 0,
-) -> torch.optim.Optimizer:
-    """An optimizer over what is trained, by name; the loop sets its rate before each step.
+Trained = Mapping[str, nn.Parameter]
 
-    `adamw` is AdamW (Loshchilov and Hutter, 2019), one fused kernel a step; `adamw8bit` the same
-    with averages of a byte a weight; `sgd` gradient descent without momentum, which keeps no
-    state; `adafactor` (Shazeer and Stern, 2018) keeps a row and a column for each matrix; `muon`
-    turns each matrix of a layer as a whole.
-    """
-    if kind == "muon":
-        inner = {n: p for n, p in trained.items() if p.ndim == 2 and _LAYER.search(n)}
-        others = parameter_groups((trained[n] for n in trained if n not in inner), weight_decay)
-        if inner and others:
-            return Muon(
-                list(inner.values()),
-                others,
-                weight_decay=weight_decay,
-                betas=(beta1, beta2),
-                eps=eps,
-            )
-    groups = parameter_groups(trained.values(), weight_decay)
-    if kind == "sgd":
-        return torch.optim.SGD(groups, lr=0.0)
-    if kind == "adafactor":
-        return torch.optim.Adafactor(groups, lr=0.0)
-    if kind == "adamw8bit":
-        return AdamW8bit(groups, betas=(beta1, beta2), eps=eps, seed=seed)
-    return torch.optim.AdamW(groups, lr=0.0, betas=(beta1, beta2), eps=eps, fused=True)
+
+def _make_muon(trained: Trained, config: OptimizerConfig, seed: int) -> torch.optim.Optimizer:
+    """Return Muon over the blocks' matrices; AdamW where there are none, or nothing else."""
+    inner = {n: p for n, p in trained.items() if p.ndim == 2 and _LAYER.search(n)}
+    others = parameter_groups((trained[n] for n in trained if n not in inner), config.weight_decay)
+    if not inner or not others:
+        return _make_adamw(trained, config, seed)
+    return Muon(
+        list(inner.values()),
+        others,
+        weight_decay=config.weight_decay,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+    )
+
+
+def _make_adamw(trained: Trained, config: OptimizerConfig, _seed: int) -> torch.optim.Optimizer:
+    groups = parameter_groups(trained.values(), config.weight_decay)
+    betas = config.beta1, config.beta2
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=config.eps, fused=True)
+
+
+def _make_adamw8bit(trained: Trained, config: OptimizerConfig, seed: int) -> AdamW8bit:
+    groups = parameter_groups(trained.values(), config.weight_decay)
+    return AdamW8bit(groups, betas=(config.beta1, config.beta2), eps=config.eps, seed=seed)
+
+
+def _make_sgd(trained: Trained, config: OptimizerConfig, _seed: int) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameter_groups(trained.values(), config.weight_decay), lr=0.0)
+
+
+def _make_adafactor(trained: Trained, config: OptimizerConfig, _seed: int) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(parameter_groups(trained.values(), config.weight_decay), lr=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerKind:
+    """One optimizer: how to build it, what its state takes, and the methods that can use it."""
+
+    build: Callable[[Trained, OptimizerConfig, int], torch.optim.Optimizer]
+    """Called with what is trained by name, the settings, and a seed."""
+    methods: tuple[MethodName, ...]
+    state_bytes: float
+    """Bytes of state for each weight."""
+    matrix_bytes: float | None = None
+    """The same for a weight in a block's matrix, where that differs."""
+    sizes: Mapping[str, Callable[[Tensor], Sequence[int]]] = field(default_factory=dict)
+    """For tensors of the state that are not of their parameter's shape: the numbers of elements
+    that they may have."""
+
+    def state_of(self, weights: int, matrices: int = 0) -> int:
+        """Return the bytes of state for so many weights, `matrices` of which are in blocks."""
+        each = self.state_bytes if self.matrix_bytes is None else self.matrix_bytes
+        return round(self.state_bytes * (weights - matrices) + each * matrices)
+
+    def fits(self, key: str, value: Tensor, parameter: Tensor) -> bool:
+        """Whether a tensor of a saved state can be this parameter's."""
+        if key in self.sizes:
+            return value.numel() in self.sizes[key](parameter)
+        return value.shape in (parameter.shape, torch.Size([]))
+
+
+def _same(parameter: Tensor) -> Sequence[int]:
+    return (parameter.numel(),)
+
+
+def _blocks(parameter: Tensor) -> Sequence[int]:
+    return (-(-parameter.numel() // BLOCK),)
+
+
+def _sides(parameter: Tensor) -> Sequence[int]:
+    return parameter.shape
+
+
+OPTIMIZERS: dict[OptimizerName, OptimizerKind] = {
+    "adamw": OptimizerKind(build=_make_adamw, methods=("full", "lean", "lora"), state_bytes=8.0),
+    "adamw8bit": OptimizerKind(
+        build=_make_adamw8bit,
+        methods=("full", "lean", "lora"),
+        state_bytes=2.03,
+        sizes={
+            "mean": _same,
+            "square": _same,
+            "mean_scale": _blocks,
+            "square_scale": _blocks,
+        },
+    ),
+    "adafactor": OptimizerKind(
+        build=_make_adafactor,
+        methods=("full", "lora"),
+        state_bytes=0.02,
+        sizes={"row_var": _sides, "col_var": _sides},
+    ),
+    "muon": OptimizerKind(build=_make_muon, methods=("full",), state_bytes=8.0, matrix_bytes=4.0),
+    "sgd": OptimizerKind(build=_make_sgd, methods=("full", "lora"), state_bytes=0.0),
+}
+"""Every optimizer by name. AdamW is Loshchilov and Hutter's (2019), one fused kernel for a step;
+Adafactor Shazeer and Stern's (2018); sgd gradient descent without momentum."""
+
+OPTIMIZER_OF: dict[MethodName, OptimizerName] = {
+    "full": "adamw", "lean": "adamw8bit", "lora": "adamw",
+}  # fmt: skip
+"""The optimizer that suits a method; lean runs AdamW in eight bits only."""
 
 
 def state_tensors(
     trained: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> dict[str, torch.Tensor]:
-    """The optimizer's state by parameter name, such as `transformer.wte.weight:exp_avg`."""
+    """Return the optimizer's state by parameter name, such as `transformer.wte.weight:exp_avg`."""
     return {
         f"{name}:{key}": value
         for name, parameter in trained.items()
@@ -123,6 +193,7 @@ def state_tensors(
 
 
 def load_state_tensors(
+    kind: OptimizerKind,
     trained: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     tensors: Mapping[str, torch.Tensor],
@@ -131,19 +202,8 @@ def load_state_tensors(
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition(":")
         parameter = trained.get(name)
-        if parameter is None or not _fits(key, value, parameter):
+        if parameter is None or not kind.fits(key, value, parameter):
             raise RunError(f"The saved optimizer does not fit the model: {full_name}.")
         # AdamW keeps its step count on the CPU unless it is capturable or fused on a GPU.
         place = "cpu" if isinstance(optimizer, AdamW8bit) and key == "step" else parameter.device
         optimizer.state[parameter][key] = value.to(place)
-
-
-def _fits(key: str, value: torch.Tensor, parameter: nn.Parameter) -> bool:
-    """Whether a tensor can be this parameter's: its shape, or one that follows from its shape."""
-    if key in ("mean", "square"):
-        return value.numel() == parameter.numel()
-    if key in ("mean_scale", "square_scale"):
-        return value.numel() == -(-parameter.numel() // BLOCK)
-    if key in ("row_var", "col_var"):
-        return value.numel() in parameter.shape
-    return value.shape in (parameter.shape, torch.Size([]))

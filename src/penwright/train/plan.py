@@ -7,23 +7,34 @@ A resumed run reads the plan instead of deciding again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from penwright.compute import Arithmetic, choose_precision, emulation_warning, is_emulated
-from penwright.config import BatchShape, FinetuneConfig, OptimizerName
+from penwright.compute import choose_precision, emulation_warning, is_emulated
+from penwright.config import (
+    BatchShape,
+    FinetuneConfig,
+    LoraConfig,
+    MethodName,
+    OptimizerConfig,
+    Precision,
+    ScheduleConfig,
+    build,
+    flat_values,
+)
 from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import BatchSchedule, Split, fit_length
-from penwright.tokens.batches import Shape
 from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.compiled import choose_compile
-from penwright.train.memory import Load, MethodKind, free_memory
-from penwright.train.planner import choose
+from penwright.train.memory import Load, free_memory
+from penwright.train.memory_fit import choose
+from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS
 from penwright.train.schedule import Schedule
 from penwright.wording import parse_size
 
@@ -33,11 +44,6 @@ _LONGEST = 1024
 _FEW_DOCUMENTS = 10
 _FEW_TOKENS = 4096
 _EVALUATIONS = 20
-_AS_ASKED = (
-    "decay_factor", "decay_share", "optimizer", "weight_decay", "beta1", "beta2", "eps", "clip",
-    "seed", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "patience", "keep",
-    "sample_tokens",
-)  # fmt: skip
 _EVALUATION_SHARE = 0.1  # of the run's time
 _FORWARD_SHARE = 1 / 3  # of a training step's time that scoring the same tokens takes
 
@@ -51,30 +57,16 @@ class TrainPlan:
     batch_size: int
     micro_batch: int
     max_length: int
-    shape: Shape
-    precision: Arithmetic
-    learning_rate: float
-    schedule: Literal["constant", "linear", "cosine", "step", "wsd"]
-    warmup_steps: int
-    decay_factor: float
-    decay_steps: tuple[int, ...]
-    decay_share: float = 0.4
-    method: MethodKind = "full"
+    shape: BatchShape
+    precision: Precision
+    schedule: Schedule
+    method: MethodName = "full"
     why: str = ""
     """A word on why the method was taken, where it is not the first choice."""
     recompute: bool = False
     compile: bool = False
-    quantize: bool = False
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    lora_dropout: float = 0.0
-    lora_targets: tuple[str, ...] = ("c_attn", "c_proj", "c_fc")
-    optimizer: OptimizerName = "adamw"
-    weight_decay: float
-    beta1: float
-    beta2: float
-    eps: float
-    clip: float
+    optim: OptimizerConfig
+    lora: LoraConfig
     seed: int
     evaluate_every: int
     evaluate_tokens: int
@@ -90,18 +82,15 @@ class TrainPlan:
         """Tokens in a whole batch, padding counted."""
         return self.batch_size * self.max_length
 
-    @property
-    def rates(self) -> Schedule:
-        """The learning rate of each step."""
-        return Schedule(
-            kind=self.schedule,
-            peak=self.learning_rate,
-            steps=self.steps,
-            warmup_steps=self.warmup_steps,
-            floor=self.decay_factor,
-            decay_steps=self.decay_steps,
-            decay_share=self.decay_share,
-        )
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TrainPlan:
+        """Return the plan of `as_json`, as run.json holds it; raises UsageError for a wrong one."""
+        plan: TrainPlan = build(cls, values)
+        return plan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as one flat list of names and values, groups opened up."""
+        return flat_values(self)
 
     def batches(self, part: Split) -> BatchSchedule | MixedBatches:
         """Return the batches of this run over `part`."""
@@ -206,8 +195,6 @@ def make_plan(
     load = option.load
     precision = "bf16" if load.method == "lean" else precision
     why = " ".join(filter(None, (why, emulation_warning(precision, device))))
-    warmup = round(steps * config.warmup) if config.warmup < 1 else int(config.warmup)
-    schedule = config.schedule if config.schedule != "auto" else "cosine"
     return TrainPlan(
         steps=steps,
         steps_per_epoch=steps_per_epoch,
@@ -216,29 +203,47 @@ def make_plan(
         max_length=length,
         shape=shape,
         precision=precision,
-        learning_rate=config.learning_rate or choose_learning_rate(model),
-        schedule=schedule,
-        warmup_steps=warmup,
-        decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in config.decay_epochs),
+        schedule=plan_schedule(config.rates, model, steps, steps_per_epoch),
         method=load.method,
         recompute=load.recompute,
         compile=choose_compile(
             config.compile, device, 6.0 * model.n_parameters * steps * batch_size * length
         ),
-        quantize=load.quantize,
+        optim=config.optim,
+        lora=replace(config.lora, quantize=load.quantize),
+        seed=config.seed,
         why=why,
         evaluate_every=evaluate_every,
         evaluate_tokens=evaluate_tokens,
+        patience=config.patience,
         save_every=save_steps,
         save_seconds=save_seconds,
+        keep=config.keep,
         sample_every=choose_sample_every(config.sample_every, steps, evaluate_every),
-        **{name: getattr(config, name) for name in _AS_ASKED},
+        sample_tokens=config.sample_tokens,
+    )
+
+
+def plan_schedule(
+    config: ScheduleConfig, model: GPT2, steps: int, steps_per_epoch: int
+) -> Schedule:
+    """Return the schedule with shares and epochs turned into steps; auto is cosine."""
+    return Schedule(
+        schedule=config.schedule if config.schedule != "auto" else "cosine",
+        learning_rate=config.learning_rate or choose_learning_rate(model),
+        warmup_steps=round(steps * config.warmup) if config.warmup < 1 else int(config.warmup),
+        decay_factor=config.decay_factor,
+        decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in config.decay_epochs),
+        decay_share=config.decay_share,
     )
 
 
 def choose_window(
-    training: Split, context: int, shape: BatchShape = "auto", max_length: int | None = None
-) -> tuple[Shape, int]:
+    training: Split,
+    context: int,
+    shape: Literal["auto", BatchShape] = "auto",
+    max_length: int | None = None,
+) -> tuple[BatchShape, int]:
     """The shape of batches and the length of a row in tokens, where they are not given.
 
     Raises UsageError for a length that the model's context does not hold.
@@ -248,7 +253,7 @@ def choose_window(
             f"max_length cannot be {max_length}.", fix=f"This model takes 2 to {context}."
         )
     most = max_length or min(context, _LONGEST)
-    chosen: Shape = choose_shape(training, most) if shape == "auto" else shape
+    chosen: BatchShape = choose_shape(training, most) if shape == "auto" else shape
     length = fit_length(training, most, chosen)
     if max_length is None and chosen == "packed":
         length = choose_packed_length(training, length)
@@ -257,21 +262,22 @@ def choose_window(
 
 def choose_arithmetic(
     config: FinetuneConfig, device: torch.device, width: int, calibration: Path | None
-) -> Arithmetic:
+) -> Precision:
     """The arithmetic of a method; raises UsageError for one that it does not have."""
     wanted = config.compute.precision
-    if config.quantize and config.method not in ("auto", "lora"):
+    if config.lora.quantize and config.method not in ("auto", "lora"):
         raise UsageError("quantize is for frozen weights.", fix="Add --method lora.")
-    if config.optimizer == "muon" and config.method == "lora":
-        raise UsageError("muon is for whole matrices, not for LoRA's.", fix="Or --method full.")
+    name = config.optim.optimizer
+    methods = OPTIMIZERS[name].methods
+    if config.method != "auto" and config.method not in methods:
+        raise UsageError(
+            f"The method {config.method} cannot use the optimizer {name}.",
+            fix=f"Give --optimizer {OPTIMIZER_OF[config.method]}, or --method {methods[0]}.",
+        )
     if config.method != "lean":
         return choose_precision(wanted, device, width, calibration)
     if wanted not in ("auto", "bf16"):
         raise UsageError(f"The method lean is in bf16, not in {wanted}.", fix="Or --method full.")
-    if config.optimizer not in ("adamw", "adamw8bit"):
-        raise UsageError(
-            "The method lean has its own optimizer, AdamW in eight bits.", fix="Or --method full."
-        )
     return "bf16"
 
 

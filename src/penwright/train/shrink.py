@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from penwright.train.memory import MethodKind
+from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS
 from penwright.train.plan import TrainPlan
 
 _SIGNS = ("can't allocate memory", "out of memory", "bad_alloc", "could not allocate")
@@ -31,8 +31,8 @@ def smaller(plan: TrainPlan) -> tuple[TrainPlan, str] | None:
         return replace(plan, micro_batch=rows), f"going on with {rows} sequences at once"
     if not plan.recompute:
         return replace(plan, recompute=True), "going on with layers computed twice"
-    if plan.method == "full" and plan.optimizer in ("adamw", "adamw8bit"):
-        lean: MethodKind = "lean"
-        changed = replace(plan, method=lean, precision="bf16", optimizer="adamw8bit")
+    if plan.method == "full" and "lean" in OPTIMIZERS[plan.optim.optimizer].methods:
+        optim = replace(plan.optim, optimizer=OPTIMIZER_OF["lean"])
+        changed = replace(plan, method="lean", precision="bf16", optim=optim)
         return changed, "going on with the method lean"
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,7 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
     run.claim()
     try:
         info, tell = run.info, observer.on_message
-        stored = build(FinetuneConfig, resuming.with_tuples(info["config"]))
+        stored = build(FinetuneConfig, info["config"])
         changes = resuming.find_changes(options, stored, run)
         config: FinetuneConfig = build(FinetuneConfig, flat_values(stored) | changes)
         device = choose_device(config.compute.device)
@@ -191,9 +191,9 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
             info["data"]["held_out"]["share"],
         )
         resuming.check_data(run, dataset.data)
-        plan = TrainPlan(**resuming.with_tuples(info["plan"]))
+        plan = TrainPlan.from_json(info["plan"])
         plan = resuming.change_plan(plan, changes)
-        run.update(status="running", plan=asdict(plan), config=flat_values(config))
+        run.update(status="running", plan=plan.as_json(), config=flat_values(config))
         trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
         if checkpoint:
             trainer.go_back_to(checkpoint)

@@ -15,16 +15,16 @@ from penwright.errors import OutOfRoomError
 from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, rates_of, seconds_a_step
 from penwright.train.memory import Load, free_memory
-from penwright.train.plan import (
-    choose_batch_size,
-    choose_epochs,
-    choose_window,
-)
-from penwright.train.planner import (
+from penwright.train.memory_fit import (
     Option,
     as_json,
     choose,
     list_options,
+)
+from penwright.train.plan import (
+    choose_batch_size,
+    choose_epochs,
+    choose_window,
 )
 from penwright.weights import choose_model, read_shape
 from penwright.wording import parse_size

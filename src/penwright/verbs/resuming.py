@@ -39,7 +39,7 @@ def folder_to_resume(config: FinetuneConfig) -> Path:
 def as_it_began(options: Mapping[str, Any]) -> tuple[list[str], FinetuneConfig]:
     """Return the data and the options of the run that `options` resume, with their changes."""
     run = Run.open(folder_to_resume(build(FinetuneConfig, options)))
-    stored = build(FinetuneConfig, with_tuples(run.info["config"]))
+    stored = build(FinetuneConfig, run.info["config"])
     changed = flat_values(stored) | find_changes(options, stored, run)
     changed |= {"output_dir": run.folder, "model": run.info["model"]["name"]}
     return run.info["data"]["paths"], build(FinetuneConfig, changed)
@@ -137,8 +137,3 @@ def change_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
     if "save_every" in changes:
         direct["save_every"], direct["save_seconds"] = parse_every(changes["save_every"])
     return dataclasses.replace(plan, **direct)
-
-
-def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with JSON's lists as tuples."""
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

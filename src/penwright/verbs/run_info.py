@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def describe_run(
         "data": describe_data(dataset, paths),
         "machine": describe_machine(device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "plan": asdict(plan),
+        "plan": plan.as_json(),
     }
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penwright.config import FinetuneConfig
+from penwright.config import FinetuneConfig, MethodName, OptimizerName
 from penwright.errors import OutOfRoomError
 from penwright.model import SIZES, GPT2Config
-from penwright.train.memory import Load, Memory, MethodKind, predict
+from penwright.train.memory import Load, Memory, predict
+from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS
 from penwright.weights.names import SIZES as PRETRAINED
 from penwright.wording import data_size
 
@@ -66,7 +67,7 @@ def choose(
         for load in _ways(wanted)
         if asked.method in ("auto", load.method)
         and (not asked.recompute or load.recompute)
-        and (not asked.quantize or load.quantize)
+        and (not asked.lora.quantize or load.quantize)
         and (asked.method != "auto" or not _is_bound_to_full(asked) or load.method == "full")
         and (asked.method != "auto" or with_bf16 or load.method != "lean")
     ]
@@ -123,9 +124,9 @@ def as_json(option: Option) -> dict[str, Any]:
 def _ways(wanted: Load) -> Iterator[Load]:
     """From the fastest and best to the smallest."""
 
-    def way(method: MethodKind, *, recompute: bool, quantize: bool = False) -> Load:
+    def way(method: MethodName, *, recompute: bool, quantize: bool = False) -> Load:
         width = 2 if method == "lean" or quantize else wanted.width
-        optimizer = "adamw8bit" if method == "lean" else wanted.optimizer
+        optimizer: OptimizerName = OPTIMIZER_OF["lean"] if method == "lean" else wanted.optimizer
         return replace(
             wanted,
             method=method,
@@ -158,4 +159,6 @@ def _fitted(config: GPT2Config, load: Load, budget: int, micro_batch: int | None
 
 def _is_bound_to_full(asked: FinetuneConfig) -> bool:
     """Whether what was asked for has a meaning in `full` alone."""
-    return asked.optimizer not in ("adamw", "adamw8bit") or asked.compute.precision == "fp32"
+    return (
+        "lean" not in OPTIMIZERS[asked.optim.optimizer].methods or asked.compute.precision == "fp32"
+    )

@@ -9,7 +9,7 @@ from penwright.config import FinetuneConfig, build
 from penwright.errors import OutOfRoomError
 from penwright.model import GPT2, SIZES
 from penwright.train.memory import Counts, Load, predict
-from penwright.train.planner import choose, list_options
+from penwright.train.memory_fit import choose, list_options
 from penwright.weights.names import SIZES as PRETRAINED
 
 SIZE = SIZES["355M"]
