@@ -35,6 +35,12 @@ def test_a_fingerprint_depends_on_everything():
     assert len(base) == 64
 
 
+def test_the_fingerprints_of_older_stores_stay():
+    older = "308349e5e7db8ad1a12cb43792304d9bd8bad9cbed96d20ad68e1e7208aeb1ca"
+    assert fingerprint(["a", "b"], DataConfig(text_column="x"), "t") == older
+    assert fingerprint(["a", "b"], DataConfig(text_column="x", files=("*.md",)), "t") != older
+
+
 def test_hashes_are_of_the_content_and_the_suffix(text):
     digest = hashlib.sha256(b"text").hexdigest()
     assert hash_file(text) == digest

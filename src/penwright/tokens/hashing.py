@@ -14,6 +14,15 @@ from penwright.errors import DataError
 from penwright.files import write_json
 from penwright.tokens.store import FORMAT, VERSION
 
+_ALWAYS = {
+    "blocklist", "blocklist_masks", "category_column", "clean", "completion_column",
+    "documents", "drop_category", "drop_duplicates", "drop_near", "encoding", "format",
+    "header", "highlights", "language", "learn", "max_tokens", "max_words", "order_by",
+    "per_category", "prompt_column", "separator", "skip_empty", "split_at", "template",
+    "text_column", "urls", "where",
+}  # fmt: skip
+"""Data options that are part of every fingerprint, whatever their values. Options that are added
+later join it only when they are set, so that older stores and runs keep their fingerprints."""
 _SETTLED = 2.0
 """Seconds after which a file's time of change tells one content from another."""
 
@@ -24,7 +33,12 @@ def fingerprint(files: Sequence[str], data: DataConfig, tokenizer_hash: str) -> 
     `files` holds each file's hash in reading order (see `hash_files`), or any other text that
     changes when the file does.
     """
-    content = [FORMAT, VERSION, list(files), dataclasses.asdict(data), tokenizer_hash]
+    options = {
+        field.name: getattr(data, field.name)
+        for field in dataclasses.fields(data)
+        if field.name in _ALWAYS or getattr(data, field.name) != field.default
+    }
+    content = [FORMAT, VERSION, list(files), options, tokenizer_hash]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
