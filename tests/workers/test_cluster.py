@@ -12,8 +12,7 @@ from penwright.config import WorkConfig
 from penwright.errors import DataError, OutOfRoomError, UsageError
 from penwright.verbs.keywords import encode_keywords
 from penwright.verbs.prepare import prepare
-from penwright.workers import cluster as clusters
-from penwright.workers import spread
+from penwright.workers import engines, spread
 
 ray = pytest.importorskip("ray", reason="needs ray: pip install 'penwright[ray]'")
 
@@ -73,13 +72,13 @@ def test_errors_are_sentences(monkeypatch):
         list(run("make_death", ["a", "die", "b"]))
     with pytest.raises(UsageError, match="lacks something"):
         list(spread("no_such_package:work", None, ["a"], RAY))
-    monkeypatch.setattr(clusters.penwright, "__version__", "0.0.1")
+    monkeypatch.setattr(engines.penwright, "__version__", "0.0.1")
     with pytest.raises(UsageError, match=r"Install penwright 0\.0\.1 on all"):
         list(run("make_upper", ["a"]))
 
 
 def test_no_way_to_a_cluster_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(clusters, "find_address", lambda _: None)
+    monkeypatch.setattr(engines, "find_address", lambda _: None)
 
     def nobody(**_):
         raise ConnectionError("Nobody answers\nhere")

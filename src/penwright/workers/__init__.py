@@ -1,7 +1,8 @@
 """Spread work over processes of this machine or of a Ray cluster.
 
-Work is named `module:function`, which makes of a set-up a function of one job. Set-up, jobs and
-results are what marshal can write: numbers, strings, bytes, lists, tuples, dicts, None.
+Work is named `module:function`: that function takes the set-up and returns the function of one job.
+Set-up, jobs and results are of types that marshal can write: numbers, strings, bytes, lists,
+tuples, dicts and None.
 
     for result in spread("penwright.tokens.encode:make_work", setup, jobs, WorkConfig()): ...
 """
@@ -57,8 +58,8 @@ def spread(
 ) -> Iterator[Any]:
     """Yield the results of the jobs, in order, computed here or by the workers.
 
-    Where the number of workers is left open, the first `few` jobs are done in this process, since
-    others take a moment to start. `here` is the same work where this process has it already.
+    When `config.workers` is None, this process runs the first `few` jobs itself, since workers take
+    a moment to start. `here` is the loaded work, if this process has it already.
     """
     jobs = iter(jobs)
     alone = _count_alone(config, few)
@@ -73,12 +74,10 @@ def spread(
 
 def open_engine(target: str, setup: Any, config: WorkConfig) -> Engine:
     """Return the configured engine; raises MissingExtraError when it is not installed."""
+    from penwright.workers.engines import Cluster, Processes
+
     if config.engine == "ray":
-        from penwright.workers.cluster import Cluster
-
         return Cluster(target, setup, config.workers)
-    from penwright.workers.processes import Processes
-
     return Processes(target, setup, config.workers or usable_cores())
 
 
@@ -99,7 +98,7 @@ def load_work(target: str, setup: Any) -> Work:
 
 
 def answer(load: Callable[[], Work], job: Any) -> Answer:
-    """Run a job with the function that `load` returns; an error of either is the job's answer."""
+    """Run a job with the function that `load` returns; a PenwrightError of either is the answer."""
     try:
         return "done", load()(job)
     except errors.PenwrightError as error:

@@ -1,39 +1,147 @@
-"""Run jobs as tasks of a Ray cluster (Moritz et al. 2018).
+"""The engines that run jobs: processes of this machine, and a Ray cluster (Moritz et al., 2018).
 
-The cluster is the one that the process is connected to, else the one that RAY_ADDRESS names or
+Local processes are started as separate programs, since multiprocessing would run the caller's
+script again in each unless that script guards against it. They exchange frames of marshalled
+values over standard input and output, and end when their input does, so a killed parent leaves
+none behind.
+
+The Ray cluster is the one that the process is connected to, else the one that RAY_ADDRESS names or
 that `ray start` started on this machine, else one that Ray starts here. The connection ends with
-the process, since several kinds of work may be under way at once. Each machine needs the same
-version of Penwright; a worker that dies is replaced by Ray, thrice a job.
+the process, since several kinds of work may be running. Each machine needs the same version of
+Penwright. Ray replaces a worker that dies, up to three times per job.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, lru_cache, partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import penwright
 from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
 from penwright.workers import AHEAD, Answer, Work, answer, load_work, open_answer
 
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 _KINDS_OF_WORK = 4
-"""Loaded functions that a process of the cluster keeps."""
+"""Number of loaded functions that a process of the cluster keeps."""
 _PATIENCE = 5
 """Seconds to wait for a cluster; Ray itself would try for a quarter of an hour."""
+
+
+class Processes:
+    """`workers` processes that each run `target`; a context manager that ends them."""
+
+    def __init__(self, target: str, setup: Any, workers: int) -> None:
+        self._begin = (target, setup)
+        self._here = threading.local()
+        self.started: list[subprocess.Popen[bytes]] = []
+        self._threads = ThreadPoolExecutor(workers)
+        self._most = workers * (1 + AHEAD)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self.started:
+            process.kill()
+        self._threads.shutdown(wait=True)
+        for process in self.started:
+            process.communicate()
+
+    def map(self, jobs: Iterable[Any]) -> Iterator[Any]:
+        """Yield the results of the jobs, in order (see `Engine.map`)."""
+        waiting: deque[Future[Any]] = deque()
+        for job in jobs:
+            waiting.append(self._threads.submit(self._ask, job))
+            if len(waiting) >= self._most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _ask(self, job: Any) -> Any:
+        """Send a job to this thread's process and return its result."""
+        if not hasattr(self._here, "process"):
+            self._here.process = self._start()
+        process = self._here.process
+        try:
+            if not hasattr(self._here, "ready"):
+                _send(process.stdin, self._begin)
+                self._here.ready = True
+            _send(process.stdin, job)
+            content = _receive(process.stdout)
+        except (OSError, EOFError):
+            raise OutOfRoomError(
+                f"A helping process ended (code {process.wait()}).",
+                fix="Memory may have run out: try again with fewer workers.",
+            ) from None
+        return open_answer(content)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        package = str(Path(penwright.__file__).resolve().parent.parent)
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from penwright.workers.engines import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_ONE_THREAD},
+        )
+        self.started.append(process)
+        return process
+
+
+def _send(stream: IO[bytes], content: Any) -> None:
+    frame = marshal.dumps(content)
+    stream.write(len(frame).to_bytes(8, "little"))
+    stream.write(frame)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    head = stream.read(8)
+    size = int.from_bytes(head, "little") if len(head) == 8 else -1
+    frame = stream.read(size) if size >= 0 else b""
+    if size < 0 or len(frame) < size:
+        raise EOFError
+    return marshal.loads(frame)
+
+
+def main() -> None:
+    """Read jobs from standard input and answer them until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # output of libraries must not mix with the frames
+    try:
+        load = cache(partial(load_work, *_receive(source)))
+        while True:
+            _send(target, answer(load, _receive(source)))
+    except (EOFError, BrokenPipeError):
+        # The parent has finished or was killed; there is nothing to flush.
+        os._exit(0)
 
 
 class Cluster:
     """Runs `workers` tasks at once on a Ray cluster, or as many as it has cores.
 
-    Raises MissingExtraError without Ray; as a context UsageError when there is no way to the
-    cluster.
+    Raises MissingExtraError without Ray, and on entry UsageError when the cluster cannot be
+    reached.
     """
 
     def __init__(self, target: str, setup: Any, workers: int | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from penwright.config import WorkConfig
 from penwright.errors import DataError, MissingExtraError, OutOfRoomError, UsageError
 from penwright.workers import spread
-from penwright.workers.processes import Processes
+from penwright.workers.engines import Processes
 
 JOBS = "tests.workers.jobs"
 
