@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penwright.model import KVCache
-from penwright.model import cache as cache_module
+from penwright.model import KVCache, attention
 from tests.model.conftest import make, tiny
 
 LIGHT = settings(max_examples=25, deadline=None)
@@ -39,7 +38,7 @@ def test_cached_equals_uncached(prompts, steps, first, growth):
     model = make(tiny(model_type="openai-gpt" if first else "gpt2")).eval()
     texts = [some_tokens(n) for n in prompts]
     cache = KVCache(model.config, len(texts), 40)
-    grown, cache_module.GROWTH = cache_module.GROWTH, growth
+    grown, attention.GROWTH = attention.GROWTH, growth
     try:
         last_BC = cache.feed(model, padded(texts), prompts)
         for new in (*steps, 0):
@@ -50,7 +49,7 @@ def test_cached_equals_uncached(prompts, steps, first, growth):
                 texts = [text + added for text, added in zip(texts, more, strict=True)]
                 last_BC = cache.feed(model, torch.tensor(more))
     finally:
-        cache_module.GROWTH = grown
+        attention.GROWTH = grown
     assert cache.lengths == [len(text) for text in texts]
 
 
