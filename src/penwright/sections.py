@@ -1,8 +1,8 @@
-"""The sections of a text that begins with its keywords: written into a line and read back.
+"""Write and parse the sections of a text that begins with its keywords.
 
-A section begins with `~` and its own mark. What looks like a section's beginning, or like the
-start or the end of a text, inside a title or a body is written with a backslash after its first
-character, and one more where there are backslashes already; reading takes that backslash out.
+A section begins with `~` and its own mark. Inside a title or a body, a string that equals such a
+beginning or a start or end marker is escaped by a backslash after its first character (one more
+where backslashes follow already); parsing removes that backslash.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from penwright.markers import END_OF_TEXT, START_OF_TEXT
 SECTION = "~"
 MARKS = {"category": "`", "keywords": "^", "title": "@", "body": "}"}
 NAMES = tuple(MARKS)
-"""The sections, in the order in which they stand in a line."""
+"""The names of the sections, in their order in a line."""
 
 BEGINS = re.compile(re.escape(SECTION) + "([" + re.escape("".join(MARKS.values())) + "])")
 NAME_OF = {mark: name for name, mark in MARKS.items()}
@@ -27,7 +27,7 @@ _NO_WORD = re.compile(r"[^\w'’]+|_+")
 
 @dataclass(frozen=True)
 class Marks:
-    """What a text begins and ends with."""
+    """The markers at the start and the end of a text."""
 
     start: str = START_OF_TEXT
     end: str = END_OF_TEXT
@@ -58,17 +58,17 @@ class Marks:
 
     @cached_property
     def borders(self) -> str:
-        """A regular expression for where a text starts or ends."""
+        """Return a regular expression that matches either marker."""
         return f"{re.escape(self.start)}|{re.escape(self.end)}"
 
     def escape(self, text: str) -> str:
-        """`text` without anything in it that could be taken for a mark."""
+        """Return `text` with every string escaped that would be read as a mark."""
         if not any(first in text for first in self._firsts):
             return text
         return self._special.sub(lambda found: found.group() + "\\", text)
 
     def unescape(self, text: str) -> str:
-        """What `escape` was given."""
+        """Undo `escape`."""
         return self._escaped.sub(r"\1", text)
 
 
@@ -76,20 +76,21 @@ DEFAULT = Marks()
 
 
 def slug(text: str, *, lower: bool = False) -> str:
-    """A keyword or a category as one word: what is neither letter nor digit becomes a dash."""
+    """Return a keyword or category as one word, with dashes for other characters than letters and
+    digits."""
     word = _NO_WORD.sub("-", text.strip()).strip("-'’")
     return word.lower() if lower else word
 
 
 def build_body(sections: Mapping[str, str], marks: Marks = DEFAULT) -> str:
-    """The sections that are given, one after another, without what starts and ends a text."""
+    """Return the given sections as one string, without start and end markers."""
     return "".join(
         SECTION + MARKS[name] + marks.escape(sections[name]) for name in NAMES if name in sections
     )
 
 
 def build_line(sections: Mapping[str, str], marks: Marks = DEFAULT) -> str:
-    """A whole text with its marks, and the line end that sets it apart from the next."""
+    """Return a whole text with its markers and a line end."""
     return f"{marks.start}{build_body(sections, marks)}{marks.end}\n"
 
 
@@ -99,10 +100,10 @@ def build_prefix(
     category: str | None = None,
     begins: str = "",
 ) -> str:
-    """What a text with these keywords begins with, up to the title or body that is to be written.
+    """Return the beginning of a text with these keywords, up to the title or body to write.
 
-    `sections` are those of the texts that the model learned from; `begins` is how the title or
-    body begins. Raises UsageError for what those texts do not have.
+    `sections` are those of the model's training texts; `begins` is the beginning of the title or
+    body. Raises UsageError for a section that those texts do not have.
     """
     known = set(sections)
     given = {"keywords": " ".join(filter(None, (slug(word) for word in keywords)))}
@@ -119,9 +120,9 @@ def build_prefix(
 
 
 def parse(text: str, marks: Marks = DEFAULT) -> dict[str, str]:
-    """The sections of a text by name, the first of each kind; nothing where there are none.
+    """Return the sections of a text by name, the first of each kind; empty if it has none.
 
-    The text may be a whole line or what stands between its marks, and may lack its end.
+    The text may be a whole line or only the part between its markers, and may lack its end.
     """
     body = text.split(marks.start, 1)[-1].split(marks.end, 1)[0]
     parts = BEGINS.split(body)

@@ -97,7 +97,7 @@ def test_other_ranges_are_another_index(store, tmp_path):
     assert half.n_tokens == 3
     assert half.find([0]) is None
     (folder,) = [path for path in tmp_path.iterdir() if (path / HEADER).exists()][:1]
-    with pytest.raises(DataError, match=r"of other data|There is no index"):
+    with pytest.raises(DataError, match=r"from other data|There is no index"):
         SuffixIndex.open(store, store.ranges[:0], folder)
 
 

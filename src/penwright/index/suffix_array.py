@@ -23,14 +23,14 @@ _SAMPLED_KEYS = 1000
 
 
 def key_bits(largest: int) -> int:
-    """Return the bits that one value takes in a key, given the largest value of the line."""
+    """Return the number of bits of one value in a key, given the largest value of the line."""
     return max(1, (largest + 1).bit_length())
 
 
 def make_keys(line: npt.NDArray[Any], bits: int) -> UInt64:
     """Pack the `64 // bits` values from each position into one uint64 [n].
 
-    Keys compare as the values do. Past the end of the line stands 0, below every value.
+    Keys sort as the values do. Positions past the end count as 0, below every value.
     """
     per_key = 64 // bits
     keys = np.empty(len(line), np.uint64)
@@ -108,13 +108,13 @@ def _argsort(keys: UInt64) -> UInt32:
 
 
 def _group_starts(keys: UInt64) -> UInt32:
-    """For each slot of sorted `keys`, the first slot that has the same key."""
+    """Return for each slot of sorted `keys` the first slot with the same key."""
     first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
     return np.repeat(first.astype(np.uint32), np.diff(np.append(first, len(keys))))
 
 
 def _tied_slots(starts: UInt32) -> UInt32:
-    """Slots whose group has more than one suffix."""
+    """Return the slots whose group has more than one suffix."""
     same_as_last = np.append(False, starts[1:] == starts[:-1])
     tied = same_as_last | np.append(same_as_last[1:], False)
     return np.flatnonzero(tied).astype(np.uint32)

@@ -39,11 +39,11 @@ _WIDTH = 16  # tokens compared at once while a match is extended
 
 
 class Matches(NamedTuple):
-    """For each position of a text, its longest match: int64 [n] each."""
+    """The longest match at each position of a text: int64 [n] each."""
 
     lengths: Int64
     positions: Int64
-    """Where in the store one such match begins; -1 where the length is 0."""
+    """A position in the store where such a match begins; -1 where the length is 0."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Match:
 
     @property
     def count(self) -> int:
-        """How often the span occurs."""
+        """Return the number of occurrences."""
         return sum(high - low for low, high in self.slots)
 
 
 class SuffixIndex:
-    """Every passage of some ranges of a store. Positions are those of the store's line."""
+    """A suffix array over ranges of a store. Positions count the store's tokens from 0."""
 
     def __init__(self, store: Store, blocks: Sequence[Block]) -> None:
         self.store = store
@@ -93,12 +93,12 @@ class SuffixIndex:
     def open(cls, store: Store, ranges: Int64, folder: Path) -> SuffixIndex:
         """Open the index of `ranges` in `folder`, memory-mapped.
 
-        Raises DataError when it is missing, damaged, or of other data.
+        Raises DataError when it is missing, damaged or made from other data.
         """
         try:
             header = json.loads((folder / HEADER).read_bytes())
             if (header["version"], header["ranges"]) != (VERSION, digest(store, ranges)):
-                raise DataError(f"The index in {folder} is of other data.", fix=_REDO)
+                raise DataError(f"The index in {folder} was made from other data.", fix=_REDO)
             blocks = [_open_block(store, folder, entry) for entry in header["blocks"]]
         except FileNotFoundError as error:
             raise DataError(f"There is no index in {folder}: {error}.", fix=_REDO) from None
@@ -119,11 +119,11 @@ class SuffixIndex:
 
     @property
     def n_tokens(self) -> int:
-        """Indexed tokens."""
+        """Return the number of indexed tokens."""
         return sum(block.n_tokens for block in self.blocks)
 
     def longest_matches(self, tokens: Array, at_least: int = 1) -> Matches:
-        """For each position of `tokens` [n], find the longest span from there that is indexed.
+        """Find the longest indexed span that begins at each position of `tokens` [n].
 
         Matches shorter than `at_least` tokens are reported as 0, which is faster.
         """
@@ -137,11 +137,11 @@ class SuffixIndex:
         return Matches(lengths, positions)
 
     def start(self) -> Match:
-        """Return the match of no tokens, which occurs everywhere."""
+        """Return the match of the empty span, which occurs everywhere."""
         return Match(0, tuple((0, block.n_tokens) for block in self.blocks))
 
     def extend(self, match: Match, token: int) -> Match | None:
-        """Return `match` one token longer, or None where that does not occur."""
+        """Return `match` extended by one token, or None if that does not occur."""
         slots = tuple(
             block.narrow_one(low, high, match.length, token)
             for block, (low, high) in zip(self.blocks, match.slots, strict=True)
@@ -150,7 +150,7 @@ class SuffixIndex:
         return longer if longer.count else None
 
     def find(self, tokens: Sequence[int] | Array) -> Match | None:
-        """Return the match of the whole span `tokens`, or None where it does not occur."""
+        """Return the match of the span `tokens`, or None if it does not occur."""
         match = self.start()
         for token in tokens:
             longer = self.extend(match, int(token))
@@ -160,7 +160,7 @@ class SuffixIndex:
         return match
 
     def locations(self, match: Match, most: int | None = None) -> Int64:
-        """Where in the store a match occurs, in order, int64; of many, some `most`."""
+        """Return the positions in the store where a match occurs, sorted, int64; at most `most`."""
         found = [
             block.to_store(block.suffixes[low:high][:most].astype(np.int64))
             for block, (low, high) in zip(self.blocks, match.slots, strict=True)
@@ -168,7 +168,7 @@ class SuffixIndex:
         return np.sort(np.concatenate(found))[:most]
 
     def next_tokens(self, match: Match) -> tuple[Int64, Int64]:
-        """The tokens that follow a match, and how often each does; a range's end is left out."""
+        """Return the tokens that follow a match and their counts, without ends of ranges."""
         found = [np.empty(0, np.int64)]
         for block, (low, high) in zip(self.blocks, match.slots, strict=True):
             after = block.line[block.suffixes[low:high].astype(np.int64) + match.length]
@@ -192,7 +192,7 @@ class Block:
 
     @cached_property
     def line(self) -> Array:
-        """The tokens of the ranges, a separator after each; uint16 or uint32."""
+        """Return the tokens of the ranges with a separator after each range; uint16 or uint32."""
         dtype = np.uint16 if self.separator < 1 << 16 else np.uint32
         size = self.n_tokens + len(self.ranges)
         line = np.full(size + 2 * _WIDTH, self.separator, dtype)
@@ -202,7 +202,7 @@ class Block:
 
     @cached_property
     def _sampled(self) -> UInt64:
-        """The keys of every 64th suffix."""
+        """Return the keys of every 64th suffix."""
         return self._keys_at(self.suffixes[::_SAMPLE].astype(np.int64))
 
     @property
@@ -210,7 +210,7 @@ class Block:
         return 64 // self._bits
 
     def _keys_at(self, positions: Int64) -> UInt64:
-        """The first tokens of these suffixes, as `make_keys` packs them."""
+        """Return the first tokens of the suffixes at `positions`, packed as by `make_keys`."""
         keys = np.zeros(positions.shape, np.uint64)
         for offset in range(self._per_key):
             tokens = self.line[positions + offset].astype(np.uint64) + np.uint64(1)
@@ -218,17 +218,17 @@ class Block:
         return keys
 
     def _positions(self, slots: Int64) -> Int64:
-        """Positions on the line of the suffixes in these slots."""
+        """Return the positions on the line of the suffixes in these slots."""
         return self.suffixes[slots].astype(np.int64)
 
     def to_store(self, positions: Int64) -> Int64:
-        """The store's positions of positions of the line."""
+        """Convert positions on the line to positions in the store."""
         owner = np.searchsorted(self._starts, positions, side="right") - 1
         result: Int64 = positions - self._starts[owner] + self.ranges[owner, 0]
         return result
 
     def longest_matches(self, tokens: Array, at_least: int) -> tuple[Int64, Int64]:
-        """The length of the longest match from each position, and a slot that has it."""
+        """Return the length of the longest match at each position, and a slot that has it."""
         nothing = self.separator + 1  # equals no token of the line
         query = np.full(len(tokens) + 2 * _WIDTH, nothing, np.int64)
         query[: len(tokens)] = np.where(tokens < self.separator, tokens, nothing)
@@ -247,7 +247,7 @@ class Block:
         return depth, low
 
     def _bound(self, keys: UInt64, side: Literal["left", "right"]) -> Int64:
-        """The first slot whose key is not below `keys`; for "right", that is above them."""
+        """Return the first slot with a key >= each of `keys`; for "right", > each of them."""
         high = np.searchsorted(self._sampled, keys, side=side) * _SAMPLE
         low = np.maximum(high - _SAMPLE, 0)
         high = np.minimum(high, self.n_tokens)
@@ -261,10 +261,10 @@ class Block:
         return low
 
     def _advance(self, query: Int64, active: Int64, low: Int64, high: Int64, depth: Int64) -> Int64:
-        """Lengthen the matches of the positions `active`, and return those that may go on.
+        """Extend the matches at the positions `active`; returns the positions to continue at.
 
-        All suffixes of a match agree on what its first and last one have in common, so that much
-        is compared at once; where the two part, the slots are narrowed to the query's next token.
+        All suffixes of a match share the prefix that its first and last one share, so that prefix
+        is compared at once; where it ends, the slots are narrowed to the query's next token.
         """
         ahead = np.arange(_WIDTH)
         at = depth[active, None] + ahead
@@ -289,7 +289,7 @@ class Block:
     def _bound_token(
         self, low: Int64, high: Int64, depth: Int64, tokens: Int64, below: np.ufunc
     ) -> Int64:
-        """The first slots in [low, high) whose token at `depth` is not `below` the tokens."""
+        """Return the first slots in [low, high) whose token at `depth` is not `below` `tokens`."""
         low, high = low.copy(), high.copy()
         open_ = np.flatnonzero(low < high)
         while len(open_):
@@ -302,7 +302,7 @@ class Block:
         return low
 
     def narrow_one(self, low: int, high: int, depth: int, token: int) -> tuple[int, int]:
-        """Of the slots [low, high), those whose token at `depth` is `token`."""
+        """Return the range of the slots in [low, high) whose token at `depth` is `token`."""
         if token >= self.separator:
             return low, low
 
@@ -315,21 +315,21 @@ class Block:
 
 
 def digest(store: Store, ranges: Int64) -> str:
-    """Name these ranges of a store: a SHA-256 in hexadecimal."""
+    """Return a SHA-256, in hexadecimal, that identifies these ranges of a store."""
     name = hashlib.sha256(f"{store.header['fingerprint']} {store.n_tokens} ".encode())
     name.update(np.ascontiguousarray(ranges, "<i8").tobytes())
     return name.hexdigest()
 
 
 def _count_equal(a: Array, b: Array) -> Int64:
-    """How many values of each row [n, width] agree before the first that differs."""
+    """Return for each row [n, width] the number of equal values before the first difference."""
     same = a == b
     counts: Int64 = np.where(same.all(axis=1), same.shape[1], same.argmin(axis=1))
     return counts
 
 
 def _divide(ranges: Int64, block_tokens: int) -> Iterator[Int64]:
-    """The ranges in blocks of about so many tokens; a range is never cut."""
+    """Yield the ranges in blocks of about `block_tokens` tokens; a range is never cut."""
     ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
     first = 0
     while first < len(ranges):
