@@ -264,6 +264,9 @@ class FinetuneConfig:
     fix: bool = False
     """Train on held-out documents whose text is also in the training part, instead of measuring on
     them."""
+    drop_repeats: int | None = None
+    """Leave out passages of at least this many words that the data holds already, keeping the
+    first of each."""
     mix: Numbers = ()
     """Share of each data set in the training, such as 0.7,0.3; smaller sets are repeated. 1: equal
     shares."""
@@ -416,6 +419,9 @@ class InspectConfig:
     """Tokens in a window."""
     windows: int = 3
     """Number of training windows to show."""
+    repeats: int = 50
+    """Shortest repeated passage to report, in tokens that hold a letter or a digit. 0: do not look
+    for any."""
     near: float | None = None
     """Similarity above which documents are near duplicates. 0: do not look for any. Default:
     0.8."""

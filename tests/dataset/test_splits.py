@@ -159,3 +159,27 @@ def test_stores_of_two_tokenizers_are_refused(other, tmp_path):
     made = Tokenizer.gpt2()
     with pytest.raises(TokenizerError, match="another tokenizer"):
         open_data([tmp_path / "store", other], DataConfig(), made, print)
+
+
+def test_all_but_the_first_of_a_repeated_passage_are_left_out(tmp_path, tokenizer):
+    song = "so they sang of the lamp and the long river until the morning came"
+    words = ["goose", "council", "letter", "garden", "window", "stone", "father", "street"]
+    texts = [f"The {word} {song} {word} again." for word in words]
+    path = tmp_path / "songs.txt"
+    path.write_text("<|endoftext|>".join([*texts, song]), encoding="utf-8")
+    told: list[str] = []
+    config = FinetuneConfig(drop_repeats=12, held_out=0.2)
+    opened = open_training_data([path], config, tokenizer, told.append)
+    text = "".join(
+        tokenizer.decode(opened.data.store.tokens(start, end).tolist())
+        for split in (opened.training, opened.held_out)
+        for start, end in split.ranges.tolist()
+    )
+    assert text.count(song) == 1
+    assert all(text.count(f" {word}") == 2 for word in words)
+    assert opened.splits.dropped >= 8 * len(song.split())
+    assert any("--drop-repeats leaves" in note for note in opened.notes())
+    whole = open_training_data([path], replace(config, drop_repeats=None), tokenizer, told.append)
+    assert whole.splits.dropped == 0
+    with pytest.raises(UsageError, match="at least 1"):
+        open_training_data([path], replace(config, drop_repeats=0), tokenizer, told.append)

@@ -130,3 +130,27 @@ def test_nothing_held_out_is_an_empty_part(make_store):
 def test_shares_that_cannot_be_are_refused(make_store, share):
     with pytest.raises(UsageError, match="held_out must be"):
         split(make_store([document("a")]), share, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.lists(st.integers(0, 60), max_size=8, unique=True))
+def test_stretches_are_taken_out(small, tmp_path_factory, documents, borders):
+    folder = tmp_path_factory.mktemp("split") / "store"
+    store = prepare([document(f"the goose {n} sat") for n in range(documents)], small, folder)
+    borders = sorted(border for border in borders if border < store.n_tokens)
+    stretches = np.array(borders[: len(borders) // 2 * 2], np.int64).reshape(-1, 2)
+    out = np.zeros(store.n_tokens, np.bool_)
+    for start, end in stretches.tolist():
+        out[start:end] = True
+    left = Split.whole(store).without(stretches)
+    expected = []
+    for start, end in Split.whole(store).ranges.tolist():
+        at = start
+        while at < end:
+            stop = at
+            while stop < end and not out[stop]:
+                stop += 1
+            if stop - at > 1 or (at, stop) == (start, end):
+                expected.append([at, stop])
+            at = stop + 1
+    assert left.ranges.tolist() == expected

@@ -214,3 +214,29 @@ def test_describe_reads_headers_only():
     assert model.tensors["transformer.wte.weight"][1] == (8192, 256)
     with pytest.raises(ModelError, match="Did you mean 'base'"):
         penwright.describe("bsae")
+
+
+def test_repeated_passages_are_reported_with_both_places(place):
+    def line(number):
+        words = [f"{letter}{number * 7 % 13}" for letter in "abcdefghijkl"]
+        return " ".join(f"{word} goose{number}" for word in words)
+
+    novel = [line(number) for number in range(30)]
+    edited = [*novel[:10], "An edit.", *novel[11:20], "Another edit.", *novel[21:]]
+    (place / "novel.txt").write_text("\n".join(novel), encoding="utf-8")
+    (place / "edited.txt").write_text("\n".join(edited), encoding="utf-8")
+    found = penwright.inspect("novel.txt", "edited.txt", repeats=20, near=0)
+    (finding,) = [one for one in found.findings if one.name == "repeated passages"]
+    assert "--drop-repeats 20" in finding.fix
+    places = sorted((one.place, one.first) for one in found.repeats.longest)
+    # What lies between the repeated passages is what was edited.
+    assert places == [
+        ("edited.txt:1", "novel.txt:1"),
+        ("edited.txt:12", "novel.txt:12"),
+        ("edited.txt:22", "novel.txt:22"),
+    ]
+    assert found.repeats.count == 3
+    assert 0.4 < found.repeats.share < 0.5
+    assert found.as_json()["repeats"]["longest"][0]["text"]
+    quiet = penwright.inspect("novel.txt", "edited.txt", repeats=0, near=0)
+    assert not [one for one in quiet.findings if one.name == "repeated passages"]

@@ -9,8 +9,10 @@ import numpy as np
 
 from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import UsageError
-from penwright.tokens import Split, Store, split
+from penwright.index.repeats import counted_tokens, find_repeats
+from penwright.tokens import Split, Store, Tokenizer, split
 from penwright.tokens.mixing import ChangingMix, divide_sources, mix
+from penwright.tokens.store import Bool, Int64
 from penwright.wording import count
 
 
@@ -23,6 +25,8 @@ class Splits(NamedTuple):
     moved: int = 0
     mix: tuple[Mapping[str, float], ...] = ()
     """For each data set of a mix: documents, tokens in an epoch, and how often it is read."""
+    dropped: int = 0
+    """Tokens of repeated passages that are left out."""
 
     def __str__(self) -> str:
         one = self.leaked == 1
@@ -52,12 +56,14 @@ def divide(
     shares: Sequence[float] = (),
     last_shares: Sequence[float] = (),
     counts: Sequence[int] = (),
+    copies: Int64 | None = None,
 ) -> Splits:
     """Hold documents out: `share` of them, or those from number `apart` on.
 
     With `fix` none whose text is trained on too. With `shares` the training part is a mix of the
     data sets that have `counts` documents each; one share alone is that of every set. With
-    `last_shares` they change from step to step. The same for the same store and arguments. Raises
+    `last_shares` they change from step to step. Both sides lack the stretches in
+    `copies`, int64 [n, 2]. The same for the same store and arguments. Raises
     UsageError when there is nothing to train on, and for shares that cannot be.
     """
     if shares and len(shares) not in (1, len(counts)):
@@ -67,15 +73,17 @@ def divide(
         )
     if not shares:
         both = split(store, share, seed) if apart is None else _split_at(store, apart)
-        return _fix(*both, fix)
+        return _drop(_fix(*both, fix), copies)
     if apart is None:
-        divided = [_fix(*both, fix) for both in divide_sources(store, counts, share, seed)]
+        pairs = divide_sources(store, counts, share, seed)
+        divided = [_drop(_fix(*both, fix), copies) for both in pairs]
         held_out = Split(store, np.concatenate([each.held_out.ranges for each in divided]))
         leaked, moved = sum(e.leaked for e in divided), sum(e.moved for e in divided)
     else:
         # A held-out document whose text is trained on is in the mix already; `fix` drops it.
-        divided = [Splits(*both) for both in divide_sources(store, counts, 0, seed)]
-        _, held_out, leaked, moved, _ = _fix(*_split_at(store, apart), fix)
+        pairs = divide_sources(store, counts, 0, seed)
+        divided = [_drop(Splits(*both), copies) for both in pairs]
+        _, held_out, leaked, moved, *_ = _drop(_fix(*_split_at(store, apart), fix), copies)
     for number, each in enumerate(divided, 1):
         if not len(each.training):
             raise UsageError(f"Data set {number} of the mix has no documents of its own.")
@@ -83,7 +91,51 @@ def divide(
     first = [shares[0]] * len(sets) if len(shares) == 1 else shares
     mixed = ChangingMix(sets, first, last_shares, seed) if last_shares else mix(sets, first, seed)
     told = tuple(_tell(each, mixed, share) for each, share in zip(sets, first, strict=True))
-    return Splits(mixed, held_out, leaked, moved, told)
+    return Splits(mixed, held_out, leaked, moved, told, sum(each.dropped for each in divided))
+
+
+def find_copies(store: Store, tokenizer: Tokenizer, min_tokens: int | None) -> Int64 | None:
+    """Return the passages that repeat an earlier one, int64 [n, 2]; None if none are asked for.
+
+    Raises UsageError for a length below 1.
+    """
+    if min_tokens is None:
+        return None
+    if min_tokens < 1:
+        raise UsageError(f"--drop-repeats must be at least 1, not {min_tokens}.")
+    counted = counted_tokens(tokenizer)
+    copies = find_repeats(store, Split.whole(store).ranges, counted, min_tokens).copies[:, :2]
+    return _widen(store, copies, counted)
+
+
+def _widen(store: Store, copies: Int64, counted: Bool) -> Int64:
+    """Add the punctuation, white space and end-of-text tokens around each passage.
+
+    Without them a repeated document would leave its marks behind, as a document of its own.
+    """
+    widened = copies.copy()
+    documents = np.searchsorted(store.offsets, copies[:, 0], side="right") - 1
+    borders = store.offsets[np.stack([documents, documents + 1], axis=1)]
+    at = 0
+    for copy, (first, last) in zip(widened, borders.tolist(), strict=True):
+        start, end = copy.tolist()
+        while start > max(first, at) and not counted[store.tokens(start - 1, start)[0]]:
+            start -= 1
+        while end < last and not counted[store.tokens(end, end + 1)[0]]:
+            end += 1
+        copy[:] = max(at, start), end
+        at = end
+    return widened[widened[:, 0] < widened[:, 1]]
+
+
+def _drop(splits: Splits, copies: Int64 | None) -> Splits:
+    """Take the stretches in `copies` out of both sides."""
+    if copies is None:
+        return splits
+    training, held_out = splits.training.without(copies), splits.held_out.without(copies)
+    before = splits.training.n_tokens + splits.held_out.n_tokens
+    dropped = before - training.n_tokens - held_out.n_tokens
+    return splits._replace(training=training, held_out=held_out, dropped=dropped)
 
 
 def _split_at(store: Store, border: int) -> tuple[Split, Split]:

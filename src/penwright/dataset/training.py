@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penwright.config import DataConfig, FinetuneConfig, build
-from penwright.dataset.splits import Splits, divide, tell_repeats
+from penwright.dataset.splits import Splits, divide, find_copies, tell_repeats
 from penwright.dataset.store_cache import Data, open_data
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run
 from penwright.tokens import Split, Tokenizer
 from penwright.train.plan import choose_held_out
-from penwright.wording import Warn
+from penwright.wording import Warn, count
 
 
 class TrainingData(NamedTuple):
@@ -37,7 +37,10 @@ class TrainingData(NamedTuple):
     def notes(self) -> list[str]:
         """Return a sentence each about repeated and leaked documents, where there are any."""
         leaks = str(self.splits) if self.splits.leaked else ""
-        return [text for text in (tell_repeats(self.data.store), leaks) if text]
+        dropped = ""
+        if self.splits.dropped:
+            dropped = f"--drop-repeats leaves {count(self.splits.dropped, 'token')} out."
+        return [text for text in (tell_repeats(self.data.store), leaks, dropped) if text]
 
 
 def open_training_data(
@@ -62,11 +65,14 @@ def open_training_data(
     data = open_data([*paths, *config.held_out_data], config.data, tokenizer, warn)
     if share is None:
         share = choose_held_out(config, data.store.n_documents, data.store.n_tokens)
-    return split_data(data, config, share)
+    return split_data(data, config, share, tokenizer)
 
 
-def split_data(data: Data, config: FinetuneConfig, share: float) -> TrainingData:
+def split_data(
+    data: Data, config: FinetuneConfig, share: float, tokenizer: Tokenizer
+) -> TrainingData:
     """Split an opened data set as a run with these options does."""
+    copies = find_copies(data.store, tokenizer, config.drop_repeats)
     counts = data.sources[: -len(config.held_out_data) or None]
     apart = sum(counts) if config.held_out_data else None
     splits = divide(
@@ -78,6 +84,7 @@ def split_data(data: Data, config: FinetuneConfig, share: float) -> TrainingData
         shares=config.mix,
         last_shares=config.mix_end,
         counts=counts,
+        copies=copies,
     )
     return TrainingData(data, splits, share)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from penwright import formats
 from penwright.config import DataConfig, FinetuneConfig, build
 from penwright.dataset.store_cache import is_store, open_kept
 from penwright.dataset.training import open_training_data, split_data
+from penwright.doctor.examine import LINES_KEPT
 from penwright.document import Source
 from penwright.errors import DataError, OutOfRoomError, RunError
 from penwright.files import cache_folder
@@ -69,17 +70,11 @@ class TrainingText:
         if source.line is None or not self.lines:
             return str(source)
         text = self.store.tokens(int(self.store.offsets[number]), position)
-        breaks = int(self._line_breaks[text].sum())
+        breaks = int(self.tokenizer.line_breaks[text].sum())
         return str(source._replace(line=source.line + breaks))
 
     def _document_of(self, position: int) -> int:
         return int(np.searchsorted(self.store.offsets, position, side="right")) - 1
-
-    @cached_property
-    def _line_breaks(self) -> Int64:
-        """Line breaks in each token of the vocabulary."""
-        size = self.tokenizer.vocab_size
-        return np.array([self.tokenizer.token_bytes(i).count(b"\n") for i in range(size)])
 
 
 def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> TrainingText:
@@ -103,7 +98,7 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
                 fix="Put the files back where they were; the token store is made again from them.",
             ) from None
         warn(f"{error.message} Its token store is still there, and is used.")
-        opened, is_there = split_data(kept, config, share), False
+        opened, is_there = split_data(kept, config, share, tokenizer), False
     data = opened.data
     if data.fingerprint != about["fingerprint"]:
         raise RunError(
@@ -120,7 +115,7 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
         sources=partial(read_sources, about["paths"], config.data, tokenizer)
         if is_there and not any(map(is_store, about["paths"]))
         else None,
-        lines=all(choice.format in ("text", "markdown") for choice in data.reading.choices),
+        lines=all(choice.format in LINES_KEPT for choice in data.reading.choices),
     )
 
 

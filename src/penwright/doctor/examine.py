@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penwright.doctor.findings import DataFacts, Finding, draw
+from penwright.doctor.findings import (
+    DataFacts,
+    Finding,
+    RepeatedPassage,
+    RepeatedPassages,
+    draw,
+)
 from penwright.doctor.survey import (
     Costly,
     Int64,
@@ -25,12 +31,17 @@ from penwright.errors import DataError, MissingExtraError
 from penwright.formats import Choice, ReadPlan
 from penwright.formats.clean.choose import first_pieces
 from penwright.formats.clean.near import NearIndex
+from penwright.index.repeats import counted_tokens, find_repeats
 from penwright.markers import END_OF_TEXT, IGNORED
 from penwright.tokens.batches import Batch, BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.store import Store
 from penwright.tokens.store_split import Split
 
+LINES_KEPT = ("text", "markdown")
+"""Formats whose documents have the line breaks of their files."""
+_SHOWN_TOKENS = 30
+_MOST_PASSAGES = 1000
 EXAMPLES = 5
 """Number of places to name for something found many times."""
 
@@ -80,6 +91,7 @@ class Examination:
     """Tokens that are targets of the loss, closing end-of-text tokens included."""
     lengths: Lengths
     duplicates: Duplicates
+    repeats: RepeatedPassages
     extremes: Extremes
     white_space: float
     """Share of the tokens that are only white space."""
@@ -107,13 +119,15 @@ def examine(
     parameters: int | None = None,
     warnings: Sequence[str] = (),
     near: Sequence[tuple[int, int]] = (),
+    repeats: int = 0,
 ) -> Examination:
     """Measure a data set, list its faults, and preview `windows` training rows.
 
     `documents` are those of `store`, in the same order; `plan` is the batch schedule of training.
     With `held_out`, held-out documents that are also trained on are found. `parameters` is the size
-    of the model, `warnings` are the reader's, and `near` has the pairs of `find_near`. Raises
-    DataError when the documents are not those of the store.
+    of the model, `warnings` are the reader's, and `near` has the pairs of `find_near`. Repeated
+    passages are found from `repeats` tokens on; 0 looks for none. Raises DataError when the
+    documents are not those of the store.
     """
     found = survey(documents)
     tokens = np.diff(store.offsets) - 2
@@ -124,7 +138,9 @@ def examine(
         )
     shown = preview(plan, tokenizer, windows)
     digests = found.digests
-    repeats = count_duplicates(digests)[1]
+    duplicates = count_duplicates(digests)[1]
+    lines = all(choice.format in LINES_KEPT for choice in reading.choices)
+    passages = _find_passages(store, tokenizer, found, repeats, lines=lines)
     costly = find_costly(found.unusual, tokenizer)
     blank = white_space_share(store, tokenizer)
     facts = DataFacts(
@@ -135,7 +151,8 @@ def examine(
         packed=plan.shape != "windows",
         blank=blank,
         costly=costly,
-        duplicates=repeats,
+        duplicates=duplicates,
+        passages=passages,
         near=[(a, b) for a, b in near if digests[a] != digests[b]],
         leaks=_leaked(found, plan.part, held_out),
         parameters=parameters,
@@ -149,7 +166,8 @@ def examine(
         tokens=int(tokens.sum()),
         learned=store.n_learned,
         lengths=measure_lengths(tokens),
-        duplicates=_duplicates(found, repeats),
+        duplicates=_duplicates(found, duplicates),
+        repeats=passages,
         extremes=_extremes(found, tokens),
         white_space=blank,
         costly=costly,
@@ -157,6 +175,31 @@ def examine(
         cut=_cut(plan, tokens, shown),
         windows=tuple(shown),
     )
+
+
+def _find_passages(
+    store: Store, tokenizer: Tokenizer, found: Survey, min_tokens: int, *, lines: bool
+) -> RepeatedPassages:
+    """Find passages that repeat an earlier one; `lines`: the line breaks are those of the files."""
+    if min_tokens < 1:
+        return RepeatedPassages(0, 0, 0.0, ())
+    counted = counted_tokens(tokenizer)
+    repeats = find_repeats(store, Split.whole(store).ranges, counted, min_tokens)
+
+    def place(position: int) -> str:
+        document = int(np.searchsorted(store.offsets, position, side="right")) - 1
+        before = store.tokens(int(store.offsets[document]), position)
+        return found.place(document, int(tokenizer.line_breaks[before].sum()) if lines else 0)
+
+    def describe(start: int, end: int, first: int) -> RepeatedPassage:
+        tokens = store.tokens(start, end)
+        text = tokenizer.decode(tokens[:_SHOWN_TOKENS].tolist())
+        return RepeatedPassage(place(start), place(first), int(counted[tokens].sum()), text)
+
+    sizes = repeats.copies[:, 1] - repeats.copies[:, 0]
+    longest = repeats.copies[np.argsort(-sizes, kind="stable")[:_MOST_PASSAGES]]
+    described = tuple(describe(*copy) for copy in longest.tolist())
+    return RepeatedPassages(min_tokens, len(sizes), repeats.share, described)
 
 
 def _leaked(found: Survey, training: Split, held_out: Split | None) -> list[int]:

@@ -34,6 +34,30 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class RepeatedPassage:
+    """A passage that stands in the data already: its place, and that of the first."""
+
+    place: str
+    first: str
+    tokens: int
+    """Its tokens that hold a letter or a digit."""
+    text: str
+    """The beginning of it."""
+
+
+@dataclass(frozen=True)
+class RepeatedPassages:
+    """The passages of at least `min_tokens` tokens that repeat an earlier one exactly."""
+
+    min_tokens: int
+    count: int
+    share: float
+    """Share of the data's tokens."""
+    longest: tuple[RepeatedPassage, ...]
+    """The longest of them, at most a thousand."""
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """The measurements that findings are drawn from."""
 
@@ -48,6 +72,7 @@ class DataFacts:
     """Share of tokens that are only white space."""
     costly: Sequence[Costly]
     duplicates: Sequence[tuple[int, int]]
+    passages: RepeatedPassages
     near: Sequence[tuple[int, int]]
     leaks: Sequence[int]
     """Numbers of held-out documents that are trained on."""
@@ -86,6 +111,20 @@ def _repeats(facts: DataFacts) -> Iterator[Finding]:
             "Leave them out with --drop-duplicates.",
             len(facts.duplicates),
             tuple(f"{place(b)} repeats {place(a)}" for a, b in facts.duplicates[:5]),
+        )
+    if facts.passages.count:
+        found = facts.passages
+        yield Finding(
+            "repeated passages",
+            f"{count(found.count, 'passage', 'repeats')} an earlier one of "
+            f"{count(found.min_tokens, 'token')} or more exactly: {found.share:.1%} of the data.",
+            f"Keep only the first of each with --drop-repeats {found.min_tokens}, unless the text "
+            "should repeat itself.",
+            found.count,
+            tuple(
+                f"{one.place} repeats {one.first} ({count(one.tokens, 'token')})"
+                for one in found.longest[:5]
+            ),
         )
     if facts.near:
         yield Finding(

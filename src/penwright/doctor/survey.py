@@ -176,11 +176,11 @@ class Survey:
         """Return the number of words, split at white space, of each document."""
         return np.array(self._words, dtype=np.int64)
 
-    def place(self, number: int) -> str:
-        """Return file and line of document `number` (from 0)."""
+    def place(self, number: int, further: int = 0) -> str:
+        """Return file and line of document `number` (from 0), or `further` lines on."""
         line = self._line[number]
         path = self.paths[self._path[number]]
-        return f"{path}:{line}" if line else path
+        return f"{path}:{line + further}" if line else path
 
     def add(self, path: str, line: int | None, digest: bytes, characters: int, words: int) -> None:
         """Append one document."""

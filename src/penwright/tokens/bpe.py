@@ -211,6 +211,11 @@ class Tokenizer:
                 f"There is a token id of {self.vocab_size} or more, which this tokenizer lacks."
             ) from None
 
+    @cached_property
+    def line_breaks(self) -> npt.NDArray[np.int64]:
+        """The number of line breaks in each token of the vocabulary, int64 [V]."""
+        return np.array([self.token_bytes(i).count(b"\n") for i in range(self.vocab_size)])
+
     def token_bytes(self, id_: int) -> bytes:
         """The bytes that one token stands for."""
         return self.decode_bytes([id_])

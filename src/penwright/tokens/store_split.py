@@ -33,6 +33,23 @@ class Split:
     def __len__(self) -> int:
         return len(self.ranges)
 
+    def without(self, stretches: Int64) -> Split:
+        """Return a split that lacks the tokens in `stretches` (int64 [n, 2], sorted, disjoint).
+
+        A range that loses some becomes several; single tokens that would be left over go as well.
+        """
+        first = np.searchsorted(stretches[:, 1], self.ranges[:, 0], side="right")
+        last = np.searchsorted(stretches[:, 0], self.ranges[:, 1], side="left")
+        kept: list[Int64] = []
+        at = 0
+        for number in np.flatnonzero(last > first).tolist():
+            start, end = self.ranges[number].tolist()
+            inner = stretches[first[number] : last[number]].clip(start, end).reshape(-1)
+            pieces = np.concatenate([[start], inner, [end]]).reshape(-1, 2)
+            kept += [self.ranges[at:number], pieces[pieces[:, 1] - pieces[:, 0] > 1]]
+            at = number + 1
+        return Split(self.store, np.concatenate([*kept, self.ranges[at:]]))
+
     @cached_property
     def choices(self) -> Int64:
         """For each range, how many alternative documents an epoch picks from."""

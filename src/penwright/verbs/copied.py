@@ -243,12 +243,12 @@ def _describe(
     places: dict[int, str],
 ) -> SampleCopies:
     """One text with its spans in characters."""
-    whole = (passage.prompt + passage.text).encode()
+    whole = text.tokenizer.decode_bytes(ids)
+    shift = len(whole.decode("utf-8", "replace")) - len(passage.text)  # prompt, and a first space
     ends = np.cumsum([0, *(len(text.tokenizer.token_bytes(token)) for token in ids)])
 
     def character(token: int) -> int:
-        before = len(whole[: ends[token]].decode("utf-8", "replace"))
-        return max(0, before - len(passage.prompt))
+        return max(0, len(whole[: ends[token]].decode("utf-8", "replace")) - shift)
 
     spans = tuple(
         CopiedSpan(

@@ -74,6 +74,7 @@ def run_inspect(
         parameters=Counts.of(model).all,
         warnings=[text for text in data.warnings if not text.startswith(REPORT)],
         near=_find_near(documents, data, config.near),
+        repeats=config.repeats,
     )
 
 

@@ -75,6 +75,7 @@ def describe_data(opened: TrainingData, paths: Sequence[str | Path]) -> dict[str
             "documents": len(held_out),
             "tokens": held_out.n_tokens,
             "share": share,
+            **({"dropped": splits.dropped} if splits.dropped else {}),
             **({"leaked": splits.leaked, "moved": splits.moved} if splits.leaked else {}),
         },
         "fingerprint": data.fingerprint,
