@@ -41,7 +41,7 @@ def test_the_start_tells_how_files_are_read_and_which_columns_are_not_used(tmp_p
     path = tmp_path / "t.csv"
     path.write_text("id,text\n1,a story\n2,another\n")
     reading = formats.describe([path], DataConfig())
-    assert formats.ReadPlan.from_json(json.loads(json.dumps(reading.as_json()))) == reading
+    assert formats.FileReading.from_json(json.loads(json.dumps(reading.as_json()))) == reading
     out = io.StringIO()
     PlainView(Console(file=out, width=200)).on_start(
         {

@@ -14,7 +14,7 @@ from penwright.doctor import Bin, Piece, count_duplicates
 from penwright.doctor.survey import measure_lengths, survey
 from penwright.document import Document, Source, Span
 from penwright.errors import DataError
-from penwright.formats import ReadPlan
+from penwright.formats import FileReading
 from penwright.tokens.batches import BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.encode import prepare
@@ -75,7 +75,7 @@ def test_another_store_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
     store = prepare(documents, tokenizer, tmp_path / "store")
     plan = BatchSchedule(Split.whole(store), "packed", 2, 32, 0)
     with pytest.raises(DataError, match="has 2 documents, but the token store has 3"):
-        doctor.examine(ReadPlan(()), documents[:2], store, plan, tokenizer)
+        doctor.examine(FileReading(()), documents[:2], store, plan, tokenizer)
 
 
 @given(numbers=st.lists(st.integers(0, 5)))

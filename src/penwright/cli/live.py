@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from penwright.formats import ReadPlan
+from penwright.formats import FileReading
 from penwright.wording import count, data_size, duration
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class PlainView:
         self.step, self.evaluation, self.machine = {}, {}, {}
         self._speeds, self._first_step = [], None
         if data["reading"]:
-            self.say(str(ReadPlan.from_json(data["reading"])))
+            self.say(str(FileReading.from_json(data["reading"])))
         held_out = data["held_out"]["documents"]
         measured = f"{count(held_out, 'document')} held out" if held_out else "nothing held out"
         self.say(

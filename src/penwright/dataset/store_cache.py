@@ -30,7 +30,7 @@ class Data:
     """A token store, how its files were read, and a fingerprint of both."""
 
     store: Store
-    reading: formats.ReadPlan
+    reading: formats.FileReading
     files: tuple[str, ...]
     fingerprint: str
     cleaning: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -162,7 +162,7 @@ def _join(sets: Sequence[Data]) -> Data:
             cleaning.setdefault(kind, Counter()).update(counts)
     return Data(
         Store.join([one.store for one in sets]),
-        formats.ReadPlan(tuple(choice for one in sets for choice in one.reading.choices)),
+        formats.FileReading(tuple(choice for one in sets for choice in one.reading.choices)),
         tuple(file for one in sets for file in one.files),
         hashlib.sha256(" ".join(one.fingerprint for one in sets).encode()).hexdigest(),
         cleaning,
@@ -177,7 +177,7 @@ def _encode(
     tokenizer: Tokenizer,
     folder: Path,
     key: str,
-    reading: formats.ReadPlan,
+    reading: formats.FileReading,
     warn: Warn,
     work: WorkConfig,
 ) -> Data:
@@ -239,7 +239,7 @@ def _read_header(store: Store) -> Data:
     cleaning = {name: counts for name, counts in meta.get("cleaning", {}).items() if counts}
     return Data(
         store,
-        formats.ReadPlan.from_json(meta.get("reading", ())),
+        formats.FileReading.from_json(meta.get("reading", ())),
         tuple(meta.get("files", ())),
         store.header["fingerprint"],
         cleaning,

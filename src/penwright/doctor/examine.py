@@ -28,7 +28,7 @@ from penwright.doctor.survey import (
 )
 from penwright.document import Document
 from penwright.errors import DataError, MissingExtraError
-from penwright.formats import Choice, ReadPlan
+from penwright.formats import Choice, FileReading
 from penwright.formats.clean.choose import first_pieces
 from penwright.formats.clean.near import NearIndex
 from penwright.index.repeats import counted_tokens, find_repeats
@@ -108,7 +108,7 @@ class Examination:
 
 
 def examine(
-    reading: ReadPlan,
+    reading: FileReading,
     documents: Iterable[Document],
     store: Store,
     plan: BatchSchedule,

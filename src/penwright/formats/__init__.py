@@ -26,7 +26,7 @@ from penwright.wording import Warn, count
 
 __all__ = [
     "Choice",
-    "ReadPlan",
+    "FileReading",
     "Tally",
     "describe",
     "detect",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class ReadPlan:
+class FileReading:
     """What was chosen for each file, by looking at it."""
 
     choices: tuple[Choice, ...]
@@ -64,7 +64,7 @@ class ReadPlan:
         return [asdict(choice) for choice in self.choices]
 
     @classmethod
-    def from_json(cls, choices: Iterable[Mapping[str, Any]]) -> ReadPlan:
+    def from_json(cls, choices: Iterable[Mapping[str, Any]]) -> FileReading:
         """Return what `as_json` wrote, also after a round trip through a file."""
         fields: list[dict[str, Any]] = [
             {
@@ -81,9 +81,9 @@ class ReadPlan:
         return "\n".join([*shown, f"... and {count(more, 'more file')}."] if more else shown)
 
 
-def describe(paths: Sequence[str | Path | Input], data: DataConfig) -> ReadPlan:
+def describe(paths: Sequence[str | Path | Input], data: DataConfig) -> FileReading:
     """How each file would be read; raises what `read` would raise at its beginning."""
-    return ReadPlan(tuple(_choose(item, data) for item in find_inputs(paths, data.files)))
+    return FileReading(tuple(_choose(item, data) for item in find_inputs(paths, data.files)))
 
 
 def _choose(item: Input, data: DataConfig) -> Choice:
