@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from penwright.config import DataConfig
 from penwright.errors import DataError
 from penwright.formats.chat import TURN_COLUMNS, Turn
-from penwright.formats.rows import template_columns
-from penwright.formats.values import NotTextError, as_text
+from penwright.formats.rows import NotTextError, as_text, template_columns
 
 ROLE_NAMES = ("role", "from", "speaker", "sender")
 CONTENT_NAMES = ("content", "value", "text")

@@ -13,8 +13,14 @@ from penwright.formats.chat import ChatReader, Conversation, open_chat
 from penwright.formats.chat_records import RecordChat, find_chat
 from penwright.formats.questions import QUESTION_COLUMNS, QUESTION_TEMPLATE, expand_questions
 from penwright.formats.reader import Choice, Reader, place
-from penwright.formats.rows import Layout, choose_layout, template_columns
-from penwright.formats.values import NotTextError, as_text, is_text
+from penwright.formats.rows import (
+    Layout,
+    NotTextError,
+    as_text,
+    choose_layout,
+    is_text,
+    template_columns,
+)
 from penwright.wording import Warn
 
 SAMPLE = 100
