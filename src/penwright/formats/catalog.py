@@ -37,9 +37,8 @@ from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_plain
 from penwright.formats.reader import Input, Reader
 from penwright.formats.refusals import refuse_suffix
-from penwright.formats.sheets import open_xlsx
 from penwright.formats.streams import kind_suffix, read_head
-from penwright.formats.tables import open_csv
+from penwright.formats.tables import open_csv, open_xlsx
 
 
 @dataclass(frozen=True)

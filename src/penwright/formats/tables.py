@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import re
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penwright.config import DataConfig
-from penwright.errors import DataError, UsageError
+from penwright.errors import DataError, MissingExtraError, UsageError
 from penwright.formats.decode import find_encoding, read_lines
 from penwright.formats.delimited import Dialect, Places, Row, RowReader
 from penwright.formats.reader import Input, Reader
@@ -23,8 +27,11 @@ from penwright.formats.rows import (
     is_figure,
     unescape,
 )
-from penwright.formats.streams import kind_suffix
+from penwright.formats.streams import kind_suffix, open_bytes
 from penwright.wording import Warn, count
+
+if TYPE_CHECKING:
+    from openpyxl.workbook import Workbook
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 """Delimiters that are looked for, in the order of preference, and their names."""
@@ -280,3 +287,73 @@ def _names(place: str, first: Sequence[str], header: bool) -> list[str]:
         raise DataError(f"{place}: two columns have the name '{twice}'.", fix="Rename one.")
     numbers = (str(n) if str(n) not in first else f"column {n}" for n in itertools.count(1))
     return [name or number for name, number in zip(first, numbers, strict=False)]
+
+
+def open_xlsx(item: Input, data: DataConfig) -> Reader:
+    """Choose the sheet, the header and the columns of a workbook.
+
+    Raises DataError for a workbook without rows, MissingExtraError without openpyxl.
+    """
+    path = item.path
+    with _open_workbook(path) as book:
+        sheets = {sheet.title: list(itertools.islice(_rows(sheet), SAMPLE)) for sheet in book}
+    filled = [title for title, rows in sheets.items() if rows]
+    if not filled:
+        raise DataError(f"{path} is empty.", fix="Give a file with text in it.")
+    title, *others = filled
+    head = read_head(path, Dialect(","), sheets[title], 0, data)
+    says = f"the rows of sheet '{title}'"
+    if others:
+        says += f", not those of {', '.join(others)} (save a sheet as CSV to read it)"
+    says = "; ".join(filter(None, (says, head.says)))
+
+    reader: Reader | None = None
+
+    def records(warn: Warn) -> Iterator[Record]:
+        with _open_workbook(path) as book:
+            rows = _rows(book[title], len(head.names))
+            yield from fit_rows(path, rows, head, used_columns(reader), data.skip_bad_rows, warn)
+
+    look = Look("xlsx", head.names, head.sample, None, head.header, says=says)
+    reader = open_records(path, look, data, records)
+    return reader
+
+
+def _rows(sheet: Any, columns: int = 0) -> Iterator[Row]:
+    """The rows with anything in them, without empty cells at their ends beyond `columns`."""
+    for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+        cells: list[str | None] = [_as_text(value) for value in values]
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            yield Row(number, cells + [None] * (columns - len(cells)))
+
+
+def _as_text(value: object) -> str | None:
+    """A cell as a spreadsheet shows it: whole numbers without a point, dates as ISO 8601."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    if isinstance(value, bool):
+        return str(value).upper()
+    return None if value is None else str(value).replace("\r\n", "\n")
+
+
+@contextmanager
+def _open_workbook(path: str) -> Iterator[Workbook]:
+    try:
+        from openpyxl import load_workbook
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError:
+        raise MissingExtraError(f"Reading {path}", "office") from None
+    with open_bytes(path) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells of styles and extensions that it leaves out
+        try:
+            book = load_workbook(stream, read_only=True, data_only=True)
+        except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError):
+            raise DataError(f"{path} is not an Excel workbook, or a damaged one.") from None
+        try:
+            yield book
+        finally:
+            book.close()
