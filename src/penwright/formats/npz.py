@@ -25,7 +25,7 @@ STRETCH = 1 << 20
 
 def open_npz(item: Input, data: DataConfig) -> TextReader:
     """Open an archive of arrays of GPT-2's token ids, as the text that they spell."""
-    for _ in _chunks(item.path):
+    for _ in _arrays(item.path):
         break
     pattern, says = find_rule(data)
     choice = Choice(item.path, "npz", says=f"GPT-2's ids are turned back into text; {says}")
@@ -34,25 +34,25 @@ def open_npz(item: Input, data: DataConfig) -> TextReader:
 
 def _blocks(path: str) -> Iterator[str]:
     spell = gpt2_bytes()
-    for name, chunk in _chunks(path):
-        if chunk.size and not 0 <= int(chunk.min()) <= int(chunk.max()) < len(spell):
+    for name, ids in _arrays(path):
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < len(spell):
             raise DataError(f"{path}: array {name} holds ids that GPT-2 does not have.")
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for start in range(0, len(chunk), STRETCH):
-            ids = chunk[start : start + STRETCH].tolist()
-            yield decoder.decode(b"".join([spell[i] for i in ids]))
+        for start in range(0, len(ids), STRETCH):
+            part = ids[start : start + STRETCH].tolist()
+            yield decoder.decode(b"".join([spell[i] for i in part]))
         yield decoder.decode(b"", final=True) + f"\n{END_OF_TEXT}\n"
 
 
-def _chunks(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
+def _arrays(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
     try:
         # Pickled arrays can run anything, so they are refused.
         with open_bytes(path) as stream, np.load(stream, allow_pickle=False) as archive:
             for name in archive.files:
-                chunk = archive[name]
-                if chunk.ndim != 1 or not np.issubdtype(chunk.dtype, np.integer):
+                ids = archive[name]
+                if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
                     raise DataError(f"{path}: array {name} is not a row of token ids.")
-                yield name, chunk
+                yield name, ids
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
         raise DataError(
             f"{path} is not an .npz of token ids, or a damaged one.",

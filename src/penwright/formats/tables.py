@@ -322,14 +322,14 @@ def open_xlsx(item: Input, data: DataConfig) -> Reader:
 def _rows(sheet: Any, columns: int = 0) -> Iterator[Row]:
     """The rows with anything in them, without empty cells at their ends beyond `columns`."""
     for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-        cells: list[str | None] = [_as_text(value) for value in values]
+        cells: list[str | None] = [_show_cell(value) for value in values]
         while cells and not cells[-1]:
             cells.pop()
         if cells:
             yield Row(number, cells + [None] * (columns - len(cells)))
 
 
-def _as_text(value: object) -> str | None:
+def _show_cell(value: object) -> str | None:
     """A cell as a spreadsheet shows it: whole numbers without a point, dates as ISO 8601."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

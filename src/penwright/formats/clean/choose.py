@@ -19,7 +19,7 @@ CATEGORY_NAMES = ("category", "subreddit", "genre", "label", "class", "tag", "to
 
 LANGUAGE_SAMPLE = 2000
 """Characters that a document's language is told from."""
-SHORTEST = 20
+FEWEST_LETTERS = 20
 """A text of fewer letters is too short to tell, and stays."""
 
 
@@ -38,7 +38,7 @@ def speaks(language: str) -> Callable[[str], bool]:
 
     def verdict(text: str) -> bool:
         sample = text[:LANGUAGE_SAMPLE]
-        if sum(letter.isalpha() for letter in sample) < SHORTEST:
+        if sum(letter.isalpha() for letter in sample) < FEWEST_LETTERS:
             return True
         return bool(py3langid.classify(sample)[0] == language)
 

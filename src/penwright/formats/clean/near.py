@@ -6,9 +6,9 @@ from typing import Any
 
 from penwright.errors import MissingExtraError
 
-WORDS = 3
+_RUN = 3
 """Words in a run."""
-SHORTEST = 8
+_FEWEST_WORDS = 8
 """Texts of fewer words are alike by chance, so they are not compared."""
 _HASHES = 128
 _BANDS = 16
@@ -39,10 +39,10 @@ class NearIndex:
         number = self._count
         self._count += 1
         words = text.lower().split()
-        if len(words) < SHORTEST:
+        if len(words) < _FEWEST_WORDS:
             return None
         sketch = self._rensa.RMinHash(num_perm=_HASHES, seed=0)
-        sketch.update([" ".join(words[i : i + WORDS]) for i in range(len(words) - WORDS + 1)])
+        sketch.update([" ".join(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)])
         found = [
             (sketch.jaccard(self._sketches[other]), -other) for other in self._index.query(sketch)
         ]

@@ -15,7 +15,7 @@ _LONGEST_BLOCK = 40  # lines in a paragraph on average; longer blocks hold sever
 _ENDS = 3000  # characters at either end of a text in which a transcriber's note is looked for
 
 _STOP = re.compile(r"[.!?][\"'”’)]*$")
-_QUOTES = str.maketrans({**dict.fromkeys("“”„‟", '"'), **dict.fromkeys("‘’‚‛", "'")})
+_CURLY = str.maketrans({**dict.fromkeys("“”„‟", '"'), **dict.fromkeys("‘’‚‛", "'")})
 
 _BEFORE = re.compile(
     r"\A.*?^[ \t]*\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG[^\n]*\n", re.S | re.M | re.I
@@ -43,7 +43,7 @@ _EMPHASIS = re.compile(r"(?<![\w_])_([^_\n]+(?:\n[^_\n]+){0,6})_(?![\w_])")
 
 def straighten_quotes(text: str) -> str:
     """Replace curly quotation marks and apostrophes by straight ones."""
-    return text.translate(_QUOTES)
+    return text.translate(_CURLY)
 
 
 def strip_gutenberg(text: str) -> str:

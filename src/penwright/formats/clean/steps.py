@@ -12,7 +12,7 @@ from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Step = Callable[[str], str]
 
-_QUOTES = (
+_TREEBANK_QUOTES = (
     (re.compile(r"``[ ]?"), '"'),
     (re.compile(r"[ ]?''"), '"'),
 )
@@ -55,7 +55,7 @@ _NEWS = (
 
 def detokenize(text: str) -> str:
     """Undo the spaces that the Penn Treebank's tokenizer puts: `ca n't`, `word .`, quotes."""
-    for pattern, mark in (*_QUOTES, *_BRACKETS):
+    for pattern, mark in (*_TREEBANK_QUOTES, *_BRACKETS):
         text = pattern.sub(mark, text)
     text = re.sub(r"(?<![^\s\"])([(\[{])[ ](?=\S)", r"\1", text)
     text = re.sub(r"(?<=\S)[ ]([)\]}])", r"\1", text)

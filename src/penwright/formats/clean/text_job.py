@@ -33,7 +33,7 @@ def make_work(setup: tuple[Any, ...]) -> Work:
     is_good = speaks(language) if language else None
     blocked = re.compile(pattern, re.IGNORECASE) if pattern else None
 
-    def clean(spans: Spans, begins: bool) -> Cleaned:
+    def clean_one(spans: Spans, begins: bool) -> Cleaned:
         reason = None
         if is_good and begins and not is_good("".join(text for text, _ in spans)):
             reason = f"language {language}"
@@ -46,7 +46,7 @@ def make_work(setup: tuple[Any, ...]) -> Work:
                 reason = reason or "blocklist"
         return spans, tuple(changed), reason
 
-    return lambda job: [clean(spans, begins) for spans, begins in job]
+    return lambda job: [clean_one(spans, begins) for spans, begins in job]
 
 
 def _change(spans: Spans, names: Sequence[str]) -> tuple[Spans, list[str]]:
