@@ -9,11 +9,11 @@ from typing import Any
 from penwright.config import DataConfig
 from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError
+from penwright.formats.clean.choose import AROUND, Size, tell_of_long
 from penwright.formats.decode import find_encoding
 from penwright.formats.json_records import read_items
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
-from penwright.formats.sizes import AROUND, Size, tell_of_long
 from penwright.wording import Warn
 
 PARTS = ("story", "questions", "answers")

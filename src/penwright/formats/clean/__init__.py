@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document, Span
 from penwright.errors import UsageError, suggest
-from penwright.formats.clean.choose import Chooser, best_of_each, parse_condition
-from penwright.formats.clean.near import NearIndex
+from penwright.formats.clean.choose import Chooser, NearIndex, best_of_each, parse_condition
 from penwright.formats.clean.steps import STEPS
 from penwright.formats.clean.text_job import TARGET, Cleaned, Job, describe_work
 from penwright.wording import Warn, count

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from penwright.config import DataConfig
-from penwright.document import Document
+from penwright.document import Document, Source
 from penwright.errors import DataError, MissingExtraError, UsageError
 from penwright.formats.decode import read_lines
 from penwright.wording import Warn
@@ -191,3 +191,105 @@ def _number(value: str | None) -> float | None:
     except ValueError:
         return None
     return None if math.isnan(number) else number
+
+
+_RUN = 3
+"""Words in a run."""
+_FEWEST_WORDS = 8
+"""Texts of fewer words are alike by chance, so they are not compared."""
+_HASHES = 128
+_BANDS = 16
+
+
+class NearIndex:
+    """An index of texts that finds near duplicates; raises MissingExtraError without rensa.
+
+    `threshold` is the share of their runs of words that two texts have in common at least.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        try:
+            import rensa  # type: ignore[import-untyped]
+        except ImportError:
+            raise MissingExtraError("Looking for near duplicates", "dedup") from None
+        self._rensa = rensa
+        self._threshold = threshold
+        self._index = rensa.RMinHashLSH(threshold, _HASHES, _BANDS)
+        self._sketches: dict[int, Any] = {}
+        self._count = 0
+
+    def add(self, text: str, *, alike: bool) -> int | None:
+        """Add a text; return the number (from 0) of the earlier text most like it, or None.
+
+        Whether or not it is like one it counts; with `alike` it is also kept if it is like one.
+        """
+        number = self._count
+        self._count += 1
+        words = text.lower().split()
+        if len(words) < _FEWEST_WORDS:
+            return None
+        sketch = self._rensa.RMinHash(num_perm=_HASHES, seed=0)
+        sketch.update([" ".join(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)])
+        found = [
+            (sketch.jaccard(self._sketches[other]), -other) for other in self._index.query(sketch)
+        ]
+        likeness, other = max(found, default=(0.0, 0))
+        is_like = likeness >= self._threshold
+        if alike or not is_like:
+            self._index.insert(number, sketch)
+            self._sketches[number] = sketch
+        return -other if is_like else None
+
+
+Size = Callable[[str], int]
+"""The tokens of a text."""
+
+AROUND = 2
+"""The end-of-text tokens before and after a document."""
+
+
+def short_enough(
+    documents: Iterable[Document], most: int, size: Size, warn: Warn
+) -> Iterator[Document]:
+    """Yield documents of at most `most` tokens, end-of-text tokens included; count the others."""
+    begins, keeps = True, True
+    left_out: list[Source] = []
+    for document in documents:
+        if begins:
+            # One that comes in pieces is longer than any limit.
+            keeps = not document.more and (
+                AROUND + sum(size(span.text) for span in document.spans) <= most
+            )
+            left_out += [] if keeps else [document.source]
+        begins = not document.more
+        if keeps:
+            yield document
+    tell_of_long(left_out, most, warn)
+
+
+def tell_of_long(left_out: list[Source], most: int, warn: Warn) -> None:
+    """Warn how many documents were left out, and where the first is."""
+    if len(left_out) == 1:
+        warn(f"{left_out[0]}: 1 document of more than {most:,} tokens was left out.")
+    elif left_out:
+        warn(
+            f"{left_out[0]}: {len(left_out):,} documents of more than {most:,} tokens were left "
+            "out, this one first."
+        )
+
+
+class Room:
+    """How much of a dialogue fits --max-words and --max-tokens, turn after turn."""
+
+    def __init__(self, data: DataConfig, size: Size | None) -> None:
+        self._words = data.max_words
+        self._tokens = None if data.max_tokens is None else data.max_tokens - AROUND
+        self._size = size
+
+    def takes(self, text: str) -> bool:
+        """Take up the room of a text; return whether there was enough."""
+        if self._words is not None:
+            self._words -= len(text.split())
+        if self._tokens is not None and self._size is not None:
+            self._tokens -= self._size(text)
+        return min(self._words or 0, self._tokens or 0) >= 0
