@@ -7,7 +7,7 @@ import pytest
 
 from penwright.errors import DataError
 from penwright.formats.catalog import SUFFIXES
-from penwright.formats.refusals import REFUSALS
+from penwright.formats.streams import REFUSALS
 
 from .conftest import Read
 

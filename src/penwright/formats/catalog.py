@@ -36,8 +36,7 @@ from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
 from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_plain
 from penwright.formats.reader import Input, Reader
-from penwright.formats.refusals import refuse_suffix
-from penwright.formats.streams import kind_suffix, read_head
+from penwright.formats.streams import kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
 
 

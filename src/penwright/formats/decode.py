@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penwright.errors import DataError, UsageError, suggest
-from penwright.formats.refusals import refuse_content
-from penwright.formats.streams import open_bytes, read_block, read_head
+from penwright.formats.streams import open_bytes, read_block, read_head, refuse_content
 from penwright.wording import Warn
 
 BLOCK = 1 << 22
