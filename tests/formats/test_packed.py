@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError
-from penwright.formats import npz
+from penwright.formats import plain
 from penwright.tokens.bpe import Tokenizer
 
 from .conftest import Read
@@ -97,7 +97,7 @@ def gpt2() -> Tokenizer:
 
 def test_gpt2_is_spelled_as_its_tokenizer_does(gpt2: Tokenizer) -> None:
     ids = [i for i in range(gpt2.vocab_size) if i != gpt2.eot_id]
-    assert [npz.gpt2_bytes()[i] for i in ids] == [gpt2.token_bytes(i) for i in ids]
+    assert [plain.gpt2_bytes()[i] for i in ids] == [gpt2.token_bytes(i) for i in ids]
 
 
 def test_npz_golden(tmp_path: Path, read: Read) -> None:

@@ -31,10 +31,9 @@ from penwright.formats.messengers import (
     open_whatsapp,
 )
 from penwright.formats.news import open_story
-from penwright.formats.npz import open_npz
 from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
 from penwright.formats.parquet import open_parquet
-from penwright.formats.plain import open_plain
+from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader
 from penwright.formats.streams import kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
