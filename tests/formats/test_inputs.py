@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError
-from penwright.formats.inputs import find_inputs
+from penwright.formats.catalog import find_inputs
 
 from .conftest import Read
 

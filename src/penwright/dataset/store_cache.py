@@ -16,7 +16,7 @@ from penwright.dataset.packed import is_packed, unpack
 from penwright.document import Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import cache_folder, disk_errors
-from penwright.formats.inputs import check_paths, find_inputs
+from penwright.formats.catalog import check_paths, find_inputs
 from penwright.formats.reader import Input
 from penwright.formats.streams import identify, is_remote
 from penwright.markers import START_OF_TEXT

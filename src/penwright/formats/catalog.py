@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import groupby
 from pathlib import Path
 
 from penwright.config import DataConfig, FormatName
+from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.books import (
     open_docx,
     open_epub,
@@ -18,6 +24,7 @@ from penwright.formats.books import (
     open_subtitles,
 )
 from penwright.formats.coqa import is_coqa, open_coqa
+from penwright.formats.decode import is_text_file
 from penwright.formats.json_records import open_json, open_jsonl
 from penwright.formats.keywords.keyword_file import is_keyword_text, open_keywords
 from penwright.formats.messengers import (
@@ -35,8 +42,9 @@ from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
 from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader
-from penwright.formats.streams import kind_suffix, read_head, refuse_suffix
+from penwright.formats.streams import is_remote, kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)
@@ -113,3 +121,134 @@ def detect(path: str | Path) -> FormatName:
         if recognize is not None and recognize(head):
             return name
     return claims[-1] if claims else "text"
+
+
+MOST_LISTED = 8
+"""Types of files that are listed when they are not read."""
+
+_LONGEST_NAME = 255  # bytes, of a file on nearly every file system
+
+
+def find_inputs(
+    paths: Sequence[str | Path | Input], patterns: Sequence[str] = (), warn: Warn = lambda _: None
+) -> list[Input]:
+    """Return files, folders (all the way down) and globs as inputs, each once, pairs together.
+
+    Given order is kept, and inputs that were found before; what a folder or a glob holds is
+    sorted. Of a folder, files whose names match one of `patterns` are read; without patterns those
+    of known types, or all text files where no type is known. `warn` is told how many files of
+    which types are not. Raises DataError when something is not there, UsageError when nothing was
+    given.
+    """
+    if not paths:
+        raise UsageError("No data was given.", fix="Name a file, a folder or a pattern to read.")
+    check_paths([path for path in paths if not isinstance(path, Input)])
+    inputs: list[Input] = []
+    for path in paths:
+        if isinstance(path, Input):
+            inputs.append(path)
+            continue
+        for is_story, names in groupby(_expand(str(path), patterns, warn), _is_story):
+            if is_story:
+                members = tuple(names)
+                shown = members[0] if len(members) == 1 else str(path)
+                inputs.append(Input(shown, members=members))
+            else:
+                inputs += map(_as_input, names)
+    return list(dict.fromkeys(inputs))
+
+
+def check_paths(paths: Sequence[object]) -> None:
+    """Raise UsageError for what is not a path: texts, lists and dicts from Python."""
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            raise UsageError(
+                f"Data is named by paths to files, but this is a {type(path).__name__}.",
+                fix="Write it to a file, such as texts.jsonl, and give the file's name. Several "
+                "names are given one by one.",
+            )
+        text = str(path)
+        if "\n" in text or len(text.split("/")[-1]) > _LONGEST_NAME:
+            raise UsageError(
+                f"'{text[:40]}...' is a text; data is named by paths to files.",
+                fix="Write the text to a file, such as story.txt, and give the file's name.",
+            )
+
+
+def _is_story(name: str) -> bool:
+    return kind_suffix(name) == ".story"
+
+
+def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
+    path = Path(name)
+    if is_remote(name):
+        yield name
+    elif path.is_dir():
+        yield from _folder(path, patterns, warn)
+    elif path.exists():
+        yield name
+    elif glob.has_magic(name):
+        # Path.glob takes no absolute patterns.
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+        if not matches:
+            raise DataError(f"Nothing matches '{name}'.")
+        for match in matches:
+            is_folder = Path(match).is_dir()
+            yield from _folder(Path(match), patterns, warn) if is_folder else (match,)
+    elif any(Path(name + suffix).exists() for suffix in PAIR_SUFFIXES):
+        yield next(name + suffix for suffix in PAIR_SUFFIXES if Path(name + suffix).exists())
+    else:
+        raise DataError(f"There is no file or folder '{name}'.", fix=_nearby(path))
+
+
+def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
+    """Yield the files of a folder that are read; hidden ones (`.name`) are not looked at."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise DataError(f"The folder '{folder}' has no files in it.")
+    if patterns:
+        chosen = [path for path in files if _matches(path.relative_to(folder), patterns)]
+    else:
+        chosen = [path for path in files if kind_suffix(path) in SUFFIXES]
+        chosen = chosen or [path for path in files if is_text_file(path)]
+    others = Counter(path.suffix.lower() or path.name for path in set(files) - set(chosen))
+    if others:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(MOST_LISTED))
+        more = ", ..." if len(others) > MOST_LISTED else ""
+        example = next((f"*{kind}" for kind, _ in others.most_common() if kind[0] == "."), "*")
+        told = f"{others.total():,} of {len(files):,} files are not read: {listed}{more}."
+        choose = f'Choose files by name, such as --files "{example}".'
+        if not chosen:
+            raise DataError(f"{folder}: {told}", fix=choose)
+        warn(f"{folder}: {told} {choose}")
+    yield from map(str, chosen)
+
+
+def _matches(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path.name, p) or fnmatch(path.as_posix(), p) for p in patterns)
+
+
+def _as_input(name: str) -> Input:
+    path = Path(name)
+    if is_remote(name):
+        return Input(name)
+    for source, target in PAIR_SUFFIXES.items():
+        if path.suffix in (source, target):
+            prompts, texts = path.with_suffix(source), path.with_suffix(target)
+            if prompts.exists() and texts.exists():
+                return Input(str(prompts), str(texts))
+            if path.suffix.startswith(".wp_"):
+                missing = texts if prompts.exists() else prompts
+                raise DataError(
+                    f"{name} needs the other half of the pair, {missing.name}, beside it."
+                )
+    return Input(name)
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    return suggest(path.name, (p.name for p in folder.iterdir())) if folder.is_dir() else ""

@@ -22,7 +22,7 @@ from penwright.dataset.tasks import sample_prompts
 from penwright.dataset.training import TrainingData, open_training_data
 from penwright.dataset.training_text import open_training_text
 from penwright.errors import PenwrightError, UsageError
-from penwright.formats.inputs import find_inputs
+from penwright.formats.catalog import find_inputs
 from penwright.model import GPT2
 from penwright.runs import RECIPE, RUNS, Run, new_name
 from penwright.sample import Sample

@@ -23,7 +23,7 @@ from penwright.dataset.tasks import Task, find_tasks, with_prompts
 from penwright.dataset.training import open_held_out
 from penwright.errors import DataError, MissingExtraError
 from penwright.files import cache_folder, jsonable, write_json
-from penwright.formats.inputs import find_inputs
+from penwright.formats.catalog import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Split, hash_files

@@ -22,7 +22,7 @@ from penwright import formats
 from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
-from penwright.formats.inputs import find_inputs
+from penwright.formats.catalog import find_inputs
 from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
 from penwright.formats.reader import Input, place
 from penwright.formats.records import RecordReader, text_of
