@@ -38,7 +38,7 @@ class CoqaReader:
         left_out: list[Source] = []
         for number, item in enumerate(read_items(path, self.data.encoding, warn), 1):
             place = f"{path}: story {number}"
-            story, turns = _read(place, item)
+            story, turns = _read_turns(place, item)
             spans = [Span(story, "story" in self.choice.learn)]
             words = len(story.split())
             tokens = AROUND + self._tokens(story)
@@ -99,7 +99,7 @@ def more_answers(path: str, encoding: str | None) -> Iterator[tuple[str, tuple[s
         )
         if not more:
             continue
-        prompt, turns = _read(f"{path}: story {number}", item)
+        prompt, turns = _read_turns(f"{path}: story {number}", item)
         people = [sorted(answers, key=lambda turn: turn["turn_id"]) for answers in more.values()]
         for at, (question, answer) in enumerate(turns):
             asked, told = _turn(question, answer)
@@ -112,7 +112,7 @@ def _turn(question: str, answer: str) -> tuple[str, str]:
     return f"\nQ: {question}\nA:", f" {answer}"
 
 
-def _read(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:
+def _read_turns(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:
     """A story and its turns; raises DataError where the schema is another."""
     try:
         questions = {turn["turn_id"]: str(turn["input_text"]) for turn in item["questions"]}

@@ -60,7 +60,7 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
     """Open the stories of a folder, or those whose addresses are in the list `urls`."""
     members = item.members or (item.path,)
     if data.urls is not None:
-        wanted = _wanted(data.urls)
+        wanted = _wanted_stories(data.urls)
         members = tuple(path for path in members if Path(path).name.split(".")[0] in wanted)
         if not members:
             raise DataError(f"No story in {item.path} belongs to an address in {data.urls}.")
@@ -105,7 +105,7 @@ def _arrange(path: str, highlights: list[str], how: str) -> list[str]:
     return highlights
 
 
-def _wanted(urls: str) -> set[str]:
+def _wanted_stories(urls: str) -> set[str]:
     """Return the names of the stories in a list of addresses: the SHA-1 of each address."""
     lines = read_lines(urls, None, lambda _: None)
     return {
