@@ -9,7 +9,7 @@ import pytest
 
 import penwright
 from penwright.errors import RunError, UsageError
-from penwright.formats.coqa import more_answers
+from penwright.formats.corpora import more_answers
 from penwright.metrics import measure
 from penwright.verbs.evaluate import first_line
 

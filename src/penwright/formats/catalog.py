@@ -23,7 +23,7 @@ from penwright.formats.books import (
     open_rtf,
     open_subtitles,
 )
-from penwright.formats.coqa import is_coqa, open_coqa
+from penwright.formats.corpora import PAIR_SUFFIXES, is_coqa, open_coqa, open_pairs, open_story
 from penwright.formats.decode import is_text_file
 from penwright.formats.json_records import open_json, open_jsonl
 from penwright.formats.keywords.keyword_file import is_keyword_text, open_keywords
@@ -37,8 +37,6 @@ from penwright.formats.messengers import (
     open_telegram,
     open_whatsapp,
 )
-from penwright.formats.news import open_story
-from penwright.formats.pairs import PAIR_SUFFIXES, open_pairs
 from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader

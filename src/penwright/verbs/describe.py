@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penwright.errors import ModelError, UsageError, suggest
 from penwright.formats.catalog import SUFFIXES
-from penwright.formats.pairs import PAIR_SUFFIXES
+from penwright.formats.corpora import PAIR_SUFFIXES
 from penwright.formats.streams import is_remote, kind_suffix
 from penwright.runs import RUNS, list_runs
 from penwright.weights import describing, names

@@ -18,7 +18,7 @@ from penwright.dataset.store_cache import Data, open_data
 from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
 from penwright.dataset.training import open_held_out
 from penwright.errors import UsageError
-from penwright.formats.coqa import more_answers
+from penwright.formats.corpora import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import Score, batch_average, score_documents
 from penwright.tokens import Split
