@@ -14,8 +14,8 @@ from penwright import formats
 from penwright.config import DataConfig
 from penwright.document import Span
 from penwright.errors import DataError
-from penwright.formats import decode, json_records, json_text
-from penwright.formats.json_records import read_items
+from penwright.formats import decode, json_text, record_files
+from penwright.formats.record_files import read_items
 
 from .conftest import Read
 
@@ -210,7 +210,7 @@ def test_json_that_could_be_read_wrongly_is_refused(
 
 
 def test_a_long_list_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for where, name, value in [(decode, "BLOCK", 64), (json_records, "LOOK", 500)]:
+    for where, name, value in [(decode, "BLOCK", 64), (record_files, "LOOK", 500)]:
         monkeypatch.setattr(where, name, value)
     monkeypatch.setattr(json_text, "LONGEST_VALUE", 2000)
     path = tmp_path / "t.json"

@@ -25,7 +25,6 @@ from penwright.formats.books import (
 )
 from penwright.formats.corpora import PAIR_SUFFIXES, is_coqa, open_coqa, open_pairs, open_story
 from penwright.formats.decode import is_text_file
-from penwright.formats.json_records import open_json, open_jsonl
 from penwright.formats.keywords.keyword_file import is_keyword_text, open_keywords
 from penwright.formats.messengers import (
     is_chatml,
@@ -37,9 +36,9 @@ from penwright.formats.messengers import (
     open_telegram,
     open_whatsapp,
 )
-from penwright.formats.parquet import open_parquet
 from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader
+from penwright.formats.record_files import open_json, open_jsonl, open_parquet
 from penwright.formats.streams import is_remote, kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
 from penwright.wording import Warn

@@ -16,8 +16,8 @@ from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError
 from penwright.formats.clean.choose import AROUND, Size, tell_of_long
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
-from penwright.formats.json_records import read_items
 from penwright.formats.reader import Choice, Input
+from penwright.formats.record_files import read_items
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import EVERYTHING, Layout, first_words, pair_layout, parse_template
 from penwright.wording import Warn
