@@ -77,7 +77,7 @@ def divide(records: Sequence[dict[str, str]]) -> list[str]:
 
 def clean(text: str) -> str:
     """Return a text as the cleaning steps of the training data leave it."""
-    from penwright.formats.clean.steps import STEPS
+    from penwright.formats.clean_steps import STEPS
 
     for name in CLEAN:
         text = STEPS[name](text)

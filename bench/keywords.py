@@ -27,9 +27,9 @@ from typing import Any
 
 import keeping
 from penwright.config import KeywordsConfig, SamplingConfig, WorkConfig
-from penwright.formats.keywords.encode_table import encode
-from penwright.formats.keywords.extract import choose_extractor, load_extractor
-from penwright.formats.keywords.keyword_file import decode_file
+from penwright.formats.keyword_extractors import choose_extractor, load_extractor
+from penwright.formats.keyword_file import decode_file
+from penwright.formats.keyword_table import encode
 from penwright.sections import Marks, build_line, slug
 
 WAYS = ("ours", "plain")

@@ -14,9 +14,7 @@ from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document, Source, Span
 from penwright.errors import DataError, UsageError
 from penwright.formats import Tally
-from penwright.formats.clean import clean
-from penwright.formats.clean.choose import parse_condition
-from penwright.formats.clean.steps import (
+from penwright.formats.clean_steps import (
     CONTROL,
     NEWLINES,
     TAGS,
@@ -29,6 +27,8 @@ from penwright.formats.clean.steps import (
     strip_tags,
     undo_entities,
 )
+from penwright.formats.cleaning import clean
+from penwright.formats.selection import parse_condition
 
 from .conftest import Read
 
@@ -336,7 +336,7 @@ def test_who_cleans_does_not_matter(monkeypatch) -> None:
     told: list[str] = []
     found = []
     for workers, size in ((0, 1 << 16), (2, 100), (1, 1)):
-        monkeypatch.setattr(sys.modules["penwright.formats.clean"], "_BATCH", size)
+        monkeypatch.setattr(sys.modules["penwright.formats.cleaning"], "_BATCH", size)
         tally = Tally()
         work = WorkConfig(workers=workers)
         cleaned = list(clean(lambda _: iter(documents), data, told.append, tally, work))

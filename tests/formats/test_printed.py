@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penwright.formats.clean.steps import squeeze, straighten_quotes, strip_gutenberg, unwrap
+from penwright.formats.clean_steps import squeeze, straighten_quotes, strip_gutenberg, unwrap
 
 PARAGRAPHS = [
     "The ferry was late again, and the children had begun to throw stones at the buoy. Nobody "

@@ -29,8 +29,7 @@ from penwright.doctor.survey import (
 from penwright.document import Document
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats import Choice, FileReading
-from penwright.formats.clean.choose import first_pieces
-from penwright.formats.clean.near import NearIndex
+from penwright.formats.selection import NearIndex, first_pieces
 from penwright.index.repeats import counted_tokens, find_repeats
 from penwright.markers import END_OF_TEXT, IGNORED
 from penwright.tokens.batches import Batch, BatchSchedule

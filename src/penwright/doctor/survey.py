@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penwright.document import Document
-from penwright.formats.clean.steps import CONTROL, NEWLINES, TAGS
+from penwright.formats.clean_steps import CONTROL, NEWLINES, TAGS
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.store import Store
 

@@ -16,11 +16,11 @@ from penwright.document import Document
 from penwright.errors import DataError, UsageError
 from penwright.formats.catalog import FORMATS, detect, find_inputs
 from penwright.formats.chat import ChatReader
-from penwright.formats.clean import Tally, check_steps, clean, is_wanted
-from penwright.formats.clean.choose import Size, short_enough
+from penwright.formats.cleaning import Tally, check_steps, clean, is_wanted
 from penwright.formats.corpora import CoqaReader
 from penwright.formats.decode import find_line_ends
 from penwright.formats.reader import Choice, Input, Reader
+from penwright.formats.selection import Size, short_enough
 from penwright.wording import Warn, count
 
 __all__ = [

@@ -25,7 +25,7 @@ from penwright.formats.books import (
 )
 from penwright.formats.corpora import PAIR_SUFFIXES, is_coqa, open_coqa, open_pairs, open_story
 from penwright.formats.decode import is_text_file
-from penwright.formats.keywords.keyword_file import is_keyword_text, open_keywords
+from penwright.formats.keyword_file import is_keyword_text, open_keywords
 from penwright.formats.messengers import (
     is_chatml,
     is_discord,

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from penwright.config import DataConfig
 from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError, suggest
-from penwright.formats.clean.choose import Room, Size
 from penwright.formats.reader import Choice, place
 from penwright.formats.rows import EVERYTHING, Layout, parse_template
+from penwright.formats.selection import Room, Size
 from penwright.wording import Warn, count
 
 TURN_TEMPLATE = "{speaker}: {text}\\n"

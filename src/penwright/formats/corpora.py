@@ -14,12 +14,12 @@ from typing import Any
 from penwright.config import DataConfig
 from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError
-from penwright.formats.clean.choose import AROUND, Size, tell_of_long
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.reader import Choice, Input
 from penwright.formats.record_files import read_items
 from penwright.formats.records import Record, make_documents
 from penwright.formats.rows import EVERYTHING, Layout, first_words, pair_layout, parse_template
+from penwright.formats.selection import AROUND, Size, tell_of_long
 from penwright.wording import Warn
 
 TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"

@@ -17,7 +17,7 @@ from penwright.dataset.training import open_training_data
 from penwright.doctor import Examination, can_find_near, examine, find_near
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.formats.clean import REPORT
+from penwright.formats.cleaning import REPORT
 from penwright.tokens import BatchSchedule, Store, Tokenizer
 from penwright.train.memory import Counts
 from penwright.train.plan import choose_window

@@ -8,8 +8,8 @@ from typing import Any
 
 from penwright.config import KeywordsConfig, build
 from penwright.errors import DataError, UsageError, suggest
-from penwright.formats.keywords.encode_table import Encoded, encode
-from penwright.formats.keywords.keyword_file import decode_file
+from penwright.formats.keyword_file import decode_file
+from penwright.formats.keyword_table import Encoded, encode
 from penwright.sections import NAMES, Marks
 from penwright.wording import Warn, count
 

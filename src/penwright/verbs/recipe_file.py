@@ -32,7 +32,7 @@ from penwright.errors import DataError, UsageError, suggest
 from penwright.fields import RECIPE, check_options, load_toml
 from penwright.formats import Choice, describe, detect
 from penwright.formats.catalog import find_inputs
-from penwright.formats.clean.choose import CATEGORY_NAMES
+from penwright.formats.selection import CATEGORY_NAMES
 
 PACKAGE = Path(config.__file__).parent
 SAMPLES = PACKAGE / "assets" / "samples"

@@ -8,9 +8,9 @@ import pytest
 
 from penwright.config import KeywordsConfig, WorkConfig
 from penwright.errors import DataError, UsageError
+from penwright.formats.keyword_file import decode_file
+from penwright.formats.keyword_table import write_in_order
 from penwright.formats.keywords import encode_table
-from penwright.formats.keywords.encode_table import write_in_order
-from penwright.formats.keywords.keyword_file import decode_file
 from penwright.sections import Marks, parse
 
 TITLES = [f"The {word} number {n} wrote ~@ home" for n in range(40) for word in ("goose", "owl")]

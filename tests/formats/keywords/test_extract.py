@@ -5,8 +5,13 @@ import importlib.util
 import pytest
 
 from penwright.errors import DataError, MissingExtraError
+from penwright.formats.keyword_extractors import (
+    choose_extractor,
+    find_phrases,
+    load_extractor,
+    tidy,
+)
 from penwright.formats.keywords import extract
-from penwright.formats.keywords.extract import choose_extractor, find_phrases, load_extractor, tidy
 
 TEXT = "My little Clementine always looks like she’s staring straight into my soul"
 has_spacy = importlib.util.find_spec("spacy") is not None

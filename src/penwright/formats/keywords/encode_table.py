@@ -23,7 +23,7 @@ from penwright.config import DataConfig, KeywordsConfig
 from penwright.errors import DataError, UsageError
 from penwright.files import atomic_file, disk_errors
 from penwright.formats.catalog import find_inputs
-from penwright.formats.keywords.extract import Extractor, choose_extractor, load_extractor, tidy
+from penwright.formats.keyword_extractors import Extractor, choose_extractor, load_extractor, tidy
 from penwright.formats.reader import Input, place
 from penwright.formats.records import RecordReader, text_of
 from penwright.sections import Marks, build_line, slug
@@ -36,7 +36,7 @@ _FEW_JOBS = 4
 """Jobs that are done in this process before others are started, which takes them a moment."""
 _IN_MEMORY = 1 << 26
 """Characters of lines that are put in order at once."""
-_TARGET = "penwright.formats.keywords.encode_table:make_work"
+_TARGET = "penwright.formats.keyword_table:make_work"
 
 Row = Mapping[str, str]
 

@@ -12,7 +12,8 @@ from typing import Any
 from penwright.config import DataConfig, WorkConfig
 from penwright.document import Document, Span
 from penwright.errors import UsageError, suggest
-from penwright.formats.clean.choose import (
+from penwright.formats.clean_steps import STEPS
+from penwright.formats.selection import (
     Chooser,
     NearIndex,
     best_of_each,
@@ -21,7 +22,6 @@ from penwright.formats.clean.choose import (
     read_blocklist,
     speaks,
 )
-from penwright.formats.clean.steps import STEPS
 from penwright.wording import Warn, count
 from penwright.workers import Work, spread
 
@@ -191,7 +191,7 @@ def _keep(documents: Iterator[Document], kept: set[int], tally: Tally) -> Iterat
             tally.dropped["per-category"] += 1
 
 
-TARGET = "penwright.formats.clean:make_work"
+TARGET = "penwright.formats.cleaning:make_work"
 
 Spans = tuple[tuple[str, bool], ...]
 """Texts, and whether each is learned."""
