@@ -5,13 +5,13 @@ import importlib.util
 import pytest
 
 from penwright.errors import DataError, MissingExtraError
+from penwright.formats import keyword_extractors
 from penwright.formats.keyword_extractors import (
     choose_extractor,
     find_phrases,
     load_extractor,
     tidy,
 )
-from penwright.formats.keywords import extract
 
 TEXT = "My little Clementine always looks like she’s staring straight into my soul"
 has_spacy = importlib.util.find_spec("spacy") is not None
@@ -92,14 +92,14 @@ def test_short_groups_of_words_around_a_noun_are_keywords():
     heads = [1, 1, 3, 1, 3, 8, 7, 8, 3]
     deps = ["nsubj", "ROOT", "poss", "dobj", "cc", "det", "advmod", "amod", "conj"]
     doc = Doc(spacy.blank("en").vocab, words=words, pos=pos, heads=heads, deps=deps, lemmas=words)
-    found = tidy(extract.keywords_of(doc, 20))
+    found = tidy(keyword_extractors.keywords_of(doc, 20))
     assert "my-soul" in found
     assert not any("winter" in word and "-" in word for word in found), "too long"
     assert "I" not in found
 
 
 def test_what_is_chosen_is_said(monkeypatch):
-    monkeypatch.setattr(extract, "find_models", list)
+    monkeypatch.setattr(keyword_extractors, "find_models", list)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "yake" or None)
     assert choose_extractor().name == "yake"
     monkeypatch.setattr(importlib.util, "find_spec", {}.get)
@@ -109,7 +109,7 @@ def test_what_is_chosen_is_said(monkeypatch):
     for name in ("yake", "spacy"):
         with pytest.raises(MissingExtraError):
             choose_extractor(name)
-    monkeypatch.setattr(extract, "find_models", lambda: ["en_core_web_sm"])
+    monkeypatch.setattr(keyword_extractors, "find_models", lambda: ["en_core_web_sm"])
     assert choose_extractor() == ("spacy", "en_core_web_sm", choose_extractor().says)
 
 
@@ -127,5 +127,5 @@ def test_models_are_looked_up_without_loading_spacy(monkeypatch):
             self.name = name
 
     entries = [Entry("xx_ent_wiki_sm"), Entry("en_other"), Entry("en_core_web_md")]
-    monkeypatch.setattr(extract.importlib.metadata, "entry_points", lambda **_: entries)
-    assert extract.find_models() == ["en_core_web_md", "en_other", "xx_ent_wiki_sm"]
+    monkeypatch.setattr(keyword_extractors.importlib.metadata, "entry_points", lambda **_: entries)
+    assert keyword_extractors.find_models() == ["en_core_web_md", "en_other", "xx_ent_wiki_sm"]

@@ -8,9 +8,9 @@ import pytest
 
 from penwright.config import KeywordsConfig, WorkConfig
 from penwright.errors import DataError, UsageError
+from penwright.formats import keyword_table
 from penwright.formats.keyword_file import decode_file
 from penwright.formats.keyword_table import write_in_order
-from penwright.formats.keywords import encode_table
 from penwright.sections import Marks, parse
 
 TITLES = [f"The {word} number {n} wrote ~@ home" for n in range(40) for word in ("goose", "owl")]
@@ -31,7 +31,7 @@ def run(table, name="out.txt", **options):
     said = []
     options = {"extractor": "builtin", "title_field": "title"} | options
     out = table.with_name(name)
-    done = encode_table.encode([str(table)], out, KeywordsConfig(**options), said.append)
+    done = keyword_table.encode([str(table)], out, KeywordsConfig(**options), said.append)
     return done, out, said
 
 
@@ -54,7 +54,7 @@ def test_every_row_comes_back_as_often_as_asked(table):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_file_is_the_same_whatever_the_number_of_processes(table, monkeypatch, workers):
-    monkeypatch.setattr(encode_table, "BATCH", 7)
+    monkeypatch.setattr(keyword_table, "BATCH", 7)
     alone = run(table, "a.txt", work=WorkConfig(workers=0))[1].read_bytes()
     assert run(table, "b.txt", work=WorkConfig(workers=workers))[1].read_bytes() == alone
     assert run(table, "c.txt", work=WorkConfig(workers=0), seed=1)[1].read_bytes() != alone
