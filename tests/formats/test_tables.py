@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penwright import formats
@@ -45,6 +45,7 @@ def written(rows: Sequence[Sequence[str]], **options: Any) -> str:
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     sep=st.booleans(),
 )
+@example([("\\", " ;0")], ";", csv.QUOTE_MINIMAL, "\n", "utf-8", False)
 def test_csv_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str]],

@@ -237,12 +237,15 @@ def _find_dialect(
     strict = data.quotes != "auto"
     trials: list[_Trial] = []
     for delimiter in [None if given == "none" else given] if given else [*order, None]:
+        quoted: list[_Trial] = []
         for quotes in (data.quotes,) if strict else ("double", "backslash"):
             dialect = Dialect(delimiter, quotes, strict)
             reader = RowReader(itertools.islice(lines, int(sep is not None), None), dialect)
             rows = list(itertools.islice(reader, SAMPLE))
             mended = sum(places.count for places in reader.mended.values())
-            trials.append(_Trial(dialect, rows, mended))
+            quoted.append(_Trial(dialect, rows, mended))
+        # The spaces in cells tell delimiters apart, not ways of quoting.
+        trials.append(max(quoted, key=lambda trial: trial.rank[:2]))
     best = max(trials, key=lambda trial: trial.rank)
     if not given and best.rank[0] < ALIKE and best.rows:
         # No delimiter divides the rows alike: a row of names tells, or the name of the file. Where
