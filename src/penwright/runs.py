@@ -28,11 +28,13 @@ RUNS = Path("runs")
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 """The figures and texts with which a recipe ended."""
+COPIED = "copied.json"
+"""What the run's last samples copied from the training text."""
 COPIED_PAGE = "copied.html"
 """The page of `penwright copied --html`."""
 CONTENTS = (
-    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, COPIED_PAGE,
-    "tensorboard", "wandb",
+    "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, COPIED,
+    COPIED_PAGE, "tensorboard", "wandb",
 )  # fmt: skip
 """The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import penwright
+import penwright.report
 from penwright.cli import run as command_line
 from penwright.errors import DataError, RunError, UsageError
 from penwright.verbs.copied import read_passages, write_page
@@ -115,6 +116,24 @@ def test_a_run_looks_its_own_texts_and_any_others_up(home):
     run = home[1]
     found = run.copied([lines(200, 0)[20], *run.generate("", n=1, max_new_tokens=3)], 10)
     assert [bool(sample.spans) for sample in found.samples] == [True, False]
+
+
+def test_the_report_shows_what_the_last_samples_copied():
+    text = " ".join(lines(200, 0)[30:33])
+    penwright.finetune(
+        "book.txt", model="base", steps=1, batch_size=1, max_length=64, name="other",
+        sample_every=1, sample_prompts=(text,), sample_tokens=8, held_out=0.2, precision="fp32",
+    )  # fmt: skip
+    found = json.loads(Path("runs/other/copied.json").read_text())
+    assert [sample["prompt"] for sample in found["samples"]] == [text]
+    report = Path("runs/other/report.html").read_text(encoding="utf-8")
+    assert "What it copied" in report
+    assert "penwright copied other" in report
+    penwright.copied("other", n=2, max_new_tokens=5)
+    again = json.loads(Path("runs/other/copied.json").read_text())
+    assert len(again["samples"]) == 2
+    Path("runs/other/copied.json").write_text("{}")
+    assert "copied.json" in penwright.report.render(penwright.report.read(Path("runs/other")))
 
 
 def test_a_page_shows_spans_beside_their_sources():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,30 @@ class TrainingText:
     run: Run
     tokenizer: Tokenizer
     store: Store
-    index: SuffixIndex
+    ranges: Int64
+    """The stretches of the store that were trained on, int64 [n, 2]."""
     held_out: Split
     sources: Callable[[], Iterator[Source]] | None
     """Reads where each document came from; None where the files are gone."""
     lines: bool
     """Whether line breaks of a document are those of its file."""
+    warn: Warn
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that were trained on."""
+        return int((self.ranges[:, 1] - self.ranges[:, 0]).sum())
+
+    @cached_property
+    def index(self) -> SuffixIndex:
+        """The index of the training text: beside the store, else in the cache."""
+        beside = self.store.folder / "index"
+        try:
+            return SuffixIndex.open_or_build(self.store, self.ranges, beside)
+        except OutOfRoomError as error:
+            elsewhere = cache_folder() / "indexes"
+            self.warn(f"{error.message} The index goes to {elsewhere}.")
+            return SuffixIndex.open_or_build(self.store, self.ranges, elsewhere)
 
     def read(self, start: int, end: int) -> str:
         """Decode the tokens [start, end) of the store."""
@@ -78,7 +96,7 @@ class TrainingText:
 
 
 def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> TrainingText:
-    """Open what the run `name` was trained on, and index it where that was not done before.
+    """Open what the run `name` was trained on.
 
     Raises RunError when there is no such run, or its text is gone or has changed.
     """
@@ -110,12 +128,13 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
         run,
         tokenizer,
         data.store,
-        open_index(data.store, ranges, warn),
+        ranges,
         opened.held_out,
         sources=partial(read_sources, about["paths"], config.data, tokenizer)
         if is_there and not any(map(is_store, about["paths"]))
         else None,
         lines=all(choice.format in LINES_KEPT for choice in data.reading.choices),
+        warn=warn,
     )
 
 
@@ -128,14 +147,3 @@ def read_sources(
         if not continues:
             yield document.source
         continues = document.more
-
-
-def open_index(store: Store, ranges: Int64, warn: Warn) -> SuffixIndex:
-    """Open the index of `ranges`, beside the store, or in the cache where that is read-only."""
-    beside = store.folder / "index"
-    try:
-        return SuffixIndex.open_or_build(store, ranges, beside)
-    except OutOfRoomError as error:
-        elsewhere = cache_folder() / "indexes"
-        warn(f"{error.message} The index goes to {elsewhere}.")
-        return SuffixIndex.open_or_build(store, ranges, elsewhere)

@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from penwright.errors import DataError
+from penwright.files import disk_errors
 from penwright.index.suffix_array import UInt32, UInt64, key_bits, make_keys, sort_suffixes
 from penwright.tokens.shards import Array, map_tensors, sum_file, write_tensors
 from penwright.tokens.store import Int64, Store
@@ -75,9 +76,10 @@ class SuffixIndex:
         The folder appears when the index is whole. Raises OutOfRoomError when the disk is full.
         """
         unfinished = folder.with_name(folder.name + ".unfinished")
-        if unfinished.exists():
-            shutil.rmtree(unfinished)
-        unfinished.mkdir(parents=True)
+        with disk_errors(folder):
+            if unfinished.exists():
+                shutil.rmtree(unfinished)
+            unfinished.mkdir(parents=True)
         files = []
         for number, part in enumerate(_divide(ranges, block_tokens)):
             block = Block(store, part)

@@ -14,6 +14,7 @@ from penwright.report.chapters import (
     perplexity,
     settings,
 )
+from penwright.report.copying import copied_text
 from penwright.report.curves import curves, has_curves
 from penwright.report.page import Chapter, page
 from penwright.report.read import RunData, read
@@ -48,6 +49,8 @@ def render(data: RunData) -> str:
     if data.snapshots:
         written = Chapter("writing", "Writing", "What it wrote", samples(data, facts))
         chapters.insert(1, written)
+    if data.copied:
+        chapters.insert(2, Chapter("copied", "Copied", "What it copied", copied_text(data.copied)))
     if data.outcome:
         chapters.insert(
             1, Chapter("recipe", "Recipe", "How the recipe ended", recipe_outcome(data.outcome))

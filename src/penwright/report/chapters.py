@@ -268,6 +268,8 @@ def next_steps(data: RunData, facts: RunFacts) -> Html:
         parts += [
             _say("Let it write:"),
             command(f"penwright generate {name} --prompt {prompt} -n 3"),
+            _say("See what it copied from your text, word for word:"),
+            command(f"penwright copied {name} --html"),
             _say("Write together with it, line by line:"),
             command(f"penwright write {name}"),
         ]

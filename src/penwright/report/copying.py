@@ -8,7 +8,6 @@ from typing import Any
 from penwright.report.page import Chapter, Html, fold, html, page, table
 from penwright.wording import count
 
-_SHOWN = 20  # texts of the report's chapter
 _MOST = 500  # texts of the page
 
 
@@ -32,6 +31,12 @@ def copied_page(found: Mapping[str, Any]) -> str:
         footer="Written by Penwright. The texts are machine-written; their sources are not. "
         "This page loads nothing from the network.",
     )
+
+
+def copied_text(found: Mapping[str, Any]) -> Html:
+    """Return the report's chapter: the figures, and the texts that copied most."""
+    said = html('<p class="say">{words}</p>\n', words=summary(found))
+    return html("{said}{figures}{texts}", said=said, figures=figures(found), texts=texts(found, 6))
 
 
 def summary(found: Mapping[str, Any]) -> str:
@@ -63,7 +68,7 @@ def figures(found: Mapping[str, Any]) -> Html:
     )
 
 
-def texts(found: Mapping[str, Any], most: int = _SHOWN) -> Html:
+def texts(found: Mapping[str, Any], most: int) -> Html:
     """Return the texts with their copied spans marked, those that copied most first."""
     samples = sorted(found["samples"], key=lambda sample: -float(sample["share"]))
     copying = [sample for sample in samples if sample["spans"]]

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penwright.errors import RunError
+from penwright.files import read_json
 from penwright.report.series import Series
-from penwright.runs import RECIPE, RUNS, Run, now, spell
+from penwright.runs import COPIED, RECIPE, RUNS, Run, now, spell
 from penwright.wording import amount
 
 # The columns of metrics.jsonl that the report uses.
@@ -113,6 +115,8 @@ class RunData:
     evaluations: tuple[Measurement, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     outcome: RecipeOutcome | None = None
+    copied: Mapping[str, Any] | None = None
+    """What `penwright copied --json` prints, of the run's samples."""
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
@@ -148,6 +152,9 @@ def read(run_dir: Path) -> RunData:
         outcome = read_outcome(run_dir / RECIPE)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         unreadable.append(RECIPE)
+    copied = _read_copied(run_dir / COPIED)
+    if copied is None and (run_dir / COPIED).exists():
+        unreadable.append(COPIED)
     folder = run_dir.resolve()
     return RunData(
         name=folder.name,
@@ -159,6 +166,7 @@ def read(run_dir: Path) -> RunData:
         evaluations=evaluations,
         snapshots=snapshots,
         outcome=outcome,
+        copied=copied,
         unreadable=tuple(unreadable),
     )
 
@@ -248,6 +256,16 @@ def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
         if found and samples:
             snapshots.append(Snapshot(int(found[1]), samples))
     return tuple(sorted(snapshots, key=lambda snapshot: snapshot.step)), damaged
+
+
+def _read_copied(path: Path) -> Mapping[str, Any] | None:
+    """Read a copied.json, or return None where there is none or it is damaged."""
+    try:
+        found = read_json(path)
+    except RunError:
+        return None
+    names = {"run", "min_tokens", "longest", "share", "samples", "held_out"}
+    return found if names <= found.keys() else None
 
 
 def read_outcome(path: Path) -> RecipeOutcome | None:

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from penwright import report
 from penwright.config import CopiedConfig, build, flat_values
 from penwright.dataset.tasks import sample_prompts
 from penwright.dataset.training_text import TrainingText, open_training_text
-from penwright.errors import DataError, UsageError
-from penwright.files import write_text
+from penwright.errors import DataError, PenwrightError, UsageError
+from penwright.files import write_json, write_text
 from penwright.index.repeats import CopiedText, counted_tokens, find_copied
 from penwright.report.copying import copied_page
-from penwright.runs import COPIED_PAGE
+from penwright.runs import COPIED, COPIED_PAGE, Run
 from penwright.tokens import Tokenizer
 from penwright.tokens.store import Bool
 from penwright.verbs.writer import load
@@ -26,6 +27,7 @@ from penwright.wording import Warn, count
 
 _DELIMITER = "=" * 20
 _HELD_OUT_TEXTS = 200
+_MOST_TOKENS = 4_000_000
 _SHOWN = 300  # characters of a span in the terminal
 
 
@@ -133,9 +135,28 @@ def run_copied(
         raise UsageError(f"--min-tokens must be at least 1, not {config.min_tokens}.")
     passages = None if samples is None else read_passages(Path(samples))
     text = open_training_text(name, warn)
-    if passages is None:
-        passages = _write(text, config)
-    return find_copies(text, passages, config.min_tokens)
+    if passages is not None:
+        return find_copies(text, passages, config.min_tokens)
+    found = find_copies(text, _write(text, config), config.min_tokens)
+    write_json(text.run.folder / COPIED, found.as_json())
+    report.write(text.run.folder)
+    return found
+
+
+def record_copies(run: Run, warn: Warn) -> None:
+    """Keep what the run's last samples copied as copied.json, for the report.
+
+    Training text of more than four million tokens is left to `penwright copied`, since indexing it
+    takes a while.
+    """
+    samples = sorted((run.folder / "samples").glob("step-*.json"))
+    try:
+        text = open_training_text(run.folder) if samples else None
+        if text and text.n_tokens <= _MOST_TOKENS:
+            found = find_copies(text, read_passages(samples[-1]), CopiedConfig().min_tokens)
+            write_json(run.folder / COPIED, found.as_json())
+    except PenwrightError as error:
+        warn(f"Copied text was not looked for: {error.message}")
 
 
 def read_passages(path: Path) -> list[Passage]:

@@ -24,7 +24,7 @@ from penwright.dataset.training_text import open_training_text
 from penwright.errors import PenwrightError, UsageError
 from penwright.formats.catalog import find_inputs
 from penwright.model import GPT2
-from penwright.runs import RECIPE, RUNS, Run, new_name
+from penwright.runs import COPIED, RECIPE, RUNS, Run, new_name
 from penwright.sample import Sample
 from penwright.score import Score
 from penwright.train import (
@@ -38,7 +38,7 @@ from penwright.train import (
 )
 from penwright.train.calibrate import peak_flops
 from penwright.verbs import observers, resuming, run_info
-from penwright.verbs.copied import Copied, Passage, find_copies
+from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
 from penwright.verbs.writer import Writer, load
 from penwright.weights.opening import with_tokens
 from penwright.wording import Warn, duration
@@ -113,7 +113,8 @@ def run_finetune(
     else:
         trainer = start(data, config, observer, command)
     run = trainer.run
-    (run.folder / RECIPE).unlink(missing_ok=True)  # figures of the weights that it had before
+    for name in (RECIPE, COPIED):  # of the weights that it had before
+        (run.folder / name).unlink(missing_ok=True)
     loggers = observers.Loggers()
     try:
         loggers = observers.open_loggers(run, trainer.state.step, observer.on_message)
@@ -122,6 +123,7 @@ def run_finetune(
         if trainer.state.step == 0:
             _measure_before(trainer)
         trainer.train()
+        record_copies(run, observer.on_message)
         _measure_after(trainer)
     except Interrupted:
         run.update(status="interrupted")
