@@ -1,4 +1,4 @@
-"""What every format yields: documents made of spans, each learned or context."""
+"""Define the documents that formats yield, made of spans that are learned or context."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """A piece of a document's text; loss falls on it only when `learn` is true."""
+    """A stretch of a document's text; only with `learn` are its tokens targets of the loss."""
 
     text: str
     learn: bool = True
 
 
 class Source(NamedTuple):
-    """Where a document came from: a path as the user gave it, and a line or row counted from 1."""
+    """The origin of a document: a path as the user gave it, and a line or row counted from 1."""
 
     path: str
     line: int | None = None
@@ -29,12 +29,12 @@ class Source(NamedTuple):
 class Document:
     """An ordered tuple of spans, a few fields (`category`, `score`, ...), and its source.
 
-    A document of many megabytes comes in pieces, so that nobody has to hold all of it: `more` is
-    true when the next Document continues this one. Pieces are cut where GPT-2's tokens end.
+    A document of many megabytes comes in pieces, to bound memory: `more` is true if the next
+    Document continues this one. Pieces end where tokens of GPT-2 end.
 
     Documents of one `group`, such as the variants of a row, are trained on or held out together.
-    Those that follow one another as each other's `alternative` are one document to training,
-    which takes another of them in each pass.
+    Consecutive documents with `alternative` count as one in training, which takes another of
+    them in each epoch.
     """
 
     spans: tuple[Span, ...]
@@ -46,17 +46,17 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The whole text, learned or not."""
+        """The text of all spans."""
         return "".join(span.text for span in self.spans)
 
     @property
     def learned(self) -> str:
-        """The text that loss falls on."""
+        """The text of the learned spans."""
         return "".join(span.text for span in self.spans if span.learn)
 
 
 def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the same text in as few spans as there can be."""
+    """Join neighbouring spans that are both learned, or both not."""
     merged: list[Span] = []
     for span in spans:
         if merged and merged[-1].learn == span.learn:

@@ -210,7 +210,7 @@ def test_json_that_could_be_read_wrongly_is_refused(
 
 
 def test_a_long_list_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for where, name, value in [(decode, "BLOCK", 64), (record_files, "LOOK", 500)]:
+    for where, name, value in [(decode, "BLOCK", 64), (record_files, "HELD", 500)]:
         monkeypatch.setattr(where, name, value)
     monkeypatch.setattr(json_text, "LONGEST_VALUE", 2000)
     path = tmp_path / "t.json"

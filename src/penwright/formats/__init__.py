@@ -1,4 +1,4 @@
-"""Files on disk become documents, lazily and in bounded memory.
+"""Read files as documents, lazily and in bounded memory.
 
 for document in read(["stories.csv"], DataConfig(), warn=print): ...
 print(describe(["stories.csv"], DataConfig()))
@@ -36,35 +36,35 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FileReading:
-    """What was chosen for each file, by looking at it."""
+    """The choices made for each file from its first bytes."""
 
     choices: tuple[Choice, ...]
 
     @property
     def prompt_format(self) -> str | None:
-        """How a prompt looks in the text, such as "{prompt} <sep>"; None where it is just text."""
+        """The form of a prompt in the text, such as "{prompt} <sep>"; None for the bare prompt."""
         formats = {choice.prompt_format for choice in self.choices}
         return formats.pop() if len(formats) == 1 else None
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """The sections of texts that begin with their keywords; none where there are others."""
+        """The sections of texts that begin with keywords; empty if the files differ."""
         found = {choice.sections for choice in self.choices}
         return found.pop() if len(found) == 1 else ()
 
     @property
     def form(self) -> dict[str, object]:
-        """What a model must keep to be asked in the form of its data."""
+        """The prompt format and the sections, which a model keeps to be prompted like its data."""
         sections = {"sections": list(self.sections)} if self.sections else {}
         return {"prompt_format": self.prompt_format, **sections}
 
     def as_json(self) -> list[dict[str, object]]:
-        """The choices for run.json."""
+        """Return the choices for run.json."""
         return [asdict(choice) for choice in self.choices]
 
     @classmethod
     def from_json(cls, choices: Iterable[Mapping[str, Any]]) -> FileReading:
-        """Return what `as_json` wrote, also after a round trip through a file."""
+        """Build a FileReading from the result of `as_json`, also after a trip through JSON."""
         fields: list[dict[str, Any]] = [
             {
                 name: tuple(value) if isinstance(value, list) else value
@@ -81,7 +81,7 @@ class FileReading:
 
 
 def describe(paths: Sequence[str | Path | Input], data: DataConfig) -> FileReading:
-    """How each file would be read; raises what `read` would raise at its beginning."""
+    """Return the choices for each file; raises the errors that `read` raises at its beginning."""
     return FileReading(tuple(_choose(item, data) for item in find_inputs(paths, data.files)))
 
 
@@ -100,11 +100,12 @@ def read(
     size: Size | None = None,
     work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Iterator[Document]:
-    """Every document of the files, lazily, in the order of `find_inputs`, cleaned if asked for.
+    """Yield the documents of the files in the order of `find_inputs`, cleaned if asked for.
 
-    `warn` is called with one sentence a matter; `tally` counts what cleaning does; `size` tells
-    the tokens of a text, for `max_tokens`; `work` says which processes clean. Raises DataError
-    where a file, a line or a row cannot be read, and when a file has no text to learn from.
+    `warn` gets one sentence per problem; `tally` counts the documents that cleaning changes;
+    `size` counts the tokens of a text, for `max_tokens`; `work` configures the processes that
+    clean. Raises DataError where a file, a line or a row cannot be read, and when a file has no
+    text to learn from.
     """
     check_steps(data)
     inputs = find_inputs(paths, data.files, warn)

@@ -1,4 +1,4 @@
-"""Documents as writers have them: Word, OpenDocument, RTF, EPUB, HTML, Markdown, subtitles.
+"""Read documents of word processors and the web: Word, OpenDocument, RTF, EPUB, HTML, ...
 
 .docx, .odt and .epub are zip archives of XML, so the standard library is enough.
 """
@@ -75,7 +75,7 @@ def open_rtf(item: Input, data: DataConfig) -> TextReader:
     def blocks(_: Warn) -> Iterator[str]:
         with open_bytes(item.path) as stream:
             source = stream.read().decode("ascii", "replace")
-        codec = data.encoding or "cp1252"  # of what is not written as Unicode
+        codec = data.encoding or "cp1252"  # for characters that are not written as Unicode
         yield rtf_to_text(source, codec, "replace")  # type: ignore[no-untyped-call]
 
     pattern, says = find_rule(data)
@@ -238,7 +238,7 @@ def _page(source: str) -> str:
 
 
 class _Page(HTMLParser):
-    """The text of a page: a paragraph is a block, white space inside it is one space."""
+    """A parser that collects the text of a page: blocks with runs of white space as one space."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The formats that Penwright reads: one table, from which a file's format is found."""
+"""List the files that are read, and find the format of each in one table."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from penwright.wording import Warn
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its reader, the names of its files, and a line for the guide.
+    """A format: its reader, the suffixes of its files, and a line for the guide.
 
     Where several formats share a suffix, `recognize` tells them apart by the first 64 KiB of the
     file; it also finds the format of a file whose suffix is unknown.
@@ -100,7 +100,7 @@ FORMATS: Mapping[FormatName, Format] = {
     "npz": Format(open_npz, (".npz",), "texts that gpt-2-simple has encoded"),
     "text": Format(open_plain, (*_TEXT, *_MARKED_UP), "plain text"),
 }
-"""The formats by name. Of those that share a suffix, the first that recognizes a file reads it."""
+"""The formats by name. Where some share a suffix, the first that recognizes a file reads it."""
 
 SUFFIXES = frozenset(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
 
@@ -121,7 +121,7 @@ def detect(path: str | Path) -> FormatName:
 
 
 MOST_LISTED = 8
-"""Types of files that are listed when they are not read."""
+"""Number of file types that a warning about skipped files lists."""
 
 _LONGEST_NAME = 255  # bytes, of a file on nearly every file system
 
@@ -131,11 +131,10 @@ def find_inputs(
 ) -> list[Input]:
     """Return files, folders (all the way down) and globs as inputs, each once, pairs together.
 
-    Given order is kept, and inputs that were found before; what a folder or a glob holds is
-    sorted. Of a folder, files whose names match one of `patterns` are read; without patterns those
-    of known types, or all text files where no type is known. `warn` is told how many files of
-    which types are not. Raises DataError when something is not there, UsageError when nothing was
-    given.
+    The given order is kept, and `Input`s are passed through; the files of a folder or a glob are
+    sorted. In a folder, the files whose names match one of `patterns` are read; without patterns
+    those of known types, or all text files if no type is known. `warn` gets the number and the
+    types of the skipped files. Raises DataError for a missing file, UsageError for no paths.
     """
     if not paths:
         raise UsageError("No data was given.", fix="Name a file, a folder or a pattern to read.")
@@ -156,7 +155,7 @@ def find_inputs(
 
 
 def check_paths(paths: Sequence[object]) -> None:
-    """Raise UsageError for what is not a path: texts, lists and dicts from Python."""
+    """Raise UsageError for arguments that are no paths: texts, lists and dicts from Python."""
     for path in paths:
         if not isinstance(path, (str, os.PathLike)):
             raise UsageError(

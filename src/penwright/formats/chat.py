@@ -1,4 +1,4 @@
-"""Conversations become documents: a template for a turn, and the speakers that are learned."""
+"""Turn conversations into documents: a template for a turn, and the speakers that are learned."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from typing import NamedTuple
 from penwright.config import DataConfig
 from penwright.document import Document, Source, Span, merge_spans
 from penwright.errors import DataError, UsageError, suggest
+from penwright.formats.plain import PIECE
 from penwright.formats.reader import Choice, place
 from penwright.formats.rows import EVERYTHING, Layout, parse_template
 from penwright.formats.selection import Room, Size
 from penwright.wording import Warn, count
 
 TURN_TEMPLATE = "{speaker}: {text}\\n"
-"""A turn, unless --template gives another."""
+"""The default of --template for a turn."""
 
 TURN_COLUMNS = ("speaker", "role", "text")
-
-PIECE = 1 << 22
-"""A conversation longer than this many characters comes in pieces."""
 
 _ROLES = {
     "User": ("user", "human", "prompter"),
@@ -31,7 +29,7 @@ _ROLES = {
 }
 _WHOM = "Say who is learned with --speaker NAME; --learn all is everything."
 _SPEAKERS = {role: speaker for speaker, roles in _ROLES.items() for role in roles}
-_LOOK = 1000
+_FIRST_TURNS = 1000
 
 
 class Turn(NamedTuple):
@@ -48,7 +46,7 @@ class Turn(NamedTuple):
 
 
 class Conversation(NamedTuple):
-    """Turns in order, with their line or number in the file."""
+    """Turns in order, the line or number in the file, and short fields."""
 
     turns: Iterable[Turn]
     line: int = 1
@@ -136,7 +134,7 @@ class ChatReader:
 
 
 class _Counts:
-    """What was left out of a file's conversations."""
+    """Counts of the turns and conversations left out, and their places."""
 
     def __init__(self) -> None:
         self.silent = self.parts = 0
@@ -191,7 +189,7 @@ def open_chat(
                 fix=f"It has: {', '.join(f'{{{name}}}' for name in TURN_COLUMNS)}.",
             )
     speakers = data.speaker or (("Assistant",) if by_role and not everything else ())
-    first = list(_look(conversations))
+    first = list(_first_conversations(conversations))
     names = _names(first)
     reader = ChatReader(choice, data, layout, speakers, conversations, unit)
     turns = [turn for found in first for turn in found.turns]
@@ -216,9 +214,11 @@ def open_chat(
     return replace(reader, choice=choice)
 
 
-def _look(conversations: Callable[[Warn], Iterator[Conversation]]) -> Iterator[Conversation]:
+def _first_conversations(
+    conversations: Callable[[Warn], Iterator[Conversation]],
+) -> Iterator[Conversation]:
     """Yield the first conversations, as far as their first thousand turns."""
-    left = _LOOK
+    left = _FIRST_TURNS
     for found in conversations(lambda _: None):
         turns = [turn for turn in islice(found.turns, left) if turn.text.strip()]
         yield found._replace(turns=turns)

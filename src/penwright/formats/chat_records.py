@@ -1,4 +1,4 @@
-"""Conversations in records: OpenAI's messages, ShareGPT, Alpaca, ChatML, ChatGPT's export."""
+"""Find conversations in records: OpenAI's messages, ShareGPT, Alpaca, ChatML, ChatGPT's export."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOW = 'Write a turn as an object such as {"role": "user", "content": "..."}.'
 
 
 class RecordChat(NamedTuple):
-    """How a record becomes a conversation: a clause that says so, the function, its column."""
+    """A way to read a record as a conversation: a clause for people, the function, its column."""
 
     says: str
     read: Callable[[str, str, Mapping[str, object]], Iterator[Turn]]
@@ -37,9 +37,10 @@ class RecordChat(NamedTuple):
 def find_chat(
     path: str, names: Sequence[str], sample: Sequence[Mapping[str, object]], data: DataConfig
 ) -> RecordChat | None:
-    """Return how records become conversations; None where they do not, or options say otherwise.
+    """Return the way to read records as conversations, or None if they are none.
 
-    Raises DataError where several columns hold a conversation and none is named.
+    Options that name other columns give None too. Raises DataError where several columns hold a
+    conversation and none is named.
     """
     named = data.prompt_column or data.completion_column or not set(data.learn).isdisjoint(names)
     if named or not template_columns(data.template) <= set(TURN_COLUMNS):
@@ -57,7 +58,7 @@ def find_chat(
     if trees:
         says = f"'{trees[0]}' holds a conversation, of which the branch shown last is read"
         return RecordChat(says, _branch, trees[0])
-    marked = [name for name in within if any(is_chatml(row.get(name)) for row in sample)]
+    marked = [name for name in within if any(holds_chatml(row.get(name)) for row in sample)]
     if marked:
         return RecordChat(f"'{marked[0]}' is a conversation in ChatML", _marked, marked[0])
     if set(ALPACA) <= set(within):
@@ -77,7 +78,7 @@ def is_turn(value: object) -> bool:
     )
 
 
-def is_chatml(value: object) -> bool:
+def holds_chatml(value: object) -> bool:
     """Return whether a text begins with a turn in ChatML's marks."""
     return isinstance(value, str) and value.lstrip().startswith(TURN_START)
 

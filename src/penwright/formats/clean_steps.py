@@ -1,4 +1,4 @@
-"""Cleaning steps that change text: a function of a text each, named as `--clean` names them."""
+"""Change texts by the steps of `--clean`, one function per step."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def detokenize(text: str) -> str:
 def join_spaces(text: str) -> str:
     """Join punctuation and split clitics to the word before them, and nothing else.
 
-    What notebooks on WritingPrompts do, to whose text their figures belong.
+    Notebooks on WritingPrompts do exactly this, and their figures are for such text.
     """
     return _SPLIT.sub(lambda m: m[1] or (f"'{m[2]}" if m[2] else m[3]), text)
 
@@ -277,4 +277,4 @@ STEPS: Mapping[str, Step] = {
     "unwrap": unwrap,
     "whitespace": squeeze,
 }
-"""In the order in which they are taken, whatever the order in which they are asked for."""
+"""The steps by name, in the order in which they are applied."""

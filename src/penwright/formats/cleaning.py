@@ -1,4 +1,4 @@
-"""Cleaning, off unless asked for: every step is named, and counts what it did."""
+"""Clean documents as the options ask, and count the documents that each step changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penwright.document import Document, Span
 from penwright.errors import UsageError, suggest
 from penwright.formats.clean_steps import STEPS
 from penwright.formats.selection import (
-    Chooser,
+    ColumnFilter,
     NearIndex,
     best_of_each,
     mask,
@@ -26,12 +26,12 @@ from penwright.wording import Warn, count
 from penwright.workers import Work, spread
 
 REPORT = "Cleaning: "
-"""What the sentence about all steps begins with."""
+"""The beginning of the warning that counts the work of all steps."""
 
 _BATCH = 1 << 16
-"""Characters that are cleaned together, about."""
+"""Approximate number of characters in a job."""
 _FEW_BATCHES = 16
-"""Batches that are cleaned before other processes are started, which takes them a moment."""
+"""Jobs that are done in this process before others are started."""
 
 Read = Callable[[Warn], Iterator[Document]]
 
@@ -79,7 +79,7 @@ def clean(
 
 
 def check_steps(data: DataConfig) -> None:
-    """Raises UsageError for a step or a combination that cannot be."""
+    """Raise UsageError for an unknown step or options that exclude each other."""
     for condition in data.where:
         parse_condition(condition)
     for name in data.clean:
@@ -104,13 +104,13 @@ def check_steps(data: DataConfig) -> None:
 def _clean(
     documents: Iterator[Document], data: DataConfig, warn: Warn, tally: Tally, work: WorkConfig
 ) -> Iterator[Document]:
-    chooser, why_not = Chooser(data), _last_look(data)
+    by_column, why_not = ColumnFilter(data), _last_look(data)
     keeps = True
     changed: set[str] = set()
     for document, begins, (spans, steps, reason) in _work(documents, data, work):
         cleaned = replace(document, spans=tuple(Span(*span) for span in spans))
         if begins:
-            reason = chooser.why_not(document) or reason
+            reason = by_column.why_not(document) or reason
             if not reason and not document.more:
                 reason = why_not(cleaned)
             keeps = reason is None
@@ -121,7 +121,7 @@ def _clean(
             yield cleaned
             if not document.more:
                 tally.changed.update(sorted(changed))
-    chooser.check(warn)
+    by_column.check(warn)
 
 
 def _quiet(_: str) -> None:
@@ -194,11 +194,11 @@ def _keep(documents: Iterator[Document], kept: set[int], tally: Tally) -> Iterat
 TARGET = "penwright.formats.cleaning:make_work"
 
 Spans = tuple[tuple[str, bool], ...]
-"""Texts, and whether each is learned."""
+"""Pairs of a text and whether it is learned."""
 Job = list[tuple[Spans, bool]]
-"""Of documents and pieces of them the spans, and whether a document begins there."""
+"""For each document or piece, its spans and whether a document begins there."""
 Cleaned = tuple[Spans, tuple[str, ...], str | None]
-"""The spans afterwards, the steps that changed them, and why the document is to be left out."""
+"""The cleaned spans, the steps that changed them, and the reason to leave the document out."""
 
 
 def describe_work(data: DataConfig) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""CNN/DailyMail: an article and its highlights in each .story file, for summaries."""
+"""Read published data sets in their own files: CNN/DailyMail, WritingPrompts, CoQA."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from penwright.formats.rows import EVERYTHING, Layout, first_words, pair_layout,
 from penwright.formats.selection import AROUND, Size, tell_of_long
 from penwright.wording import Warn
 
-TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"
-"""How GPT-2 was asked for summaries (Radford et al. 2019, section 3.6)."""
+SUMMARY_TEMPLATE = "{article}\\nTL;DR:\\n{highlight}"
+"""The template with which GPT-2 was prompted for summaries (Radford et al. 2019, section 3.6)."""
 
 # Also in or at the end of a line, but not in an address such as news@highlight.example.
 _MARK = re.compile(r"[ \t]*@highlight\b(?!\.\w)[ \t]*")
@@ -69,7 +69,7 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
         if not members:
             raise DataError(f"No story in {item.path} belongs to an address in {data.urls}.")
     encoding = find_encoding(members[0], data.encoding)
-    layout = parse_template(data.template or TEMPLATE, data.learn)
+    layout = parse_template(data.template or SUMMARY_TEMPLATE, data.learn)
     unknown = set(layout.columns) - {"article", "highlight"}
     if unknown:
         raise DataError(
@@ -120,13 +120,13 @@ def _wanted_stories(urls: str) -> set[str]:
 
 
 PAIR_SUFFIXES = {".wp_source": ".wp_target", ".source": ".target", ".src": ".tgt"}
-"""A file of prompts, a line each, and the file beside it with the texts that answer them."""
+"""The suffixes of a file of prompts, a line each, and of the file with their texts."""
 
 SEPARATOR = " <sep> "
-"""Stands between prompt and story unless another is given."""
+"""The default separator of a prompt and its story."""
 
 NEWLINE = "<newline>"
-"""Stands for a line break inside a line; it counts as a word."""
+"""A line break inside a story; it counts as a word."""
 
 
 @dataclass(frozen=True)
@@ -194,21 +194,21 @@ def _unequal(item: Input, encoding: str | None) -> DataError:
     )
 
 
-PARTS = ("story", "questions", "answers")
+COQA_PARTS = ("story", "questions", "answers")
 
 _MARKS = (b'"story"', b'"questions"', b'"input_text"')
 
 
 @dataclass(frozen=True)
 class CoqaReader:
-    """A CoQA file in the schema of its first release."""
+    """A CoQA file in the schema of its first release (Reddy et al. 2019)."""
 
     choice: Choice
     data: DataConfig
     size: Size | None = None
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """A document a story: the story, then its turns, as many as there is room for.
+        """Yield a document for each story: the story, then as many turns as there is room for.
 
         A story that leaves no room for a turn within `max_tokens` is left out, which is told.
         """
@@ -248,12 +248,14 @@ class CoqaReader:
 
 
 def open_coqa(item: Input, data: DataConfig) -> CoqaReader:
-    """Answers are learned unless --learn names story, questions, answers or all."""
+    """Open a CoQA file; its answers are learned unless --learn names story, questions or all."""
     encoding = find_encoding(item.path, data.encoding)
-    learn = PARTS if EVERYTHING in data.learn else data.learn or ("answers",)
+    learn = COQA_PARTS if EVERYTHING in data.learn else data.learn or ("answers",)
     for name in learn:
-        if name not in PARTS:
-            raise UsageError(f"A CoQA file has no '{name}'.", fix=f"It has: {', '.join(PARTS)}.")
+        if name not in COQA_PARTS:
+            raise UsageError(
+                f"A CoQA file has no '{name}'.", fix=f"It has: {', '.join(COQA_PARTS)}."
+            )
     says = f"a story, then its questions and answers; {' and '.join(learn)} learned"
     choice = Choice(
         item.path, "coqa", encoding, says=says, learn=learn, prompt_format="{prompt}\nA:"
@@ -267,9 +269,9 @@ def is_coqa(head: bytes) -> bool:
 
 
 def more_answers(path: str, encoding: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What stands before each answer in its document, and what other people answered there.
+    """Yield the text before each answer, and the answers of other people to the same question.
 
-    The file of CoQA's development set has them, as `additional_answers`; others give nothing.
+    Only the development set has them, as `additional_answers`; other files yield nothing.
     """
     for number, item in enumerate(read_items(path, encoding, lambda _: None), 1):
         more: dict[Any, Any] = (
@@ -291,7 +293,7 @@ def _turn(question: str, answer: str) -> tuple[str, str]:
 
 
 def _read_turns(place: str, item: Any) -> tuple[str, list[tuple[str, str]]]:
-    """A story and its turns; raises DataError where the schema is another."""
+    """Return a story and its turns; raises DataError for another schema."""
     try:
         questions = {turn["turn_id"]: str(turn["input_text"]) for turn in item["questions"]}
         answers = {turn["turn_id"]: str(turn["input_text"]) for turn in item["answers"]}

@@ -1,4 +1,4 @@
-"""Bytes to text, block by block: encodings, byte order marks, line ends, and bytes gone wrong."""
+"""Decode files block by block: encodings, byte order marks, line ends, invalid bytes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from penwright.formats.streams import open_bytes, read_block, read_head, refuse_
 from penwright.wording import Warn
 
 BLOCK = 1 << 22
-"""Bytes read at a time."""
+"""Bytes per read."""
 
 TOLERATED = 0.001
-"""The share of bytes that may be no UTF-8 before a file is refused."""
+"""The share of invalid UTF-8 bytes up to which a file is read."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -31,7 +31,7 @@ _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 class _Damage(NamedTuple):
-    """Bytes that are not UTF-8: how many of how many, and the first one's value and place."""
+    """Invalid UTF-8: the number of bytes, the file's size, and the first one's value and place."""
 
     invalid: int
     total: int
@@ -68,7 +68,7 @@ def is_text_file(path: str | Path) -> bool:
 
 
 def find_line_ends(path: str, encoding: str) -> str:
-    """Return how the first lines of a file end: LF, CRLF, CR, mixed, or "" if there is one line."""
+    """Return the line ends of a file's beginning: LF, CRLF, CR, mixed, or "" for a single line."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     text = decoder.decode(read_head(path)).removesuffix("\r")  # an LF may follow
     both = text.count("\r\n")

@@ -1,4 +1,4 @@
-"""Lines of delimited text (CSV, TSV and their kin) as rows of cells.
+"""Parse lines of delimited text (CSV, TSV and similar) into rows of cells.
 
 Quoting follows RFC 4180, read as spreadsheets, R, pandas, SQLite and MySQL write it: a quoted cell
 may hold delimiters, line ends and doubled quotes, and in some files quotes after a backslash. A
@@ -16,12 +16,12 @@ from typing import NamedTuple
 from penwright.wording import Warn, count
 
 LONGEST_CELL = 1 << 28
-"""Characters after which a quote that opened is taken to be never closed."""
+"""Characters of a cell after which its opening quote counts as never closed."""
 
 MISSING = frozenset(("\\N", "NULL", "NA", "NaN"))
-"""Unquoted cells that say that there is no value: MySQL, SQLite, R and numpy write them."""
+"""Unquoted cells that mean a missing value, as MySQL, SQLite, R and numpy write it."""
 
-# What was mended, as the end of the sentence "3 cells ..."
+# The kinds of invalid cells, as the end of the sentence "3 cells ..."
 STRAY = "began with a quote that closes nowhere; it is read as part of the text"
 INNER = "held quotes that are not doubled; they are read as part of the text"
 ESCAPED = "had backslashes before quotes; they are not part of the text"
@@ -34,13 +34,13 @@ SWALLOWED = (
 
 @dataclass(frozen=True)
 class Dialect:
-    """The way that cells are written. Without a delimiter, a row is one cell."""
+    """A delimiter and a way of quoting. Without a delimiter, a row is one cell."""
 
     delimiter: str | None
     quotes: str = "double"
     """double, backslash (quotes may also follow a backslash), or none (quotes are text)."""
     strict: bool = False
-    """Read what is valid for `quotes`, and nothing else as quoted."""
+    """Whether a cell that is invalid under `quotes` is read as unquoted."""
 
 
 class Row(NamedTuple):
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 class Places:
-    """A count, and the line of the first thing counted."""
+    """A count of lines, and the first of them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -70,16 +70,17 @@ class Places:
 
 
 class RowReader:
-    """The rows of `lines`, blank lines left out.
+    """An iterator over the rows of `lines`, blank lines left out.
 
-    `before` lines of the file stand before these. `columns` is the number of columns, if known.
+    `before` is the number of lines of the file before these, `columns` that of the columns, if
+    known.
     """
 
     def __init__(
         self, lines: Iterator[str], dialect: Dialect, before: int = 0, columns: int = 0
     ) -> None:
         self.mended: defaultdict[str, Places] = defaultdict(Places)
-        """The cells that are not valid in the dialect, by how they are read."""
+        """The places of invalid cells, by the kind of their mending."""
         self._lines = lines
         self._ahead: deque[str] = deque()
         self._number = before
@@ -154,7 +155,7 @@ class RowReader:
             text, line, at = text + "\n", following, 0
 
     def _quoted(self, line: str, at: int) -> tuple[str, str, int] | None:
-        """Return a cell whose quote opened before `at`, or None if it is quoted in no way."""
+        """Return a cell whose quote opened before `at`, or None if it is not quoted after all."""
         quotes, strict = self._dialect.quotes, self._dialect.strict
         for style in (quotes,) if strict else (quotes, *(self._bodies.keys() - {quotes})):
             found = self._closed(line, at, self._bodies[style])

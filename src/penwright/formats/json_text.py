@@ -1,4 +1,4 @@
-"""A cursor in JSON text: values, items and members one at a time, in bounded memory (RFC 8259)."""
+"""Parse JSON text in bounded memory: values, items and members one at a time (RFC 8259)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penwright.formats.decode import read_blocks
 from penwright.wording import Warn
 
 LONGEST_VALUE = 1 << 29
-"""Characters that one value may have, because it is held in memory."""
+"""The largest number of characters in one value, which is held in memory."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 # An error this near to the end of what was read may be only that: the end of what was read.
@@ -27,7 +27,7 @@ class Spelled(str):
 
 
 class JsonText:
-    """A position in a JSON file, which is read on when needed and forgotten once it was used."""
+    """A cursor in a JSON file that reads on when needed and forgets the text behind it."""
 
     def __init__(self, path: str, encoding: str | None, warn: Warn) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class JsonText:
 
     @property
     def passed(self) -> int:
-        """Characters up to here."""
+        """The number of characters before the cursor."""
         return self._before + self._at
 
     def peek(self) -> str:
@@ -87,7 +87,7 @@ class JsonText:
             self._read_on()
 
     def items(self) -> Iterator[None]:
-        """Stand before each item of the list that begins here; the caller reads it."""
+        """Move before each item of the list that begins here; the caller reads it."""
         self._need("[", "a list is expected here")
         if self.skip("]"):
             return
@@ -117,7 +117,7 @@ class JsonText:
         _check_length(self._path, self.passed)
 
     def error(self, what: str, at: int | None = None) -> DataError:
-        """Return what is wrong here, or at a place of the buffer, as an error with the line."""
+        """Return an error for this place, or for a place of the buffer, with the line."""
         line = self._lines + self._buffer.count("\n", 0, self._at if at is None else at)
         return DataError(f"{self._path}:{line}: this is not valid JSON: {what}.")
 
@@ -126,7 +126,7 @@ class JsonText:
             raise self.error(otherwise)
 
     def _read_on(self) -> None:
-        """Read at least as much as is held, so that a long value is tried only a few times."""
+        """Read at least as much again as is held, so that a long value is parsed few times."""
         self._lines += self._buffer.count("\n", 0, self._at)
         self._before += self._at
         blocks = [self._buffer[self._at :]]

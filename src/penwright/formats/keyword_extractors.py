@@ -1,8 +1,8 @@
-"""The keywords of a text: by spaCy where a model is installed, else by YAKE, else by a statistic.
+"""Extract keywords from texts: with a spaCy model if one is installed, else YAKE, else RAKE.
 
 spaCy       nouns and proper nouns as they are, verbs, adjectives and adverbs in their dictionary
             form, names, and short groups of words around a noun
-YAKE        what its statistics of one text find (Campos et al. 2020)
+YAKE        the words with the best scores of its statistics (Campos et al. 2020)
 built in    words and pairs of words between stop words and punctuation (RAKE; Rose et al. 2010)
 
 Each keyword is one word, its parts joined by dashes. Pronouns and stop words are no keywords.
@@ -23,7 +23,7 @@ from penwright.sections import slug
 
 ExtractorName = Literal["auto", "spacy", "yake", "builtin"]
 Extract = Callable[[Sequence[str]], list[list[str]]]
-"""The keywords of each text, in an order that depends on the text alone."""
+"""A function from texts to their keywords, whose order depends on the text alone."""
 
 PREFERRED = ("en_core_web_sm", "en_core_web_md", "en_core_web_lg", "en_core_web_trf")
 _MOST = 12
@@ -55,7 +55,7 @@ _STOP_WORDS = frozenset(
 
 
 class Extractor(NamedTuple):
-    """A way to find keywords: its name and model for another process, and a sentence about it."""
+    """A method to extract keywords: its name, its model, and a sentence about it."""
 
     name: str
     model: str | None

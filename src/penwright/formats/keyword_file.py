@@ -1,4 +1,7 @@
-"""Files of texts that begin with their keywords -> documents, and the sections of texts."""
+"""Read files of texts that begin with their keywords.
+
+<|startoftext|>~`cats~^my-soul straight~@My little Clementine always ...<|endoftext|>
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from penwright.sections import (
 )
 from penwright.wording import Warn, count
 
-_LOOK = 100
+_FIRST_TEXTS = 100
 _TEXT = ("title", "body")
 _HEAD = re.compile(
     rf"\s*{re.escape(START_OF_TEXT)}{re.escape(SECTION)}[{re.escape(''.join(MARKS.values()))}]"
@@ -37,13 +40,13 @@ _PLAIN = Marks()
 
 @dataclass(frozen=True)
 class KeywordReader:
-    """A file of such texts. A document is one of them, without its marks."""
+    """A file of texts that begin with their keywords; each is a document, without its marks."""
 
     choice: Choice
     texts: TextReader
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """Yield a document per text; what has no sections is left out and counted."""
+        """Yield a document per text; texts without a title or body are left out and counted."""
         choice = self.choice
         strange, first = 0, 0
         for source, text in whole_texts(self.texts, warn):
@@ -70,7 +73,7 @@ def open_keywords(item: Input, data: DataConfig) -> KeywordReader:
     """Open a file of keyword texts; everything is learned unless --learn names sections."""
     texts = _open_texts(item.path, data.encoding, _PLAIN)
     found: dict[str, None] = {}
-    for _, text in islice(whole_texts(texts, lambda _: None), _LOOK):
+    for _, text in islice(whole_texts(texts, lambda _: None), _FIRST_TEXTS):
         found |= dict.fromkeys(parse(text))
     has = tuple(name for name in NAMES if name in found)
     if not set(has) & set(_TEXT):
@@ -122,9 +125,9 @@ def _open_texts(path: str, encoding: str | None, marks: Marks) -> TextReader:
 
 
 def _spans(text: str, has: Sequence[str], learn: Sequence[str]) -> tuple[Span, ...]:
-    """Split a text where its title or body begins, which is where `generate --keywords` writes.
+    """Split a text before its title and its body, where `generate --keywords` begins to write.
 
-    With everything learned so are the marks; else the mark before a title or body is context.
+    If all sections are learned, so are the marks; else the mark before a title or body is context.
     """
     everything = set(has) <= set(learn)
     spans: list[Span] = []

@@ -1,8 +1,7 @@
-"""A table of titles -> a file of texts that begin with their keywords.
+"""Encode a table of titles as a file of texts that begin with their keywords.
 
-Rows are read, their keywords found and their lines written as a stream. A row's lines depend on
-the row, its number and the seed; the order of all lines on the seed: so the file is the same,
-byte for byte, whatever the number of processes.
+Rows are streamed. The lines of a row depend on the row, its number and the seed; the order of all
+lines depends on the seed: the file is the same, byte for byte, for any number of processes.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ from penwright.workers import spread
 BATCH = 256
 """Rows in a job."""
 _FEW_JOBS = 4
-"""Jobs that are done in this process before others are started, which takes them a moment."""
+"""Jobs that are done in this process before others are started."""
 _IN_MEMORY = 1 << 26
-"""Characters of lines that are put in order at once."""
+"""Characters of lines that are sorted in memory."""
 _TARGET = "penwright.formats.keyword_table:make_work"
 
-Row = Mapping[str, str]
+Sections = Mapping[str, str]
 
 
 class Columns(NamedTuple):
-    """The column of each section, and the column in which keywords are found."""
+    """The column of each section, and the column that keywords are extracted from."""
 
     title: str | None
     body: str | None
@@ -65,12 +64,12 @@ class Encoded:
 def encode(
     paths: Sequence[str | Path], output: Path, config: KeywordsConfig, warn: Warn
 ) -> Encoded:
-    """Write the lines of all rows to `output`, in an order of their own.
+    """Write the lines of all rows to `output`, shuffled.
 
-    Those of the share `held_out` of the rows go to a second file beside it, one line a row: all
-    lines of a row are on the same side, since they have the same title.
+    The lines of a share `held_out` of the rows go to a second file beside it, one line a row: all
+    lines of a row are in the same file, since they have the same title.
 
-    Raises DataError for rows that cannot be read, UsageError for options that cannot be, and
+    Raises DataError for rows that cannot be read, UsageError for invalid options, and
     OutOfRoomError when the file cannot be written.
     """
     check(config)
@@ -150,7 +149,7 @@ def _columns(reader: RecordReader, config: KeywordsConfig) -> Columns:
 def _read(
     readers: Sequence[RecordReader], columns: Sequence[Columns], warn: Warn
 ) -> Iterator[dict[str, str]]:
-    """Yield the sections of each row, and under `source` the text in which keywords are found."""
+    """Yield the sections of each row, and under `source` the text that keywords come from."""
     empty = 0
     for reader, names in zip(readers, columns, strict=True):
         given = [(name, column) for name, column in names._asdict().items() if column is not None]
@@ -165,13 +164,13 @@ def _read(
         warn(f"{count(empty, 'row', 'was')} left out, without text.")
 
 
-def _jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+def _jobs(rows: Iterator[tuple[int, Sections]]) -> Iterator[list[tuple[int, Sections]]]:
     while job := list(itertools.islice(rows, BATCH)):
         yield job
 
 
 def _work(
-    jobs: Iterator[list[tuple[int, Row]]], config: KeywordsConfig, extractor: Extractor
+    jobs: Iterator[list[tuple[int, Sections]]], config: KeywordsConfig, extractor: Extractor
 ) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Yield each job's row count and lines with sort keys; in this process while jobs are few."""
     setup = {
@@ -194,7 +193,7 @@ def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
     extract = None if extractor.name == "none" else load_extractor(extractor, setup["longest"])
     marks = Marks(setup["start"], setup["end"])
 
-    def work(job: list[tuple[int, Row]]) -> tuple[int, list[tuple[int, str]]]:
+    def work(job: list[tuple[int, Sections]]) -> tuple[int, list[tuple[int, str]]]:
         if extract is None:
             found = [tidy(row.get("keywords", "").split(setup["separator"])) for _, row in job]
         else:
@@ -209,7 +208,7 @@ def make_work(setup: Mapping[str, Any]) -> Callable[[Any], Any]:
 
 
 def make_lines(
-    row: Row, keywords: Sequence[str], number: int, setup: Mapping[str, Any], marks: Marks
+    row: Sections, keywords: Sequence[str], number: int, setup: Mapping[str, Any], marks: Marks
 ) -> list[str]:
     """Return the lines of one row, each with some of its keywords: a function of row and seed."""
     chance = random.Random(f"{setup['seed']} {number}")

@@ -1,4 +1,4 @@
-"""Exports of Telegram, Discord and WhatsApp, and text in ChatML: a conversation as its messages."""
+"""Read exports of Telegram, Discord and WhatsApp, and text in ChatML, as conversations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain text: where its documents end, streamed however long they are."""
+"""Split plain text into documents, streamed; decode .npz archives of GPT-2's ids into it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from penwright.markers import END_OF_TEXT, WORD_END
 from penwright.wording import Warn
 
 PIECE = 1 << 22
-"""A document longer than this many characters comes in pieces."""
+"""The longest document or conversation, in characters, that comes in one piece."""
 
 _MARKERS = r"<\|(?:start|end)oftext\|>"
 
@@ -46,12 +46,12 @@ _SAYS = {
 
 
 _LOOKED_AT = 50
-"""Lines of a plain text that are looked at to see whether it is a table."""
+"""Lines of a plain text that are checked for the tabs of a table."""
 
 
 @dataclass(frozen=True)
 class TextReader:
-    """A text to be cut into documents, from whatever kind of file it was taken.
+    """A text that is cut into documents, from a file of any kind.
 
     Line ends around a document, and documents of white space, are left out.
     """
@@ -159,7 +159,7 @@ def _part(buffer: str, last: int, match: re.Match[str]) -> Part:
 
 
 STRETCH = 1 << 20
-"""Ids decoded at a time."""
+"""Ids per decoded block."""
 
 
 def open_npz(item: Input, data: DataConfig) -> TextReader:

@@ -1,4 +1,4 @@
-"""The contract of a format: an input, the choices made by looking at it, its documents."""
+"""Define the contract of a format: an input, the choices for it, its documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penwright.wording import Warn
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to read: a file, a pair of files, or a collection of small ones."""
+    """A file, a pair of files, or a collection of small ones."""
 
     path: str
     target: str | None = None
@@ -21,13 +21,13 @@ class Input:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every file that is read."""
+        """All files of the input."""
         return self.members or ((self.path, self.target) if self.target else (self.path,))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How one file is read. `says` is a sentence for people, the rest is for programs."""
+    """The choices for one file. `says` is a sentence for people, the rest is for programs."""
 
     path: str
     format: str
@@ -40,9 +40,9 @@ class Choice:
     learn: tuple[str, ...] = ()
     prompt_format: str | None = None
     sections: tuple[str, ...] = ()
-    """Of texts that begin with their keywords, the sections that they have."""
+    """The sections of texts that begin with their keywords."""
     line_ends: str = ""
-    """LF, CRLF, CR or mixed, where there is text to tell by."""
+    """LF, CRLF, CR, mixed, or empty if the file has a single line or is not text."""
 
     @property
     def kind(self) -> str:
@@ -52,14 +52,14 @@ class Choice:
 
 
 class Reader(Protocol):
-    """One input, looked at and ready to be read."""
+    """An input with the choices for it, ready to be read."""
 
     @property
     def choice(self) -> Choice:
-        """What was chosen."""
+        """The choices for this input."""
 
     def documents(self, warn: Warn) -> Iterator[Document]:
-        """The input's documents, lazily."""
+        """Yield the documents of the input."""
 
 
 def place(path: str, number: int, unit: str = "") -> str:

@@ -1,4 +1,4 @@
-"""JSON: records one after another, a list of them, a list within an object, or columns."""
+"""Read files of records: JSON in its usual shapes, JSON Lines, Parquet."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 LIST_NAMES = ("data", "records", "rows", "items", "examples", "train")
-"""Names under which an object keeps its list of records, whatever they are."""
+"""Names of a list in an object that always holds the file's records."""
 
-LOOK = 1 << 24
-"""Characters of an object that are held to decide what it is."""
+HELD = 1 << 24
+"""Characters of an object that are held to find its list of records."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a JSON file keeps its records: under a name of its only object, or at the top.
+    """The place of a JSON file's records: under a name of its only object, or at the top.
 
-    `rows` are those of an object that holds columns.
+    `rows` are the records of an object that holds columns.
     """
 
     name: str | None = None
@@ -76,7 +76,7 @@ def read_items(path: str, encoding: str | None, warn: Warn) -> Iterator[object]:
 
 
 def find_shape(path: str, encoding: str | None) -> Shape:
-    """Return where the records of a JSON file are, by its first object if it begins with one."""
+    """Return the place of the records in a JSON file, by its first object if it begins with one."""
     text = JsonText(path, encoding, quiet)
     if text.peek() != "{":
         return Shape()
@@ -91,7 +91,7 @@ def find_shape(path: str, encoding: str | None) -> Shape:
         found[name] = items
         for _ in text.items():
             items.append(text.value())
-            if text.passed > LOOK and _is_list_of_records(name, items, found):
+            if text.passed > HELD and _is_list_of_records(name, items, found):
                 return Shape(name, says=f"the records are the list '{name}'")
             text.check_length()
     if text.peek():
@@ -268,7 +268,7 @@ def _are_columns(outer: Iterable[str], inner: Iterable[str]) -> bool:
 
 
 BATCH = 1024
-"""Rows held at a time."""
+"""Rows per read."""
 
 _ZEROS = re.compile(r"(?:(\.\d*[1-9])|\.)0+(?!\d)")
 

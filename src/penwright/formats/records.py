@@ -1,4 +1,4 @@
-"""Records with named columns, from whatever kind of file, and the documents that they make."""
+"""Turn records with named columns, from any kind of file, into documents."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from penwright.formats.rows import (
 from penwright.wording import Warn
 
 SAMPLE = 100
-"""Records that are looked at before deciding."""
+"""The number of first records that choices are based on."""
 
 LONGEST_FIELD = 200
-"""Characters up to which a column is kept as a document's field, to choose by."""
+"""The longest value, in characters, that is kept as a field of a document."""
 
 
 MOST_LISTED = 12
-"""Columns that are listed by name."""
+"""The number of columns that a sentence lists by name."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record: its line (or number, where there are no lines), and its columns' values."""
+    """The line of a record (or its number, where there are no lines), and its values by column."""
 
     line: int
     values: Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Look:
-    """The format, columns and first records of a file, seen before it is read."""
+class RecordsHead:
+    """The format, the columns and the first records of a file."""
 
     format: str
     columns: tuple[str, ...]
@@ -53,14 +53,14 @@ class Look:
     header: bool | None = None
     delimiter: str | None = None
     says: str = ""
-    """A clause about how the file is written."""
+    """A clause about the file's dialect or shape."""
     unit: str = ""
-    """The word for a record where messages count records instead of lines."""
+    """The word for a record in messages, where they count records instead of lines."""
 
 
 @dataclass(frozen=True)
 class RecordReader:
-    """One file of records."""
+    """A file of records."""
 
     choice: Choice
     layout: Layout
@@ -96,38 +96,38 @@ def open_rows(
     if not sample:
         raise DataError(f"{path} has no {unit or 'record'}s in it.")
     names = tuple(dict.fromkeys(name for values in sample for name in values))
-    look = Look(format, names, sample, encoding, says=says, unit=unit)
-    return open_records(path, look, data, rows)
+    head = RecordsHead(format, names, sample, encoding, says=says, unit=unit)
+    return open_records(path, head, data, rows)
 
 
 def open_records(
-    path: str, look: Look, data: DataConfig, records: Callable[[Warn], Iterator[Record]]
+    path: str, head: RecordsHead, data: DataConfig, records: Callable[[Warn], Iterator[Record]]
 ) -> Reader:
     """Return a reader with the columns that the options ask for, or that suggest themselves."""
-    if chat := find_chat(path, look.columns, look.sample, data):
-        return _open_chat(path, look, data, records, chat)
+    if chat := find_chat(path, head.columns, head.sample, data):
+        return _open_chat(path, head, data, records, chat)
     asked = _asked(data)
-    if not asked and set(QUESTION_COLUMNS) <= set(look.columns):
+    if not asked and set(QUESTION_COLUMNS) <= set(head.columns):
         data = replace(data, template=QUESTION_TEMPLATE)
-    sample = [{n: as_text(v) for n, v in row.items() if is_text(v)} for row in look.sample]
+    sample = [{n: as_text(v) for n, v in row.items() if is_text(v)} for row in head.sample]
     texts = {name for row in sample for name in row}
-    names = [name for name in look.columns if name in texts or name in asked or not look.sample]
+    names = [name for name in head.columns if name in texts or name in asked or not head.sample]
     if not names:
-        raise _no_text(path, look)
+        raise _no_text(path, head)
     layout = choose_layout(path, names, sample, data)
     choice = Choice(
         path,
-        look.format,
-        look.encoding,
-        says=_says(look, layout),
-        columns=look.columns,
-        header=look.header,
-        delimiter=look.delimiter,
+        head.format,
+        head.encoding,
+        says=_says(head, layout),
+        columns=head.columns,
+        header=head.header,
+        delimiter=head.delimiter,
         template=layout.template,
         learn=layout.learned,
         prompt_format=layout.prompt_format,
     )
-    return RecordReader(choice, layout, data.skip_empty, records, look.unit)
+    return RecordReader(choice, layout, data.skip_empty, records, head.unit)
 
 
 def used_columns(reader: Reader | None) -> tuple[str, ...]:
@@ -182,29 +182,29 @@ def quiet(_: str) -> None:
 
 def _open_chat(
     path: str,
-    look: Look,
+    head: RecordsHead,
     data: DataConfig,
     records: Callable[[Warn], Iterator[Record]],
     chat: RecordChat,
 ) -> ChatReader:
     def conversations(warn: Warn) -> Iterator[Conversation]:
         for record in records(warn):
-            turns = chat.turns(place(path, record.line, look.unit), record.values)
+            turns = chat.turns(place(path, record.line, head.unit), record.values)
             yield Conversation(turns, record.line, _fields(record.values))
 
-    says = "; ".join(filter(None, (look.says, chat.says)))
-    choice = Choice(path, look.format, look.encoding, says=says, columns=look.columns)
-    return open_chat(choice, data, conversations, look.unit, by_role=True)
+    says = "; ".join(filter(None, (head.says, chat.says)))
+    choice = Choice(path, head.format, head.encoding, says=says, columns=head.columns)
+    return open_chat(choice, data, conversations, head.unit, by_role=True)
 
 
-def _no_text(path: str, look: Look) -> DataError:
+def _no_text(path: str, head: RecordsHead) -> DataError:
     """Return the error for records without any column that is text, by the first of them."""
-    for number, values in enumerate(look.sample, 1):
+    for number, values in enumerate(head.sample, 1):
         for name, value in values.items():
             try:
                 as_text(value)
             except NotTextError as error:
-                return _refusal(place(path, number, look.unit), name, error)
+                return _refusal(place(path, number, head.unit), name, error)
     return DataError(f"{path} has no columns.", fix='Write records such as {"text": "..."}.')
 
 
@@ -242,21 +242,21 @@ def _asked(data: DataConfig) -> set[str]:
     return {name for name in given if name} | template_columns(data.template)
 
 
-def _says(look: Look, layout: Layout) -> str:
-    """How a record becomes a document, the columns that are not used, and how to choose others."""
-    if look.header is None:
-        lead = "each line is a record" if look.format == "jsonl" else "each record is a document"
+def _says(head: RecordsHead, layout: Layout) -> str:
+    """Return a sentence about the layout of a document and the columns that are not used."""
+    if head.header is None:
+        lead = "each line is a record" if head.format == "jsonl" else "each record is a document"
     else:
-        lead = "the first row names the columns" if look.header else "there is no row of names"
-    unused = [name for name in look.columns if name not in layout.columns]
-    if len(look.columns) == 1 and not unused:
+        lead = "the first row names the columns" if head.header else "there is no row of names"
+    unused = [name for name in head.columns if name not in layout.columns]
+    if len(head.columns) == 1 and not unused:
         use = "the only column is the text"
     elif len(layout.columns) == 1 and not layout.has_text:
         use = f"the text is column '{layout.columns[0]}'"
     else:
         learned, verb = _and(layout.learned), "is" if len(layout.learned) == 1 else "are"
         use = f"a document is {layout.template!r}, of which {learned} {verb} learned"
-    return "; ".join(filter(None, (lead, look.says, use, _unused(unused))))
+    return "; ".join(filter(None, (lead, head.says, use, _unused(unused))))
 
 
 def _unused(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""From the columns of a row to a document: a template, and which of its parts are learned."""
+"""Lay out the columns of a row as a document: a template, and the parts that are learned."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ TEXT_NAMES = (
 )  # fmt: skip
 """Names of columns that hold texts."""
 TITLE_NAMES = ("title", "headline", "description", "question")
-"""Names of columns that are the text only where no other column is longer."""
+"""Names of columns that are the text only if no other column is longer."""
 PROMPT_NAMES = ("prompt", "instruction", "question", "input", "source", "context", "query")
 COMPLETION_NAMES = (
     "completion", "response", "answer", "output", "story", "target", "reply", "text",
 )  # fmt: skip
 
 _FEW_VALUES = 3
-"""Different rows from which on a column of one value counts as constant."""
+"""The fewest rows in which a column of one value counts as constant."""
 _LONGER_THAN_TEXT = 8
 _LONGER_THAN_TITLE = 2
-"""A column this many times as long as a column with a known name is the text instead."""
+"""The factor by which a column must be longer than one with a known name to be the text."""
 
 EVERYTHING = "all"
-"""`--learn all`: prompts and the text around the columns are learned too."""
+"""The value of --learn for which prompts and the text around columns are learned too."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One part of a template: a column's name or literal text, learned or not."""
+    """A part of a template: a column's name or literal text, learned or not."""
 
     value: str
     is_column: bool
@@ -53,7 +53,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """A row's conversion to text. With `glue`, one space where two columns meet without any."""
+    """A parsed template. With `glue`, one space joins columns that meet without white space."""
 
     slots: tuple[Slot, ...]
     glue: bool = False
@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The columns that loss falls on."""
+        """The columns that are learned."""
         return tuple(
             dict.fromkeys(slot.value for slot in self.slots if slot.is_column and slot.learn)
         )
@@ -85,7 +85,7 @@ class Layout:
     def prompt_format(self) -> str | None:
         """The template of the part before the learned one; a single column in it is named {prompt}.
 
-        None where nothing does: then a prompt is the beginning of the text itself.
+        None if the text begins with a learned part: then a prompt is its beginning.
         """
         before = self.slots[: next((i for i, s in enumerate(self.slots) if s.learn), 0)]
         if not before:
@@ -101,7 +101,7 @@ class Layout:
         """Return the row's spans; neighbours that are both learned, or both not, are joined.
 
         A single space before a learned part is learned with it, because GPT-2's tokens carry the
-        space before a word: so the text is cut into the very tokens it has in one piece.
+        space before a word: the spans have the same tokens as the whole text.
         """
         spans: list[Span] = []
         for slot in self.slots:
@@ -253,15 +253,15 @@ def _pair(path: str, names: Sequence[str], data: DataConfig) -> Layout:
 
 
 class _Values:
-    """The sampled values of a column: what kind they are, how long, how varied."""
+    """Statistics of a column's sampled values: kind, length and variety."""
 
     def __init__(self, values: Sequence[str]) -> None:
         filled = [value.strip() for value in values if value.strip()]
         plain = [_TAG.sub("", value) for value in filled]
         self.length = sum(map(len, plain)) / max(len(values), 1)
-        """Mean characters of a value, HTML tags and empty values not counted."""
+        """Mean number of characters, without HTML tags; empty values count as 0."""
         self.variety = len(set(filled)) / len(filled) if len(filled) >= _FEW_VALUES else 1.0
-        """Distinct values over values."""
+        """The share of distinct values."""
         self.is_constant = len(filled) >= _FEW_VALUES and len(set(filled)) == 1
         self.is_text = bool(filled) and 2 * sum(map(_is_prose, plain)) >= len(filled)
 
@@ -271,13 +271,13 @@ _CODE = re.compile(r"[a-z]+://\S+|\S+@\S+\.\w+|[{\[].*[}\]]|[!-~]{40,}", re.DOTA
 
 
 def is_figure(value: str) -> bool:
-    """Whether a value is a number, a date or an identifier: it has no more letters than digits."""
+    """Return whether a value is a number, a date or an identifier (no more letters than digits)."""
     digits = sum(map(str.isdigit, value))
     return 0 < digits <= len(value) <= 40 and digits >= sum(map(str.isalpha, value))
 
 
 def _is_prose(value: str) -> bool:
-    """Whether a value can be a text: no number, address, JSON or hash."""
+    """Return whether a value can be a text: no number, address, JSON or hash."""
     return bool(value) and not is_figure(value) and _CODE.fullmatch(value) is None
 
 

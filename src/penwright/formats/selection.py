@@ -1,4 +1,4 @@
-"""Cleaning steps that leave documents out: by language, by words, by their columns."""
+"""Select documents by language, words, columns, length, and likeness to others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from penwright.wording import Warn
 CATEGORY_NAMES = ("category", "subreddit", "genre", "label", "class", "tag", "topic", "author")
 
 LANGUAGE_SAMPLE = 2000
-"""Characters that a document's language is told from."""
+"""Characters of a document that its language is detected from."""
 FEWEST_LETTERS = 20
-"""A text of fewer letters is too short to tell, and stays."""
+"""The fewest letters for which a language is detected; shorter texts are kept."""
 
 
 def speaks(language: str) -> Callable[[str], bool]:
@@ -73,7 +73,7 @@ def category_of(data: DataConfig) -> Callable[[Document], str | None]:
     return known
 
 
-class Chooser:
+class ColumnFilter:
     """A filter of documents by their columns (`where`) and categories (`drop_category`).
 
     Raises UsageError for a condition that compares nothing.
@@ -126,8 +126,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 def parse_condition(text: str) -> tuple[str, Callable[[str], bool]]:
     """Parse `score>=5` into a column and a test of its value.
 
-    Numbers are compared as numbers; what is no number is not above, below or equal to one. All
-    else is compared as text, which suits dates such as 2019-01-31. Raises UsageError.
+    A number is compared with numbers only: other values are unequal to it. Other values are
+    compared as text, which suits dates such as 2019-01-31. Raises UsageError.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
@@ -194,17 +194,18 @@ def _number(value: str | None) -> float | None:
 
 
 _RUN = 3
-"""Words in a run."""
+"""Words in a run (shingle)."""
 _FEWEST_WORDS = 8
-"""Texts of fewer words are alike by chance, so they are not compared."""
+"""The fewest words for which texts are compared; shorter ones are alike by chance."""
 _HASHES = 128
 _BANDS = 16
 
 
 class NearIndex:
-    """An index of texts that finds near duplicates; raises MissingExtraError without rensa.
+    """An index of texts that finds near duplicates: MinHash over runs of words (Broder 1997).
 
-    `threshold` is the share of their runs of words that two texts have in common at least.
+    `threshold` is the least share of their runs of words that two texts have in common. Raises
+    MissingExtraError without rensa.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -221,7 +222,7 @@ class NearIndex:
     def add(self, text: str, *, alike: bool) -> int | None:
         """Add a text; return the number (from 0) of the earlier text most like it, or None.
 
-        Whether or not it is like one it counts; with `alike` it is also kept if it is like one.
+        Every text is numbered; a text like an earlier one is kept in the index only with `alike`.
         """
         number = self._count
         self._count += 1
@@ -242,10 +243,10 @@ class NearIndex:
 
 
 Size = Callable[[str], int]
-"""The tokens of a text."""
+"""A function that counts the tokens of a text."""
 
 AROUND = 2
-"""The end-of-text tokens before and after a document."""
+"""The number of end-of-text tokens around a document."""
 
 
 def short_enough(
@@ -279,7 +280,7 @@ def tell_of_long(left_out: list[Source], most: int, warn: Warn) -> None:
 
 
 class Room:
-    """How much of a dialogue fits --max-words and --max-tokens, turn after turn."""
+    """The words and tokens left of --max-words and --max-tokens for a dialogue."""
 
     def __init__(self, data: DataConfig, size: Size | None) -> None:
         self._words = data.max_words
@@ -287,7 +288,7 @@ class Room:
         self._size = size
 
     def takes(self, text: str) -> bool:
-        """Take up the room of a text; return whether there was enough."""
+        """Subtract the length of a text; return whether there was room for it."""
         if self._words is not None:
             self._words -= len(text.split())
         if self._tokens is not None and self._size is not None:

@@ -1,4 +1,4 @@
-"""The bytes of a file, from a disk or an address, unpacked where it is compressed."""
+"""Open files as bytes, local or remote, decompressed; refuse kinds that hold no text."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
 
 
 def kind_suffix(path: str | Path) -> str:
-    """The suffix that tells a file's kind, in lower case: `.csv` of `titles.CSV.gz`."""
+    """Return the suffix of a file's kind, in lower case: `.csv` for `titles.CSV.gz`."""
     name = PurePosixPath(str(path).partition("?")[0] if is_remote(str(path)) else Path(path).name)
     return Path(name.stem if name.suffix.lower() in _OPENERS else name.name).suffix.lower()
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address, such as https:// or hf://."""
+    """Return whether a path is an address, such as https:// or hf://."""
     return "://" in path
 
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked where its name says it is compressed (.gz .bz2 .xz .zst).
+    """Open a file's bytes, decompressed by its suffix (.gz .bz2 .xz .zst).
 
-    Raises DataError in one sentence when it cannot be opened.
+    Raises DataError when it cannot be opened.
     """
     if kind_suffix(path) in _ARCHIVES:
         raise DataError(f"{path} is an archive.", fix="Unpack it, and give the folder.")
@@ -58,11 +58,11 @@ def _unpack(path: str, kind: str, stream: BinaryIO) -> BinaryIO:
 
 
 def read_block(stream: BinaryIO, size: int, path: str) -> bytes:
-    """The next bytes; raises DataError when a file is damaged, or its place no longer answers."""
+    """Read the next bytes; raises DataError for a damaged file or a server that fails."""
     try:
         return stream.read(size)
     except Exception as error:
-        # zstandard's own error is known only where the package is there.
+        # zstandard's error class can be imported only if the package is installed.
         damage = (OSError, EOFError, zlib.error, lzma.LZMAError)
         known = isinstance(error, damage) or type(error).__name__ == "ZstdError"
         if not known and not is_remote(path):
@@ -95,7 +95,7 @@ def _open_remote(path: str) -> BinaryIO:
 
 
 def identify(address: str) -> str:
-    """An address and what its server says that changes with its content: size, tag and time.
+    """Return an address with the size, tag and time of its content, as its server gives them.
 
     Raises DataError when it cannot be reached.
     """
@@ -123,7 +123,7 @@ def _unreachable(address: str, error: Exception) -> DataError:
 
 
 def read_head(path: str, size: int = 1 << 16) -> bytes:
-    """The first `size` bytes; raises DataError when the file is missing or empty."""
+    """Read the first `size` bytes; raises DataError when the file is missing or empty."""
     with open_bytes(path) as stream:
         head = read_block(stream, size, path)
     if not head:
@@ -132,7 +132,7 @@ def read_head(path: str, size: int = 1 << 16) -> bytes:
 
 
 class Refusal(NamedTuple):
-    """A kind of file: its name, what to do, its suffixes, and the bytes that it begins with."""
+    """A kind of file that is not read: its name, a remedy, its suffixes, and its first bytes."""
 
     name: str
     fix: str
@@ -222,7 +222,7 @@ REFUSALS = (
 
 
 def refuse_suffix(path: str, suffix: str) -> None:
-    """Raise DataError for a file whose suffix says that it is no text."""
+    """Raise DataError for a file whose suffix is that of a kind that is not read."""
     for kind in REFUSALS:
         if suffix in kind.suffixes:
             raise DataError(f"{path} is {kind.name}, which is not read.", fix=kind.fix)

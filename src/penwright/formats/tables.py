@@ -1,4 +1,4 @@
-"""CSV and its kin: the delimiter, the quoting and the column names of a file, then its rows."""
+"""Read tables: the dialect and the column names of a CSV file or workbook, then its rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penwright.errors import DataError, MissingExtraError, UsageError
 from penwright.formats.decode import find_encoding, read_lines
 from penwright.formats.delimited import Dialect, Places, Row, RowReader
 from penwright.formats.reader import Input, Reader
-from penwright.formats.records import SAMPLE, Look, Record, open_records, quiet, used_columns
+from penwright.formats.records import SAMPLE, Record, RecordsHead, open_records, quiet, used_columns
 from penwright.formats.rows import (
     COMPLETION_NAMES,
     PROMPT_NAMES,
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from openpyxl.workbook import Workbook
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-"""Delimiters that are looked for, in the order of preference, and their names."""
+"""Delimiters that are tried, in the order of preference, and their names."""
 
 ALIKE = 0.8
-"""The share of rows with as many cells as the first row that makes a delimiter likely."""
+"""The least share of rows with as many cells as the first for a delimiter to be likely."""
 
 _KNOWN = frozenset((*TEXT_NAMES, *TITLE_NAMES, *PROMPT_NAMES, *COMPLETION_NAMES))
 _NAME = re.compile(r"[^\W\d][\w .()/#&?:'-]{0,79}")
@@ -52,9 +52,9 @@ class CsvHead:
     names: tuple[str, ...]
     header: bool
     rows: tuple[Row, ...]
-    """The first rows, the one with the names included."""
+    """The first rows, including the header."""
     before: int = 0
-    """Lines before the first row: 1 where Excel's `sep=;` is the first line."""
+    """Lines before the first row: 1 if Excel's `sep=;` is the first line."""
 
     @property
     def sample(self) -> list[dict[str, str]]:
@@ -92,10 +92,10 @@ def look_at_csv(path: str, data: DataConfig) -> CsvHead:
     lines = _Replay(read_lines(path, data.encoding, quiet))
     sep = _SEP.fullmatch(next(iter(lines), ""))
     dialect, rows = _find_dialect(lines, sep, kind_suffix(path) in (".tsv", ".tab"), data)
-    return read_head(path, dialect, rows, int(sep is not None), data)
+    return find_columns(path, dialect, rows, int(sep is not None), data)
 
 
-def read_head(
+def find_columns(
     path: str, dialect: Dialect, rows: Sequence[Row], before: int, data: DataConfig
 ) -> CsvHead:
     """Find the names of the columns in the first rows; raises DataError when there are none."""
@@ -108,11 +108,11 @@ def read_head(
 
 
 def open_csv(item: Input, data: DataConfig) -> Reader:
-    """Choose the delimiter, the quoting, the header and the columns of a CSV file."""
+    """Open a CSV file; its dialect, header and columns are chosen by its first rows."""
     encoding = find_encoding(item.path, data.encoding)
     head = look_at_csv(item.path, data)
     delimiter = head.dialect.delimiter
-    look = Look("csv", head.names, head.sample, encoding, head.header, delimiter, head.says)
+    first = RecordsHead("csv", head.names, head.sample, encoding, head.header, delimiter, head.says)
 
     reader: Reader | None = None
 
@@ -123,7 +123,7 @@ def open_csv(item: Input, data: DataConfig) -> Reader:
         for kind, places in rows.mended.items():
             places.tell(item.path, "cell", kind, warn)
 
-    reader = open_records(item.path, look, data, records)
+    reader = open_records(item.path, first, data, records)
     return reader
 
 
@@ -173,7 +173,7 @@ def _bad_row(place: str, cells: int, head: CsvHead) -> DataError:
 
 
 class _Replay:
-    """Lines of a file that can be gone through several times; read once, as far as needed."""
+    """Lines that can be iterated over several times, but are read once, as far as needed."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -198,7 +198,7 @@ class _Trial(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """The cells of the first row."""
+        """The number of cells in the first row."""
         return len(self.rows[0].cells) if self.rows else 0
 
     def share(self, columns: int) -> float:
@@ -209,14 +209,14 @@ class _Trial(NamedTuple):
 
     @property
     def is_table_below(self) -> bool:
-        """Whether the first row is one cell and the others have several, as many each."""
+        """Whether the first row is a single cell above rows of equally many cells."""
         counts = Counter(len(row.cells) for row in self.rows[1:])
         most = counts.most_common(1)[0][0] if len(counts) > 0 else 1
         return self.columns == 1 < most and len(self.rows) > 3 and self.share(most) >= ALIKE
 
     @property
     def rank(self) -> tuple[float, int, float]:
-        """The better dialect divides more rows alike, mends less, and not at `, ` in sentences."""
+        """The sort key: rows divided alike, few cells mended, few cells that begin with a space."""
         cells = [cell or "" for row in self.rows for cell in row.cells[1:]]
         spaced = sum(cell.startswith(" ") for cell in cells)
         share = self.share(self.columns) if self.columns > 1 else 0.0
@@ -304,7 +304,7 @@ def open_xlsx(item: Input, data: DataConfig) -> Reader:
     if not filled:
         raise DataError(f"{path} is empty.", fix="Give a file with text in it.")
     title, *others = filled
-    head = read_head(path, Dialect(","), sheets[title], 0, data)
+    head = find_columns(path, Dialect(","), sheets[title], 0, data)
     says = f"the rows of sheet '{title}'"
     if others:
         says += f", not those of {', '.join(others)} (save a sheet as CSV to read it)"
@@ -317,13 +317,13 @@ def open_xlsx(item: Input, data: DataConfig) -> Reader:
             rows = _rows(book[title], len(head.names))
             yield from fit_rows(path, rows, head, used_columns(reader), data.skip_bad_rows, warn)
 
-    look = Look("xlsx", head.names, head.sample, None, head.header, says=says)
-    reader = open_records(path, look, data, records)
+    first = RecordsHead("xlsx", head.names, head.sample, None, head.header, says=says)
+    reader = open_records(path, first, data, records)
     return reader
 
 
 def _rows(sheet: Any, columns: int = 0) -> Iterator[Row]:
-    """The rows with anything in them, without empty cells at their ends beyond `columns`."""
+    """Yield the rows that are not empty, with `columns` cells at least and no empty ones beyond."""
     for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
         cells: list[str | None] = [_show_cell(value) for value in values]
         while cells and not cells[-1]:
@@ -333,7 +333,7 @@ def _rows(sheet: Any, columns: int = 0) -> Iterator[Row]:
 
 
 def _show_cell(value: object) -> str | None:
-    """A cell as a spreadsheet shows it: whole numbers without a point, dates as ISO 8601."""
+    """Return a cell as a spreadsheet shows it: whole numbers without a point, ISO 8601 dates."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
