@@ -105,12 +105,12 @@ def _ours(
     from penwright.model import GPT2, SIZES, init_weights
     from penwright.tokens import Batch, split_micro
     from penwright.train.loop import batch_loss
-    from penwright.train.machine import settle
     from penwright.train.methods import make_method
+    from penwright.train.process import limit_malloc
 
     device = torch.device(device_name)
     plan = replace(plan_of(who, batch, length), micro_batch=micro, compile=device.type == "cuda")
-    settle()
+    limit_malloc()
     model = GPT2(SIZES[size])
     init_weights(model, seed=0)
     model.to(device)

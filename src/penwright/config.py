@@ -39,7 +39,7 @@ EngineName = Literal["local", "ray"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How files become documents."""
+    """Options for reading files as documents."""
 
     format: FormatName = "auto"
     """Format of the files. Default: detected."""
@@ -119,7 +119,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How the next token is chosen, and when to stop."""
+    """Options for choosing each token, and for stopping."""
 
     max_new_tokens: int = 200
     """Largest number of tokens to write. A token is about three quarters of a word."""
@@ -151,7 +151,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
-    """Where and how exactly to compute."""
+    """Device and precision."""
 
     device: Device = "auto"
     """Device to compute on. Default: the fastest one here."""
@@ -161,7 +161,7 @@ class ComputeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkConfig:
-    """Which processes do what can be divided; what comes out is the same, byte for byte."""
+    """Options for dividing work among processes; the output is the same, byte for byte."""
 
     engine: EngineName = "local"
     """local: processes on this machine. ray: the Ray cluster named by RAY_ADDRESS, or started on

@@ -100,7 +100,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(make_trainer, compiler):
     assert trainer.plan.compile
     trainer.train()
     assert len(said) == 1
-    assert said[0].startswith("Layers could not be compiled (")
+    assert said[0].startswith("Blocks could not be compiled (")
     assert "this backend is of no use" in said[0]
     assert trainer.run.info["events"] == said
     assert trainer.run.info["plan"]["compile"] is False

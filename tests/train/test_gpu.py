@@ -80,7 +80,7 @@ def test_a_run_learns_as_on_a_cpu(make_trainer, options):
     here = make_trainer("cpu", **(options | {"compile": "off"}))
     here.train()
     there = make_trainer("gpu", device=GPU, **options)
-    assert there._late == 1
+    assert there.late == 1
     there.train()
     assert there.plan.compile is (options.get("compile") == "on"), "or it went on without"
     for a, b in zip(here.run.metrics(), there.run.metrics(), strict=True):
@@ -91,7 +91,7 @@ def test_a_run_read_late_is_the_run_read_at_once(make_trainer):
     runs = []
     for late in (0, 1):
         trainer = make_trainer(f"late-{late}", device=GPU, steps=8, evaluate_every=3)
-        trainer._late = late
+        trainer.late = late
         trainer.train()
         runs.append(figures(trainer.run))
     for once, later in zip(*runs, strict=True):
@@ -104,15 +104,15 @@ def test_nothing_within_a_step_waits_for_the_device(make_trainer, method):
     options = {"method": method, "precision": "bf16", "device": GPU, "steps": 9}
     trainer = make_trainer("run", **options)
     for step in range(2):  # buffers and the optimizer's state are made in the first
-        trainer._taken.append(trainer._step(trainer.batches.batch(step)))
+        trainer.queued.append(trainer.step(trainer.batches.batch(step)))
     batch = trainer.batches.batch(2)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        trainer._taken.append(trainer._step(batch))
+        trainer.queued.append(trainer.step(batch))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    trainer._read()
-    assert not trainer._taken
+    trainer.read_steps()
+    assert not trainer.queued
     assert trainer.state.step == 3
 
 

@@ -28,7 +28,7 @@ def test_a_run_read_late_is_the_run_read_at_once(make_trainer, method):
     runs = []
     for late in (0, 1):
         trainer = make_trainer(f"late-{late}", **options)
-        trainer._late = late
+        trainer.late = late
         trainer.train()
         runs.append(trainer)
     once, later = runs
@@ -41,7 +41,7 @@ def test_a_run_read_late_is_the_run_read_at_once(make_trainer, method):
 @pytest.mark.parametrize("late", [0, 1])
 def test_the_next_batch_is_made_before_a_step_is_waited_for(make_trainer, monkeypatch, late):
     trainer = make_trainer("run", steps=4, evaluate_every=0, held_out=0)
-    trainer._late = late
+    trainer.late = late
     order = []
     make, write = trainer.batches.batch, trainer.run.append_metrics
     monkeypatch.setattr(trainer.batches, "batch", lambda n: (order.append(f"make {n}"), make(n))[1])
@@ -60,7 +60,7 @@ def test_the_next_batch_is_made_before_a_step_is_waited_for(make_trainer, monkey
 def test_a_poisoned_step_is_noticed_one_step_late(make_trainer, monkeypatch, moment):
     """Before a checkpoint or a measurement is made of it, and it is that batch that is left out."""
     trainer = make_trainer("run", steps=8, save_every=3, evaluate_every=0)
-    trainer._late = 1
+    trainer.late = 1
     Poison(trainer, monkeypatch, moment)
     assert trainer.train().step == 8
     records = trainer.run.metrics()
@@ -96,10 +96,10 @@ def test_no_number_is_read_within_a_step(make_trainer, method):
 
     with Reads(counts) as reads:
         for step in range(2):
-            trainer._taken.append(trainer._step(trainer.batches.batch(step)))
+            trainer.queued.append(trainer.step(trainer.batches.batch(step)))
     assert reads.count == 0
     with reads:
-        loss, norm = trainer._taken[-1].read()
+        loss, norm = trainer.queued[-1].read()
     assert math.isfinite(loss)
     assert math.isfinite(norm)
     assert reads.count == 2, "or the count would not see it"
@@ -117,7 +117,7 @@ def test_a_step_runs_on_a_device_that_nothing_can_be_read_from(
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     trainer.method.release()
     trainer.method = make_method(trainer.model.to("meta"), trainer.plan)
-    taken = trainer._step(trainer.batches.batch(0))
+    taken = trainer.step(trainer.batches.batch(0))
     assert taken.norm.is_meta
     with pytest.raises(RuntimeError, match="meta"):
         taken.read()

@@ -274,9 +274,17 @@ def test_a_stop_while_sampling_or_measuring_saves_too(make_trainer, monkeypatch,
     if moment == "sampling":
         trainer.write_samples = stop
     else:
-        measure = trainer._score
-        monkeypatch.setattr(trainer, "_score", lambda part: (stop(), measure(part))[1])
+        measure = loop.score_part
+        monkeypatch.setattr(loop, "score_part", lambda *a, **b: (stop(), measure(*a, **b))[1])
     trainer.state.best_loss = -1.0  # so that no measurement is a reason to save
     with pytest.raises(Interrupted):
         trainer.train()
     assert trainer.run.steps() == [3]
+
+
+def test_training_leaves_the_caller_s_random_numbers_alone(make_trainer):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    make_trainer("run", steps=3, dropout=0.1).train()
+    assert torch.equal(torch.rand(3), expected)

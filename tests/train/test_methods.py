@@ -96,3 +96,16 @@ def test_matrices_that_widen_together_take_the_same_step(make_full):
         results.append(method.tensors())
     for other in results[1:]:
         assert all(torch.equal(value, other[name]) for name, value in results[0].items())
+
+
+def test_lora_s_dropout_applies_in_training_only(make_trainer):
+    trainer = make_trainer("run", steps=2, method="lora", lora_dropout=0.5, learning_rate=0.1)
+    trainer.train()
+    tokens = torch.arange(8)[None]
+    with torch.no_grad():
+        trainer.model.eval()
+        one, other = trainer.model(tokens), trainer.model(tokens)
+        trainer.model.train()
+        dropped = trainer.model(tokens)
+    assert torch.equal(one, other)
+    assert not torch.equal(one, dropped)

@@ -10,7 +10,7 @@ import torch
 
 from penwright.errors import OutOfRoomError
 from penwright.train import Silent, loop
-from penwright.train.shrink import is_out_of_memory
+from penwright.train.memory import is_out_of_memory
 
 NO_ROOM = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"
 

@@ -30,11 +30,12 @@ class LowRank(nn.Module):
         self.lora_A = nn.Parameter(torch.empty(rank, n_in, device=weight_IO.device))
         self.lora_B = nn.Parameter(torch.zeros(n_out, rank, device=weight_IO.device))
         self.scale = scale
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        x = F.dropout(x, self.dropout, training)
         a_RI, b_OR = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
-        return F.linear(F.linear(self.dropout(x), a_RI), b_OR) * self.scale
+        return F.linear(F.linear(x, a_RI), b_OR) * self.scale
 
     def delta_IO(self) -> Tensor:
         """Return the update of the matrix, in float32 [I, O]."""
@@ -76,8 +77,12 @@ def add_low_rank(
         drawn = torch.empty(rank, weight_IO.shape[0]).uniform_(-bound, bound, generator=generator)
         with torch.no_grad():
             low_rank.lora_A.copy_(drawn)
+        # The factors are no submodules, so that the model's own names stay: model.eval() does not
+        # reach them, and whether dropout applies is the matrix's own state.
         module.register_forward_hook(
-            lambda _, inputs, output, low_rank=low_rank: output + low_rank(inputs[0])
+            lambda module, inputs, output, low_rank=low_rank: (
+                output + low_rank(inputs[0], training=module.training)
+            )
         )
         added[name] = low_rank
     return added

@@ -34,7 +34,7 @@ _SMALLEST = 1e-38
 
 
 def mix(*numbers: int) -> int:
-    """One number of 64 bits of several, which is another whenever one of them is another."""
+    """Mix several numbers into one of 64 bits that changes when any of them does."""
     mixed = 0
     for number in numbers:
         mixed = ((mixed ^ number) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % (1 << 64)
@@ -42,7 +42,7 @@ def mix(*numbers: int) -> int:
 
 
 class Dither:
-    """Random numbers from one table, begun at a place that depends on (seed, step, ...)."""
+    """Random numbers from one table, read from an offset that depends on (seed, step, ...)."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -189,14 +189,14 @@ class AdamW8bit(torch.optim.Optimizer):
 
 @functools.cache
 def find_kernels() -> ModuleType | None:
-    """The same update in Triton, which torch for GPUs brings along; None where it is not there."""
+    """Return the module with the same update in Triton, or None if Triton is not installed."""
     if importlib.util.find_spec("triton") is None:
         return None
     return importlib.import_module("penwright.train.adamw8bit_triton")
 
 
 def encode_signed(x_nb: Tensor, noise_nb: Tensor) -> tuple[Tensor, Tensor]:
-    """Bytes whose signed squares, times a scale for each block, are `x_nb` on the average."""
+    """Return bytes and block scales; signed squares times scale are `x_nb` in expectation."""
     size_nb = x_nb.abs()
     scale_n = size_nb.amax(1)
     size_nb.div_(scale_n.clamp(min=_SMALLEST)[:, None]).sqrt_().mul_(127.0).add_(noise_nb)
@@ -204,20 +204,20 @@ def encode_signed(x_nb: Tensor, noise_nb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decode_signed(bytes_nb: Tensor, scale_n: Tensor) -> Tensor:
-    """What `encode_signed` encoded."""
+    """Decode what `encode_signed` returned."""
     y_nb = bytes_nb.float().div_(127.0)
     return y_nb.mul_(y_nb.abs()).mul_(scale_n[:, None])
 
 
 def encode_square(x_nb: Tensor, noise_nb: Tensor) -> tuple[Tensor, Tensor]:
-    """Bytes whose fourth powers, times a scale for each block, are `x_nb`, which has no minus."""
+    """Return bytes and block scales; fourth powers times scale are `x_nb` >= 0 in expectation."""
     scale_n = x_nb.amax(1)
     y_nb = (x_nb / scale_n.clamp(min=_SMALLEST)[:, None]).sqrt_().sqrt_()
     return y_nb.mul_(255.0).add_(noise_nb).floor_().clamp_(max=255.0).to(torch.uint8), scale_n
 
 
 def decode_square(bytes_nb: Tensor, scale_n: Tensor) -> Tensor:
-    """What `encode_square` encoded."""
+    """Decode what `encode_square` returned."""
     return bytes_nb.float().div_(255.0).square_().square_().mul_(scale_n[:, None])
 
 

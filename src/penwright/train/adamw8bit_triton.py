@@ -24,7 +24,7 @@ def _take_in(
     grads, share, mean, mean_scale, square, square_scale, tile, size, new1, beta2, new2,
     block: tl.constexpr, blocks: tl.constexpr,
 ):  # fmt: skip
-    """Where the tile's numbers are, and its averages with the gradient taken in."""
+    """Return the offsets of a tile and its averages, updated by the gradient."""
     n = tile.to(tl.int64) * blocks + tl.arange(0, blocks)
     at_nb = n[:, None] * block + tl.arange(0, block)[None, :]
     inside_nb, there_n = at_nb < size, n * block < size
@@ -44,7 +44,7 @@ def _measure(
     sums, grads, share, mean, mean_scale, square, square_scale, size, new1, beta2, new2, grow, root,
     eps, block: tl.constexpr, blocks: tl.constexpr,
 ):  # fmt: skip
-    """The sum of the squares of each tile's update."""
+    """Compute the sum of squares of each tile's update."""
     tile = tl.program_id(0)
     _, _, _, _, mean_nb, square_nb = _take_in(
         grads, share, mean, mean_scale, square, square_scale, tile, size, new1, beta2, new2,
@@ -104,7 +104,7 @@ def _write(
 
 @triton.jit
 def _mix(mixed, number):
-    """A step of `mix` in adamw8bit.py."""
+    """Do one step of `mix` in adamw8bit.py."""
     return (mixed ^ number) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019
 
 

@@ -1,4 +1,4 @@
-"""How fast this machine trains: two seconds of measuring, kept for the next time.
+"""Measure this machine's training speed in two seconds, and keep the result for the next time.
 
 A step's time is put together from three rates measured here on the model's own width: a token
 through one block and back, a token through the output matrix and the loss, and a weight's update.
@@ -89,7 +89,7 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
 
 
 def rates_of(config: GPT2Config, precision: str, device: torch.device, kept: Path) -> Rates:
-    """The rates kept in the file `kept`, or measured now and kept there."""
+    """Return the rates from the file `kept`, or measure them and keep them there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     key = measurement_key(name, precision, config.n_embd, config.n_head, config.vocab_size)
     try:
@@ -102,7 +102,7 @@ def rates_of(config: GPT2Config, precision: str, device: torch.device, kept: Pat
 
 
 def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None:
-    """What matrix products reach at best in a second; None where that is not known.
+    """Return the most operations a second that matrix products reach; None if that is unknown.
 
     Of a GPU, what its maker says of half precision. On a CPU measured now, in a tenth of a second,
     and never less than what the file `kept` remembers.
@@ -125,7 +125,7 @@ def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None
 
 
 def card_flops(name: str) -> float | None:
-    """What the maker of a card says of its half-precision products; None of an unknown one."""
+    """Return a card's half-precision operations a second by its data sheet; None if unknown."""
     if "MIG" in name:
         return None
     known = (flops for card, flops in _CARDS.items() if re.search(rf"\b{card}\b", name))
@@ -133,7 +133,7 @@ def card_flops(name: str) -> float | None:
 
 
 def seconds_a_step(config: GPT2Config, load: Load, rates: Rates) -> float:
-    """How long one optimizer step takes."""
+    """Predict the seconds of one optimizer step."""
     tokens = load.batch_size * load.length
     # Forward, gradients of what goes in, and gradients of the weights cost alike; recomputing is
     # another forward, and frozen matrices have no gradients.
@@ -146,7 +146,7 @@ def seconds_a_step(config: GPT2Config, load: Load, rates: Rates) -> float:
 
 
 def _best(work: Callable[[], object], device: torch.device, seconds: float = _SECONDS) -> float:
-    """The best time of as many runs as fit, the first not counted."""
+    """Return the best time of as many runs as fit into `seconds`, the first not counted."""
     work()
     best, end = float("inf"), time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:

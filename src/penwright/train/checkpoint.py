@@ -28,7 +28,7 @@ _WITH_OPTIMIZER = 2  # newest checkpoints that keep it, so that one may turn out
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Where a run stands, besides its weights: all of it is in a checkpoint."""
+    """The state of a run besides its weights, as a checkpoint holds it."""
 
     step: int = 0
     tokens: int = 0
@@ -121,7 +121,7 @@ class Saver:
 
 
 def _plain_model(config: GPT2Config, weights: dict[str, torch.Tensor]) -> GPT2:
-    """A model of these very tensors, whatever holds them while training."""
+    """Return a model whose parameters are these tensors, not copies."""
     with torch.device("meta"):
         model = GPT2(config)
     model.load_state_dict(weights, assign=True)
@@ -153,7 +153,7 @@ def prune(run: Run, keep: int) -> None:
 
 
 def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
-    """The newest checkpoint that can be continued and is not damaged.
+    """Return the newest checkpoint that can be continued and is not damaged.
 
     Raises RunError when there is none.
     """
@@ -171,7 +171,7 @@ def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
 
 
 def load_state(folder: Path) -> TrainState:
-    """Where the run stood at a checkpoint; raises RunError when that is damaged."""
+    """Read the state of the run at a checkpoint; raises RunError when it is damaged."""
     values = files.read_json(folder / STATE)
     if values.get("best_loss") is None:
         values["best_loss"] = float("inf")

@@ -1,4 +1,4 @@
-"""Blocks run by torch.compile: one is compiled, and all layers use what came of it.
+"""torch.compile for the blocks: one block is compiled, and all of them share the code.
 
 All blocks have one shape, and what is compiled takes a block's weights as inputs, so a model of 48
 layers costs no more time than one of a single layer. A shape that comes twice is compiled for that
@@ -42,7 +42,7 @@ def choose_compile(wanted: CompileName, device: torch.device, operations: float)
 
 
 def compile_blocks(model: GPT2) -> None:
-    """Let every block run compiled while it is trained, and as it is otherwise."""
+    """Make every block run compiled while it is trained, and uncompiled otherwise."""
     compiled: Forward = torch.compile(Block.forward)
     for block in model.modules():
         if isinstance(block, Block):
@@ -50,7 +50,7 @@ def compile_blocks(model: GPT2) -> None:
 
 
 def compile_failure(error: BaseException) -> str:
-    """What went wrong while something was compiled, in a line; nothing if it is no such error."""
+    """Return a compiler's error in one line; an empty string for an error of another kind."""
     known = sys.modules.get("torch._dynamo.exc")  # there as soon as anything was compiled
     if known is None or not isinstance(error, known.TorchDynamoException):
         return ""

@@ -4,8 +4,8 @@ A step is a pure function of (weights, optimizer state, seed, step): batches com
 number, dropout from (seed, step, micro-step). A run that is stopped and continued is therefore
 the run that was never stopped. B batch, T time, C channels.
 
-Within a step nothing is read from the device. On a GPU what a step came to is read only after the
-next one is queued, so that batches are made and brought there while it works.
+Within a step nothing is read from the device. On a GPU a step's loss is read only after the next
+step is queued, so that batches are made and copied there while it computes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from penwright.compute import autocast, emulation_warning
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.model import GPT2, bring, chunked_cross_entropy, documents
-from penwright.runs import RUNS, Run
+from penwright.runs import Run
 from penwright.score import Score, score_part
 from penwright.seeds import combine
 from penwright.tokens import Batch, Split, split_micro
@@ -35,40 +35,40 @@ from penwright.train.checkpoint import (
     tidy,
 )
 from penwright.train.compiled import compile_failure
-from penwright.train.interrupt import Interrupt
-from penwright.train.machine import settle
+from penwright.train.memory import is_out_of_memory
 from penwright.train.meter import Meter
 from penwright.train.methods import change_method, make_method
 from penwright.train.observer import Observer
 from penwright.train.plan import TrainPlan
-from penwright.train.shrink import is_out_of_memory, smaller
-from penwright.train.taken import Taken
+from penwright.train.process import Interrupt, Interrupted, limit_malloc
 
 
-class Interrupted(Exception):
-    """The user stopped the run; everything up to `step` is saved in `folder`."""
+@dataclass(frozen=True)
+class QueuedStep:
+    """An optimizer step queued on the device, its loss and gradient norm not read back yet."""
 
-    def __init__(self, step: int, folder: Path) -> None:
-        super().__init__(f"stopped after step {step}")
-        self.step = step
-        self.folder = folder
+    step: int
+    begun: float
+    rate: float
+    loss: torch.Tensor | None
+    norm: torch.Tensor | None
+    batch: Batch
 
-    @property
-    def how_to_resume(self) -> str:
-        """The command that continues the run."""
-        under_runs = self.folder.parent == RUNS
-        where = f"--name {self.folder.name}" if under_runs else f"--output-dir {self.folder}"
-        return f"penwright finetune --resume {where}"
+    def read(self) -> tuple[float | None, float | None]:
+        """Wait for the step; return the loss for each learned token and the gradient's norm."""
+        if self.loss is None or self.norm is None:
+            return None, None
+        return float(self.loss) / max(1, self.batch.n_learned), float(self.norm)
 
 
 @dataclass
 class Trainer:
-    """Everything that one run works on; `train()` runs it from `state.step` to the end.
+    """One run; `train()` takes it from `state.step` to the end.
 
     `save_model(folder, model)` writes the model folder of a checkpoint and `load_model(folder)`
     reads one, or the model that the run began with for None; `write_samples()` returns what the
-    model writes now. They are handed in, since they belong to other rooms. `peak_flops` is what
-    the machine could compute in a second, if that is known.
+    model writes now; these three are passed in because they belong to packages above this one.
+    `peak_flops` is the most operations that the machine reaches in a second, if that is known.
     """
 
     model: GPT2
@@ -86,7 +86,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.model.to(self.device)
-        settle()
+        limit_malloc()
         self.method = make_method(self.model, self.plan)
         scaled = self.plan.precision == "fp16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
@@ -95,20 +95,22 @@ class Trainer:
         self.saver = Saver(self.run, self.plan.keep, self.save_model)
         self.meter = Meter(self.model.config, self.plan, self.device, self.peak_flops)
         self._last_save = time.monotonic()
-        self._taken: list[Taken] = []
-        self._late = 1 if self.device.type == "cuda" else 0
+        self.queued: list[QueuedStep] = []
+        self.late = 1 if self.device.type == "cuda" else 0
         self._last_read = time.perf_counter()
 
     def train(self) -> TrainState:
         """Take every step that is left.
 
-        A loss that is no number or explodes is answered once by going back to the last
-        checkpoint, leaving out the batch and halving the rate. Raises Interrupted after Ctrl-C,
+        When the loss explodes or is not finite, the run goes back to the last checkpoint, leaves
+        out that batch and halves the rate, once. Raises Interrupted after Ctrl-C,
         DivergedError when it happens again, and OutOfRoomError; a checkpoint to continue from
         exists in each case, unless not one step was taken.
         """
+        devices = [self.device] if self.device.type == "cuda" else []
         try:
-            with Interrupt() as interrupt:
+            # Dropout reseeds torch's generators, which are the caller's too.
+            with Interrupt() as interrupt, torch.random.fork_rng(devices):
                 while not self.finished:
                     try:
                         self._advance(interrupt)
@@ -119,10 +121,10 @@ class Trainer:
         return self.state
 
     def _advance(self, interrupt: Interrupt) -> None:
-        """One step and all that is due after it."""
+        """Take one step, and measure, sample and save what is due after it."""
         state, plan = self.state, self.plan
         self._step_that_fits(self.batches.batch(state.step))
-        self._read(self._late)
+        self.read_steps(self.late)
         measure = plan.evaluate_every and _is_due(state.step, plan.evaluate_every, plan.steps)
         sample = plan.sample_every and _is_due(state.step, plan.sample_every)
         if measure or sample:
@@ -130,7 +132,7 @@ class Trainer:
         improved = self.evaluate() if measure else False
         if sample:
             self.sample()
-        stop = interrupt.requested  # it may have come while measuring or sampling
+        stop = interrupt.requested  # may have come while measuring or sampling
         if improved or stop or self.finished or self._save_is_due():
             self._check_weights()
             self.save()
@@ -139,26 +141,30 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are taken, or measurements have not become better for too long."""
+        """Whether all steps are taken, or `patience` measurements brought no improvement."""
         waited = 0 < self.plan.patience <= self.state.worse_in_a_row
         return waited or self.state.step >= self.plan.steps
 
     def _step_that_fits(self, batch: Batch) -> None:
-        """One step, with less memory each time that it does not fit; raises OutOfRoomError."""
+        """Queue one step, with less memory each time it does not fit; raises OutOfRoomError."""
         while True:
             try:
-                self._taken.append(self._step(batch))
+                self.queued.append(self.step(batch))
                 return
             except (MemoryError, RuntimeError) as error:
                 failure = compile_failure(error) if not is_out_of_memory(error) else None
                 if failure == "" or (failure and self.method.is_halfway):
                     raise
-            # Only here are the tensors gone that the traceback held.
-            self._change(*(self._shrink() if failure is None else self._without_compiling(failure)))
+            # Only after the except clause are the tensors freed that the traceback held.
+            if failure is None:
+                self._change(*self._shrink())
+            else:
+                told = f"Blocks could not be compiled ({failure}), so they run uncompiled."
+                self._change(replace(self.plan, compile=False), told)
 
     def _shrink(self) -> tuple[TrainPlan, str]:
-        """The plan that takes less memory from now on, and what to say; raises OutOfRoomError."""
-        changed = None if self.method.is_halfway else smaller(self.plan)
+        """Return a plan that takes less memory, and a sentence; raises OutOfRoomError."""
+        changed = None if self.method.is_halfway else self.plan.smaller()
         if changed is None:
             raise OutOfRoomError(
                 f"Memory ran out at step {self.state.step + 1}, and nothing smaller is left.",
@@ -170,12 +176,8 @@ class Trainer:
             told = f"{told} {emulation_warning(plan.precision, self.device)}".rstrip()
         return plan, told
 
-    def _without_compiling(self, failure: str) -> tuple[TrainPlan, str]:
-        told = f"Layers could not be compiled ({failure}), so they run as they are."
-        return replace(self.plan, compile=False), told
-
     def _change(self, plan: TrainPlan, told: str) -> None:
-        """Go on by another plan, and say and record it."""
+        """Continue with another plan; `told` is recorded and shown."""
         self.plan = plan
         self.method.forget_gradients()
         events = [*self.run.info.get("events", []), told]
@@ -183,8 +185,8 @@ class Trainer:
         self.observer.on_message(told)
         self.method = change_method(self.method, plan)
 
-    def _step(self, batch: Batch) -> Taken:
-        """One optimizer step over one batch, queued: nothing waits for the device here."""
+    def step(self, batch: Batch) -> QueuedStep:
+        """Queue one optimizer step over a batch, without waiting for the device."""
         state, plan, begun = self.state, self.plan, time.perf_counter()
         rate = plan.schedule.rate(state.step, plan.steps) * state.rate_factor
         for group in self.method.optimizer.param_groups:
@@ -197,12 +199,12 @@ class Trainer:
                 before = self.method.update(self.scaler, plan.optim.clip)
             loss = self._accumulate(batch, before)
             norm = self.method.update(self.scaler, plan.optim.clip)
-        taken = Taken(state.step, begun, rate, loss, norm, batch)
+        taken = QueuedStep(state.step, begun, rate, loss, norm, batch)
         state.step += 1
         return taken
 
     def _accumulate(self, batch: Batch, norm: torch.Tensor | None) -> torch.Tensor:
-        """Add up the gradient over a batch; returns its loss in nats, of all tokens together."""
+        """Accumulate the gradient over a batch; return its loss in nats, summed over tokens."""
         # Windows over long stretches of context may hold nothing to learn.
         n_learned = max(1, batch.n_learned)
         self.model.train()
@@ -217,32 +219,40 @@ class Trainer:
         return loss
 
     def _norm_before(self) -> torch.Tensor | None:
-        """The gradient's norm in the step before, None where there was none."""
-        if self._taken:
-            return self._taken[-1].norm
+        """Return the gradient's norm in the step before, None where there was none."""
+        if self.queued:
+            return self.queued[-1].norm
         norm = self.state.grad_norm
         return torch.full((), norm, device=self.device) if norm else None
 
-    def _read(self, late: int = 0) -> None:
-        """Read what steps came to, all but the newest `late`; raises DivergedError."""
-        while len(self._taken) > late:
-            taken = self._taken.pop(0)
+    def read_steps(self, late: int = 0) -> None:
+        """Read and record all queued steps but the newest `late`; raises DivergedError."""
+        while len(self.queued) > late:
+            taken = self.queued.pop(0)
             loss, norm = taken.read()
             # Twice what guessing every token alike would cost: no model that learns is there.
             if loss is not None and not loss < 2 * math.log(self.model.config.vocab_size):
-                self._go_back_to(taken.step, loss)
+                self._raise_diverged(taken.step, loss)
             if norm is not None and not (math.isfinite(norm) or self.scaler.is_enabled()):
-                self._go_back_to(taken.step, norm)
+                self._raise_diverged(taken.step, norm)
             self._record(taken, loss, norm)
 
-    def _go_back_to(self, step: int, value: float) -> NoReturn:
-        """Raise DivergedError for a step, as if no other had been taken since."""
-        self._taken.clear()
+    def _raise_diverged(self, step: int, value: float) -> NoReturn:
+        """Raise DivergedError for a step; the steps queued after it are forgotten."""
+        self.queued.clear()
         self.state.step = step
-        raise self._diverged(value)
+        self.saver.wait()  # so that the checkpoint named is the newest
+        last = self.run.pointed("latest")
+        kept = f" The last good checkpoint is {last}." if last else ""
+        rate = self.plan.schedule.learning_rate
+        raise DivergedError(
+            f"The loss or its gradient came to {value:g} at step {step + 1}, so training "
+            f"stopped.{kept}",
+            fix=f"Try --learning-rate {rate / 3:.1e}, or --precision fp32.",
+        )
 
-    def _record(self, taken: Taken, loss: float | None, norm: float | None) -> None:
-        """Write down what a step came to, and tell the observer."""
+    def _record(self, taken: QueuedStep, loss: float | None, norm: float | None) -> None:
+        """Append a step's figures to the metrics, and tell the observer."""
         state, now = self.state, time.perf_counter()
         seconds, self._last_read = now - max(taken.begun, self._last_read), now
         tokens = int((taken.batch.documents_BT >= 0).sum())
@@ -265,23 +275,12 @@ class Trainer:
         self.observer.on_step(record)
 
     def _check_weights(self) -> None:
-        """Raise DivergedError when a step left what is no number, up to the one just taken."""
-        self._read()
+        """Raise DivergedError when the weights, after all queued steps, are not finite."""
+        self.read_steps()
         norms = torch._foreach_norm([p.detach() for p in self.method.trained.values()])
         value = float(torch.stack(norms).sum())
         if not math.isfinite(value):
-            self._go_back_to(self.state.step - 1, value)
-
-    def _diverged(self, value: float) -> DivergedError:
-        self.saver.wait()  # so that the checkpoint named is the newest
-        last = self.run.pointed("latest")
-        rate = self.plan.schedule.learning_rate
-        kept = f" The last good checkpoint is {last}." if last else ""
-        return DivergedError(
-            f"The loss or its gradient came to {value:g} at step {self.state.step + 1}, so "
-            f"training stopped.{kept}",
-            fix=f"Try --learning-rate {rate / 3:.1e}, or --precision fp32.",
-        )
+            self._raise_diverged(self.state.step - 1, value)
 
     def _roll_back(self, error: DivergedError) -> None:
         """Go back to the last good checkpoint with half the rate; once only, then raise."""
@@ -317,10 +316,9 @@ class Trainer:
         """Go back to a checkpoint's weights, or to the first, and to its optimizer's state."""
         self.method.forget_gradients()
         self.method.restore(self.load_model, folder)
-        if not optimizer:
-            return
-        self.method.optimizer.state.clear()
-        if folder:
+        if optimizer:
+            self.method.optimizer.state.clear()
+        if optimizer and folder:
             load_optimizer(folder, self.method)
 
     def evaluate(self) -> bool:
@@ -337,7 +335,7 @@ class Trainer:
         return improved
 
     def score_all(self, step: int) -> Score:
-        """Score the full held-out part with the weights as they are, which are those of `step`."""
+        """Score the full held-out part with the current weights, which are those of `step`."""
         score = self._score(self.held_out)
         self._record_score(score, step, full=True, best=False)
         return score
@@ -366,7 +364,7 @@ class Trainer:
         self.state.records += 1
 
     def sample(self) -> None:
-        """Write samples with the weights as they are."""
+        """Write samples with the current weights."""
         with autocast(self.device, self.plan.precision):
             samples = self.write_samples()
         self.run.write_samples(self.state.step, samples)
@@ -387,7 +385,7 @@ class Trainer:
 
 
 def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) -> torch.Tensor:
-    """The cross-entropy summed over a batch's learned tokens, in nats: a scalar with a gradient."""
+    """Return the cross-entropy summed over a batch's learned tokens, in nats, with a gradient."""
     targets_N = bring(batch.targets_BT, device).flatten()
     with autocast(device, precision):
         hidden_BTC = model(

@@ -1,4 +1,4 @@
-"""How much memory a training step will take, by part, before it is taken.
+"""Predict the memory of a training step, by part.
 
 The figures follow from what each method holds and what autograd keeps for the backward pass; the
 constants per token were counted from the operations of a block and are held against measurements
@@ -21,6 +21,7 @@ from penwright.train.optimizer import OPTIMIZERS
 # products and the GELU read, in the arithmetic's width.
 _KEPT_BYTES = {2: 38, 4: 68}
 _FUSED_BYTES = 28  # where each half of a block is one function: model/fused.py
+_SIGNS = ("can't allocate memory", "out of memory", "bad_alloc", "could not allocate")
 _PROCESS = 270 << 20  # the interpreter, torch and its threads
 
 
@@ -37,13 +38,13 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All parts together."""
+        """Return the sum of all parts."""
         return sum(asdict(self).values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a step's memory depends on, besides the model."""
+    """The settings that a step's memory depends on, besides the model."""
 
     method: MethodName
     width: int
@@ -66,7 +67,7 @@ class Load:
         length: int,
         device: torch.device,
     ) -> Load:
-        """What a run of these options would take at best."""
+        """Return the load of these options with the method full, the first choice."""
         return cls(
             method="full",
             width=4 if precision == "fp32" else 2,
@@ -80,7 +81,7 @@ class Load:
 
 
 def predict(config: GPT2Config, load: Load) -> Memory:
-    """The peak of a step on a model of this shape."""
+    """Predict the peak memory of a step on a model of this shape."""
     counts = Counts.of(config)
     tokens = load.micro_batch * load.length
     head = config.vocab_size * config.n_embd
@@ -126,7 +127,7 @@ def predict(config: GPT2Config, load: Load) -> Memory:
 
 @dataclass(frozen=True)
 class Counts:
-    """A model's numbers: the matrices of its blocks, the output matrix, and the rest."""
+    """Parameter counts: the matrices of the blocks, the output matrix, and the rest."""
 
     matrices: int
     head: int
@@ -138,7 +139,7 @@ class Counts:
 
     @classmethod
     def of(cls, config: GPT2Config) -> Counts:
-        """Counted from the shape alone."""
+        """Count the parameters of a model of this shape."""
         width, inner = config.n_embd, config.inner
         matrices = config.n_layer * (4 * width * width + 2 * width * inner)
         heads = 1 if config.tie_word_embeddings else 2
@@ -147,7 +148,7 @@ class Counts:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be taken: on the GPU, or of the machine or the container."""
+    """Return the free bytes of the GPU, or of the machine or container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = []
@@ -163,3 +164,11 @@ def free_memory(device: torch.device) -> int:
     except (OSError, StopIteration, ValueError):
         pass
     return min(free, default=4 << 30)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)

@@ -1,4 +1,4 @@
-"""Which method fits the memory: every way to train a model, the best first."""
+"""Choose a method that fits into memory: every way to train a model, the best first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Such as `full, recompute`."""
+        """Return the method and its options, such as `full, recompute`."""
         words: list[str] = [self.load.method]
         words += ["quantize"] if self.load.quantize else []
         words += ["recompute"] if self.load.recompute and self.load.method != "lean" else []
@@ -40,12 +40,12 @@ class Option:
 
     @property
     def note(self) -> str:
-        """What is to be expected of it."""
+        """Return a short description of the method."""
         return _NOTES[self.load.method]
 
 
 def list_options(config: GPT2Config, wanted: Load, budget: int) -> list[Option]:
-    """Every method on a model of this shape, each with the largest micro-batch that fits."""
+    """List every method for a model of this shape, with the largest micro-batch that fits."""
     return [_fitted(config, load, budget) for load in _ways(wanted)]
 
 
@@ -57,7 +57,7 @@ def choose(
     *,
     with_bf16: bool = True,
 ) -> tuple[Option, str]:
-    """The first that fits among those that `asked` leaves open, and a word on why it is taken.
+    """Return the first method that fits of those `asked` leaves open, and a sentence on why.
 
     Where nothing fits, the smallest is taken if the method was asked for; otherwise OutOfRoomError
     says what would fit.
@@ -105,7 +105,7 @@ def what_would_fit(wanted: Load, budget: int) -> str:
 
 
 def as_json(option: Option) -> dict[str, Any]:
-    """An option in plain values."""
+    """Return an option as JSON values."""
     from dataclasses import asdict
 
     return {
@@ -122,7 +122,7 @@ def as_json(option: Option) -> dict[str, Any]:
 
 
 def _ways(wanted: Load) -> Iterator[Load]:
-    """From the fastest and best to the smallest."""
+    """Yield every way to train, from the fastest and best to the smallest."""
 
     def way(method: MethodName, *, recompute: bool, quantize: bool = False) -> Load:
         width = 2 if method == "lean" or quantize else wanted.width
@@ -146,7 +146,7 @@ def _ways(wanted: Load) -> Iterator[Load]:
 
 
 def _fitted(config: GPT2Config, load: Load, budget: int, micro_batch: int | None = None) -> Option:
-    """With the micro-batch asked for, or the largest that fits, the batch being halved."""
+    """Return the option with the given micro-batch, or the largest that fits, by halving."""
     rows = min(micro_batch or load.batch_size, load.batch_size)
     while True:
         tried = replace(load, micro_batch=rows)
@@ -158,7 +158,7 @@ def _fitted(config: GPT2Config, load: Load, budget: int, micro_batch: int | None
 
 
 def _is_bound_to_full(asked: FinetuneConfig) -> bool:
-    """Whether what was asked for has a meaning in `full` alone."""
+    """Whether only the method full can do what was asked for."""
     return (
         "lean" not in OPTIMIZERS[asked.optim.optimizer].methods or asked.compute.precision == "fp32"
     )

@@ -1,4 +1,4 @@
-"""What a step cost: tokens a second, memory, and how busy the machine was."""
+"""Measure each step: tokens a second, memory, and the load of the machine."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Meter:
         self._busy = Busy(device)
 
     def read(self, tokens: int, learned: int, seconds: float) -> dict[str, float]:
-        """The figures of a step over `tokens`, of which `learned` have a loss, for metrics.jsonl.
+        """Return a step's figures for metrics.jsonl, once a second with the machine's load.
 
-        Now and then the machine's load is among them.
+        The step went over `tokens`, of which `learned` have a loss.
         """
         speed = tokens / seconds
         found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 2**20}
@@ -49,7 +49,7 @@ class Flops(NamedTuple):
 
 
 def flops_a_token(config: GPT2Config, plan: TrainPlan) -> Flops:
-    """Operations that a trained token needs at the least, recomputing not counted.
+    """Count the operations that a trained token needs, without recomputation.
 
     Six for each weight that it is multiplied with and twelve for each place it may look at, in
     each channel of each layer (Chowdhery et al., "PaLM", 2022, appendix B); four for frozen
@@ -63,7 +63,7 @@ def flops_a_token(config: GPT2Config, plan: TrainPlan) -> Flops:
 
 
 class Busy:
-    """The load of processors and GPU, by psutil and NVIDIA's library where they are installed."""
+    """Reads the load of CPU and GPU, with psutil and NVIDIA's library if they are installed."""
 
     def __init__(self, device: torch.device) -> None:
         self._psutil = _import("psutil")
@@ -92,7 +92,7 @@ class Busy:
 
 
 def _open_card(device: torch.device) -> tuple[Any, Any]:
-    """NVIDIA's library and its handle of this device; None where there is no such thing."""
+    """Return NVIDIA's library and its handle of this device, or None for both."""
     nvml = _import("pynvml") if device.type == "cuda" else None
     if nvml is None:
         return None, None

@@ -1,4 +1,4 @@
-"""Who is told what happens in a run."""
+"""The interface through which a run reports its progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Observer(Protocol):
-    """Told of everything as it happens; the terminal's live view is one."""
+    """Receives the events of a run; the terminal's live view is one."""
 
     def on_start(self, info: dict[str, Any]) -> None: ...
     def on_step(self, record: dict[str, Any]) -> None: ...
@@ -16,7 +16,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """Says nothing."""
+    """An observer that does nothing."""
 
     def on_start(self, info: dict[str, Any]) -> None: ...
     def on_step(self, record: dict[str, Any]) -> None: ...

@@ -1,4 +1,4 @@
-"""What a run will do, settled before its first step and written to run.json.
+"""The plan of a run, made before its first step and written to run.json.
 
 Whatever the user left open is chosen here from the model's size, the data's size and the machine.
 A resumed run reads the plan instead of deciding again.
@@ -62,7 +62,7 @@ class TrainPlan:
     schedule: Schedule
     method: MethodName = "full"
     why: str = ""
-    """A word on why the method was taken, where it is not the first choice."""
+    """A sentence on the method and precision, where they are not the first choice."""
     recompute: bool = False
     compile: bool = False
     optim: OptimizerConfig
@@ -79,7 +79,7 @@ class TrainPlan:
 
     @property
     def tokens_a_step(self) -> int:
-        """Tokens in a whole batch, padding counted."""
+        """The number of tokens in a whole batch, padding counted."""
         return self.batch_size * self.max_length
 
     @classmethod
@@ -92,6 +92,23 @@ class TrainPlan:
         """Return the plan as one flat list of names and values, groups opened up."""
         return flat_values(self)
 
+    def smaller(self) -> tuple[TrainPlan, str] | None:
+        """Return the plan that takes less memory than this one, and the change in words, or None.
+
+        Half the micro-batch and recomputing give the same gradient; lean holds the weights in
+        bfloat16 and its averages in bytes.
+        """
+        if self.micro_batch > 1:
+            rows = -(-self.micro_batch // 2)
+            return replace(self, micro_batch=rows), f"going on with {rows} sequences at once"
+        if not self.recompute:
+            return replace(self, recompute=True), "going on with layers computed twice"
+        if self.method == "full" and "lean" in OPTIMIZERS[self.optim.optimizer].methods:
+            optim = replace(self.optim, optimizer=OPTIMIZER_OF["lean"])
+            changed = replace(self, method="lean", precision="bf16", optim=optim)
+            return changed, "going on with the method lean"
+        return None
+
     def batches(self, part: Split) -> BatchSchedule | MixedBatches:
         """Return the batches of this run over `part`."""
         if isinstance(part, ChangingMix):
@@ -101,7 +118,7 @@ class TrainPlan:
         return BatchSchedule(part, self.shape, self.batch_size, self.max_length, self.seed)
 
     def measured(self, held_out: Split) -> Split:
-        """What of the held-out part is scored along the way: always the same."""
+        """Return the fixed subset of the held-out part that is scored during the run."""
         if self.evaluate_tokens >= held_out.n_tokens:
             return held_out
         order = np.random.default_rng(self.seed).permutation(len(held_out))
@@ -115,7 +132,7 @@ class TrainPlan:
 
 
 def parse_every(text: str | int | None) -> tuple[int, float]:
-    """Steps and seconds between checkpoints from `500`, `10min`, `30s` or `2h`; 0 is never.
+    """Parse `500`, `10min`, `30s` or `2h` into steps and seconds between checkpoints; 0 is never.
 
     Raises UsageError for anything else.
     """
@@ -132,7 +149,7 @@ def parse_every(text: str | int | None) -> tuple[int, float]:
 
 
 def choose_held_out(config: FinetuneConfig, documents: int, tokens: int) -> float:
-    """The share of the documents to hold out: asked for, or what can be scored twice in time.
+    """Return the share of documents to hold out: as asked, or what can be scored twice in time.
 
     A tenth of the data, but at most 200,000 tokens, and little enough that scoring it before and
     after takes at most a tenth of the time of training on as many tokens as the run will see.
@@ -244,7 +261,7 @@ def choose_window(
     shape: Literal["auto", BatchShape] = "auto",
     max_length: int | None = None,
 ) -> tuple[BatchShape, int]:
-    """The shape of batches and the length of a row in tokens, where they are not given.
+    """Return the shape of batches and the length of a row in tokens, as asked or chosen.
 
     Raises UsageError for a length that the model's context does not hold.
     """
@@ -263,7 +280,7 @@ def choose_window(
 def choose_arithmetic(
     config: FinetuneConfig, device: torch.device, width: int, calibration: Path | None
 ) -> Precision:
-    """The arithmetic of a method; raises UsageError for one that it does not have."""
+    """Return the precision of a run; raises UsageError for options that exclude each other."""
     wanted = config.compute.precision
     if config.lora.quantize and config.method not in ("auto", "lora"):
         raise UsageError("quantize is for frozen weights.", fix="Add --method lora.")
@@ -282,12 +299,12 @@ def choose_arithmetic(
 
 
 def choose_shape(training: Split, length: int) -> Literal["packed", "windows"]:
-    """Random crops where documents are far longer than a window, whole documents otherwise."""
+    """Return windows if documents are far longer than a row on average, else packed."""
     return "windows" if training.n_tokens / len(training) > 2 * length else "packed"
 
 
 def choose_packed_length(training: Split, most: int) -> int:
-    """The row length up to `most` that whole documents fill with the least padding.
+    """Return the row length up to `most` that whole documents fill with the least padding.
 
     Documents of 300 tokens leave two fifths of a row of 512 empty, and little of one of 350.
     """
@@ -301,12 +318,12 @@ def choose_packed_length(training: Split, most: int) -> int:
 
 
 def choose_epochs(tokens: int) -> float:
-    """Four passes over 40,000 tokens, up to six over less, one from some million on."""
+    """Return 4 epochs for 40,000 tokens, up to 6 for fewer, 1 for some million or more."""
     return float(max(1, min(6, round(4 * (40_000 / max(1, tokens)) ** 0.3))))
 
 
 def choose_batch_size(config: FinetuneConfig, tokens: int, length: int, rows: int) -> int:
-    """Sequences a step, so that a run over little data still takes some hundred steps."""
+    """Return the sequences in a step; few if the data is little, so a run has some 200 steps."""
     epochs = config.epochs or choose_epochs(tokens)
     wanted = min(_MOST_TOKENS_A_STEP, max(1024, tokens * epochs / _MANY_STEPS))
     return max(1, min(rows, round(wanted / length)))
@@ -320,7 +337,7 @@ def choose_learning_rate(model: GPT2) -> float:
 def plan_evaluations(
     wanted: int | None, steps: int, tokens_to_train: int, held_out_tokens: int
 ) -> tuple[int, int]:
-    """How often to measure, and on how many held-out tokens, within a tenth of the run's time.
+    """Return the steps between measurements, and their held-out tokens, for a tenth of the time.
 
     The full held-out set is scored before and at the end; what is left of the tenth is shared by
     the measurements between.
@@ -336,7 +353,7 @@ def plan_evaluations(
 
 
 def choose_sample_every(wanted: int | None, steps: int, evaluate_every: int) -> int:
-    """Five times in a run unless asked otherwise, with a measurement; at its end at the latest."""
+    """Return the steps between samples: as asked, or five times in a run, with a measurement."""
     if wanted is not None:
         return wanted
     fifth = max(1, steps // 5)

@@ -23,7 +23,7 @@ LoadModel = Callable[[Path | None], GPT2]
 
 
 class Method(ABC):
-    """How the weights are held in memory, and how a step updates them.
+    """A way to hold the weights in memory and to update them.
 
     `held` are the parameters that hold the model's weights, by name; `trained` are those of them
     that get gradients, and `optimizer` updates these.
