@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from penwright.errors import OutOfRoomError, RunError, UsageError
+from penwright.errors import OutOfRoomError, PenwrightError, RunError, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNWRITABLE = {
@@ -127,16 +127,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; raises RunError when it is missing or damaged."""
+def read_json(path: Path, error: type[PenwrightError] = RunError) -> dict[str, Any]:
+    """Return the JSON object in a file; raises `error` when it is missing or damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise RunError(f"There is no file '{path}'.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from None
+        raise error(f"There is no file '{path}'.") from None
+    except OSError as reason:
+        raise error(f"{path} cannot be read: {reason.strerror}.") from None
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{path} is damaged: {reason}.") from None
     if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: it holds no JSON object.")
+        raise error(f"{path} is damaged: it holds no JSON object.")
     return value
 
 

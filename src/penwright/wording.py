@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penwright.errors import UsageError
 
@@ -75,3 +75,9 @@ def parse_size(text: str) -> int:
     if not found:
         raise UsageError(f"'{text}' is not a size.", fix="Write it as 500MB or 8GB.")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+def name_list(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a sentence, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(name[:80] for name in names[:most]) + more

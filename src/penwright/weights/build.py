@@ -16,8 +16,8 @@ import torch
 from penwright.errors import ModelError
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
-from penwright.weights.settings import name_list
 from penwright.weights.stored import FLOATS, TORCH_TYPES, Stored
+from penwright.wording import name_list
 
 READERS = 4
 """Files are read by so many threads at once: some wait for the disk while others cast."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from penwright import runs
 from penwright.errors import ModelError
+from penwright.files import read_json
 from penwright.weights import hub, names, safetensors_file
 from penwright.weights.names import Place
-from penwright.weights.settings import read_object
 
 if TYPE_CHECKING:
     from penwright.model import GPT2
@@ -84,7 +84,7 @@ def describe(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Descripti
         return _describe_parts(place, str(name))
     headers = _read_headers(path)
     config_file = path / "config.json"
-    config = read_object(config_file) if config_file.is_file() else {}
+    config = read_json(config_file, ModelError) if config_file.is_file() else {}
     return _description(str(name), place, path, config, headers)
 
 
@@ -147,7 +147,9 @@ def _description(
             continue
         dtypes[dtype] = dtypes.get(dtype, 0) + math.prod(shape)
     adapter = path / "adapter_config.json"
-    base = read_object(adapter).get("base_model_name_or_path") if adapter.is_file() else None
+    base = (
+        read_json(adapter, ModelError).get("base_model_name_or_path") if adapter.is_file() else None
+    )
     return Description(
         name=name,
         kind=_KINDS[place.kind],

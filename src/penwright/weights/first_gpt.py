@@ -16,9 +16,9 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from penwright.errors import ModelError, TokenizerError
+from penwright.files import read_json
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.vocabulary import Vocabulary
-from penwright.weights.settings import read_object
 
 UNKNOWN = "<unk>"
 END_OF_WORD = "</w>"
@@ -34,16 +34,16 @@ class FirstGPTTokenizer(Tokenizer):
         path = folder / "tokenizer.json"
         added: dict[str, int] = {}
         if path.is_file():
-            content = read_object(path)
+            content = read_json(path, ModelError)
             model = content.get("model")
             found = model if isinstance(model, dict) else {}
             ids, merges = found.get("vocab"), found.get("merges")
             added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
         else:
             path = folder / "vocab.json"
-            ids, merges = read_object(path), _read_merges(folder / "merges.txt")
+            ids, merges = read_json(path, ModelError), _read_merges(folder / "merges.txt")
             more = folder / "added_tokens.json"
-            added = read_object(more) if more.is_file() else {}
+            added = read_json(more, ModelError) if more.is_file() else {}
         return cls(_vocabulary(path, ids, merges, added))
 
     @property

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 
 from penwright.errors import ModelError
+from penwright.files import read_json
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import safetensors_file, stored
 from penwright.weights.first_gpt import FirstGPTTokenizer
-from penwright.weights.settings import name_list, read_object
 from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
+from penwright.wording import name_list
 
 SHARD_BYTES = 5_000_000_000
 """Larger models are written in several files of at most this size."""
@@ -34,7 +35,7 @@ GPT2_VOCABULARY = 50257
 
 def read_config(path: Path) -> GPT2Config:
     """Return the config.json at `path`; raises ModelError, naming the file, for what cannot be."""
-    values = {key: value for key, value in read_object(path).items() if value is not None}
+    values = {key: value for key, value in read_json(path, ModelError).items() if value is not None}
     try:
         return GPT2Config.from_dict(values)
     except ModelError as error:
@@ -122,7 +123,7 @@ def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
     """Return the tokens that end a text: generation_config.json's, else config.json's."""
     for name in ("generation_config.json", "config.json"):
         path = folder / name
-        value = read_object(path).get("eos_token_id") if path.is_file() else None
+        value = read_json(path, ModelError).get("eos_token_id") if path.is_file() else None
         ids = value if isinstance(value, list) else [value]
         if found := [id_ for id_ in ids if type(id_) is int and 0 <= id_ < config.vocab_size]:
             return found
@@ -132,7 +133,7 @@ def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
 def read_format(folder: Path) -> dict[str, Any]:
     """Return what penwright.json says about prompts, or nothing; raises ModelError."""
     path = folder / "penwright.json"
-    return read_object(path) if path.is_file() else {}
+    return read_json(path, ModelError) if path.is_file() else {}
 
 
 def save(

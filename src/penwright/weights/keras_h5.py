@@ -20,8 +20,8 @@ import torch
 from penwright.errors import MissingExtraError, ModelError
 from penwright.model.config import GPT2Config
 from penwright.weights.openai_tf import HEAD_DIM
-from penwright.weights.settings import name_list
 from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
+from penwright.wording import name_list
 
 if TYPE_CHECKING:
     import h5py

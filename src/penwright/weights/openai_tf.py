@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from penwright.errors import ModelError
+from penwright.files import read_json
 from penwright.model.config import GPT2Config
 from penwright.weights import tensor_bundle
-from penwright.weights.settings import name_list, read_object
 from penwright.weights.stored import TORCH_TYPES, Stored
 from penwright.weights.tensor_bundle import Variable
+from penwright.wording import name_list
 
 HEAD_DIM = 64
 """The width of a head in all of OpenAI's sizes, for checkpoints without hparams.json."""
@@ -128,7 +129,7 @@ def read_config(prefix: Path) -> GPT2Config:
     """
     path = prefix.parent / "hparams.json"
     if path.is_file():
-        hparams = read_object(path)
+        hparams = read_json(path, ModelError)
         values = {ours: hparams[theirs] for theirs, ours in _HPARAMS.items() if theirs in hparams}
         try:
             return GPT2Config.from_dict(values)

@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from penwright.errors import ModelError
+from penwright.files import read_json
 from penwright.model.gpt2 import GPT2, Conv1D
 from penwright.weights import huggingface, safetensors_file, stored
-from penwright.weights.settings import name_list, read_object
 from penwright.weights.stored import FLOATS, Stored
+from penwright.wording import name_list
 
 _KEY = re.compile(
     r"base_model\.model\.(.+?)\.(?:lora_(?P<linear>[AB])(?:\.default)?\.weight"
@@ -192,7 +193,7 @@ def _adding(pair: Pair) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Ten
 def read_adapter(folder: Path) -> Adapter:
     """Read the adapter in a folder; raises ModelError for a damaged one or more than LoRA."""
     path = folder / "adapter_config.json"
-    settings = read_object(path)
+    settings = read_json(path, ModelError)
     _check_settings(path, settings)
     tensors = _read_tensors(folder)
     factors: dict[str, dict[str, Stored]] = {}

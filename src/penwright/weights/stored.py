@@ -18,7 +18,7 @@ import torch
 from penwright.errors import ModelError
 from penwright.weights import safetensors_file
 from penwright.weights.safetensors_file import Entry
-from penwright.weights.settings import name_list
+from penwright.wording import name_list
 
 CHUNK = 1 << 18
 """Numbers read and cast at once: they stay in the cache."""
