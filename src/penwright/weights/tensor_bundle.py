@@ -13,11 +13,14 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from penwright.errors import ModelError
-from penwright.weights import crc32c
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -26,6 +29,10 @@ BYTES = {"F32": 4, "F64": 8, "I32": 4, "I64": 8, "BOOL": 1, "BF16": 2, "F16": 2}
 MAX_SHARDS = 10_000
 MAX_INDEX = 256 << 20
 CHUNK = 1 << 22
+_POLYNOMIAL = 0x82F63B78
+_ROW = 8192
+"""Words folded at once: large enough for numpy, small enough for the cache."""
+Words = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def _block(path: Path, data: bytes, offset: int, size: int) -> bytes:
     """Return the block at `offset`, its checksum verified."""
     raw = _take(data, offset, size + 5)
     block, kind, crc = raw[:size], raw[size], struct.unpack("<I", raw[size + 1 :])[0]
-    if crc32c.masked(crc32c.extend(0, raw[: size + 1])) != crc:
+    if masked(crc32c(0, raw[: size + 1])) != crc:
         _damaged(path, f"the checksum of its block at byte {offset} is wrong")
     if kind != 0:
         _damaged(path, f"its block at byte {offset} is compressed, which TensorFlow never does")
@@ -232,8 +239,92 @@ def read_variable(variable: Variable, use: Callable[[int, bytes], None]) -> None
             chunk = file.read(min(CHUNK, variable.size - done))
             if not chunk:
                 _damaged(variable.path, "it is cut short")
-            crc = crc32c.extend(crc, chunk)
+            crc = crc32c(crc, chunk)
             use(done, chunk)
             done += len(chunk)
-    if crc32c.masked(crc) != variable.crc:
+    if masked(crc) != variable.crc:
         _damaged(variable.path, f"the checksum of '{variable.name}' is wrong")
+
+
+def _byte_step(register: int) -> int:
+    for _ in range(8):
+        register = (register >> 1) ^ (_POLYNOMIAL if register & 1 else 0)
+    return register
+
+
+@lru_cache(maxsize=1)
+def _one_byte() -> Words:
+    """Return the register for each of its 32 bits after one zero byte."""
+    return np.array([_byte_step(1 << bit) for bit in range(32)], dtype=np.uint32)
+
+
+def _tables_of(columns: Words) -> tuple[Words, Words]:
+    """Return tables for the register's low and high half, from what becomes of each bit."""
+    tables = []
+    for half in (columns[:16], columns[16:]):
+        table = np.zeros(1, dtype=np.uint32)
+        for column in half:
+            table = np.concatenate([table, table ^ column])
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def _apply(tables: tuple[Words, Words], registers: Words) -> Words:
+    low, high = tables
+    shifted: Words = low[registers & 0xFFFF] ^ high[registers >> 16]
+    return shifted
+
+
+@lru_cache(maxsize=128)
+def _columns(n_bytes: int) -> Words:
+    """Return the register for each bit after `n_bytes` zero bytes, by doubling."""
+    if n_bytes == 0:
+        return np.uint32(1) << np.arange(32, dtype=np.uint32)
+    half = _columns(n_bytes // 2)
+    columns = _apply(_tables_of(half), half)
+    return _apply(_tables_of(_one_byte()), columns) if n_bytes % 2 else columns
+
+
+@lru_cache(maxsize=64)
+def _shift(n_bytes: int) -> tuple[Words, Words]:
+    return _tables_of(_columns(n_bytes))
+
+
+def _of_words(words: Words) -> int:
+    """Return the register that starts at zero, after `words`."""
+    width = min(_ROW, 1 << (len(words) - 1).bit_length())
+    # Zeros before a message change nothing when the register starts at zero.
+    lead = np.zeros(-len(words) % width, dtype=np.uint32)
+    rows = np.concatenate([lead, words]).reshape(-1, width)
+    row: Words = rows[0]
+    for following in rows[1:]:
+        row = _apply(_shift(4 * _ROW), row) ^ following
+    span = 4
+    while len(row) > 1:
+        row = _apply(_shift(span), row[0::2]) ^ row[1::2]
+        span *= 2
+    return int(_apply(_shift(4), row)[0])
+
+
+def crc32c(crc: int, data: bytes | bytearray | memoryview) -> int:
+    """Return the CRC-32C (Castagnoli) of a message of CRC `crc` (0 for an empty one) and `data`.
+
+    A CRC is linear over bits: the register after a message is the exclusive or of its words, each
+    shifted past the words that follow. So a block is laid out as rows of words, and each row is
+    folded into the next by a shift past a whole row, for all words of the row at once.
+    """
+    size = len(data)
+    register = crc ^ 0xFFFFFFFF
+    whole = size // 4
+    if whole:
+        words = np.frombuffer(data, dtype="<u4", count=whole).astype(np.uint32, copy=False)
+        start = np.array([register], dtype=np.uint32)
+        register = int(_apply(_shift(4 * whole), start)[0]) ^ _of_words(words)
+    for byte in memoryview(data)[4 * whole :]:
+        register = (register >> 8) ^ _byte_step((register ^ byte) & 0xFF)
+    return register ^ 0xFFFFFFFF
+
+
+def masked(crc: int) -> int:
+    """Return the CRC as TensorFlow and LevelDB store it."""
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
