@@ -13,7 +13,7 @@ from penwright.errors import UsageError, suggest
 from penwright.files import atomic_folder, refuse_existing
 from penwright.model import GPT2, SIZES, init_weights
 from penwright.tokens import Tokenizer
-from penwright.weights.card import MIND
+from penwright.weights.describing import MIND
 from penwright.wording import Warn
 
 

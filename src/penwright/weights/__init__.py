@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penwright.weights.card import model_card as model_card
     from penwright.weights.checking import Checked as Checked
     from penwright.weights.default import choose_model as choose_model
     from penwright.weights.default import read_shape as read_shape
     from penwright.weights.describing import Description as Description
     from penwright.weights.describing import describe as describe
     from penwright.weights.describing import digest as digest
+    from penwright.weights.describing import model_card as model_card
     from penwright.weights.exporting import Exported as Exported
     from penwright.weights.exporting import export as export
     from penwright.weights.exporting import merge as merge
@@ -38,7 +38,7 @@ _HOMES = {
     "download": "hub",
     "export": "exporting",
     "merge": "exporting",
-    "model_card": "card",
+    "model_card": "describing",
     "open": "opening",
     "push": "exporting",
     "read_shape": "default",

@@ -13,9 +13,9 @@ from penwright import files, runs
 from penwright.errors import UsageError
 from penwright.weights import (
     build,
-    card,
     checking,
     ctranslate2,
+    describing,
     gguf,
     hub,
     huggingface,
@@ -176,7 +176,7 @@ def _card_of(path: Path, name: str) -> str:
     readme = path / "README.md"
     if readme.is_file():
         return readme.read_text(encoding="utf-8", errors="replace")
-    return card.model_card(Path(name).name, base_model=name)
+    return describing.model_card(Path(name).name, base_model=name)
 
 
 def _export_adapter(place: names.Place, out: Path, check: bool) -> Exported:
@@ -228,7 +228,7 @@ def merge(
         raise UsageError(f"'{adapter}' is no adapter.", fix="It needs an adapter_config.json.")
     opened = opening.open(model, runs_dir=runs_dir)
     opened = opening.apply_adapter(opened, peft.read_adapter(folder), folder)
-    _save(opened, out, card.model_card(out.name, base_model=f"{model} with {folder.name}"))
+    _save(opened, out, describing.model_card(out.name, base_model=f"{model} with {folder.name}"))
     return out
 
 
