@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penwright.weights.checking import Checked as Checked
-    from penwright.weights.default import choose_model as choose_model
-    from penwright.weights.default import read_shape as read_shape
     from penwright.weights.describing import Description as Description
     from penwright.weights.describing import describe as describe
     from penwright.weights.describing import digest as digest
@@ -25,14 +23,16 @@ if TYPE_CHECKING:
     from penwright.weights.huggingface import save as save
     from penwright.weights.names import resolve as resolve
     from penwright.weights.opening import OpenedModel as OpenedModel
+    from penwright.weights.opening import choose_model as choose_model
     from penwright.weights.opening import open as open
+    from penwright.weights.opening import read_shape as read_shape
 
 _HOMES = {
     "Checked": "checking",
     "Description": "describing",
     "Exported": "exporting",
     "OpenedModel": "opening",
-    "choose_model": "default",
+    "choose_model": "opening",
     "describe": "describing",
     "digest": "describing",
     "download": "hub",
@@ -41,7 +41,7 @@ _HOMES = {
     "model_card": "describing",
     "open": "opening",
     "push": "exporting",
-    "read_shape": "default",
+    "read_shape": "opening",
     "resolve": "names",
     "save": "huggingface",
 }

@@ -1,4 +1,4 @@
-"""Open a model by any name or path: its weights, its config and its tokenizer."""
+"""Open a model by any name or path, or the default one: its weights, config and tokenizer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import torch
 
 from penwright import runs
 from penwright.errors import ModelError, UsageError
-from penwright.model.config import GPT2Config
+from penwright.model.config import SIZES, GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import build, hub, huggingface, keras_h5, names, nanogpt, openai_tf, peft
 from penwright.weights.names import Place
 from penwright.weights.stored import Stored, of_tensor
+
+DEFAULT_SIZE = "124M"
+HUB_SECONDS = 3.0
+"""The longest wait for the Hub to answer before the bundled model is used."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,55 @@ class ModelParts:
     tokenizer: Callable[[], Tokenizer]
     format: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+def choose_model(name: str | Path | None, warn: Callable[[str], None]) -> str | Path:
+    """Return `name`, or the default model's, in which case `warn` is told which and why.
+
+    The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`.
+    """
+    if name is not None and str(name):
+        return name
+    repository = names.SIZES[DEFAULT_SIZE]
+    other = "--model base uses the small bundled model instead"
+    if hub.cached(repository):
+        warn(f"Model: GPT-2 {DEFAULT_SIZE}, which is on this machine; {other}.")
+        return DEFAULT_SIZE
+    found = hub.look_up(repository, HUB_SECONDS)
+    if isinstance(found, hub.Answer):
+        size = f" ({found.bytes / 1e6:,.0f} MB, once)" if found.bytes else ""
+        warn(f"Model: GPT-2 {DEFAULT_SIZE}, from the Hugging Face Hub{size}; {other}.")
+        return DEFAULT_SIZE
+    warn(
+        f"Model: base, the small bundled one, since GPT-2 {DEFAULT_SIZE} is not on this machine "
+        f"and {found}. When you are online, --model {DEFAULT_SIZE} downloads and uses GPT-2."
+    )
+    return "base"
+
+
+def read_shape(
+    name: str | Path, warn: Callable[[str], None] = lambda _: None
+) -> tuple[GPT2Config, Callable[[], Tokenizer]]:
+    """Return a model's config and a function that reads its tokenizer, without reading weights.
+
+    `warn` is told what of the model's files was left out or guessed.
+    OpenAI's sizes need not be on this machine: their shapes and vocabulary are bundled. Raises
+    ModelError when there is no such model.
+    """
+    place = names.resolve(name)
+    repository = place.repository.removeprefix("openai-community/")
+    size = next((size for size, known in names.SIZES.items() if known == repository), None)
+    if place.kind == "hub" and size is not None and not hub.cached(place.repository):
+        return SIZES[size], Tokenizer.gpt2
+    parts = read_place(place)
+
+    def read_tokenizer() -> Tokenizer:
+        tokenizer = parts.tokenizer()
+        for note in parts.notes:
+            warn(note)
+        return tokenizer
+
+    return parts.config, read_tokenizer
 
 
 def open(
