@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from penwright.weights.exporting import Exported as Exported
     from penwright.weights.exporting import export as export
     from penwright.weights.exporting import merge as merge
-    from penwright.weights.exporting import push as push
     from penwright.weights.hub import download as download
+    from penwright.weights.hub import push as push
     from penwright.weights.huggingface import save as save
     from penwright.weights.names import resolve as resolve
     from penwright.weights.opening import OpenedModel as OpenedModel
@@ -40,7 +40,7 @@ _HOMES = {
     "merge": "exporting",
     "model_card": "describing",
     "open": "opening",
-    "push": "exporting",
+    "push": "hub",
     "read_shape": "opening",
     "resolve": "names",
     "save": "huggingface",

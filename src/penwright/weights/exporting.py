@@ -1,4 +1,4 @@
-"""Write a model for another runtime, merge an adapter, upload a model."""
+"""Write a model for another runtime, and compare it there with ours; merge an adapter."""
 
 from __future__ import annotations
 
@@ -235,24 +235,3 @@ def merge(
 def _save(opened: OpenedModel, out: Path, text: str) -> None:
     with files.atomic_folder(out) as folder:
         huggingface.save(folder, opened.model, opened.tokenizer, card=text, penwright=opened.format)
-
-
-def push(
-    model: str | Path,
-    repository: str,
-    *,
-    private: bool = False,
-    runs_dir: str | Path = runs.RUNS,
-) -> str:
-    """Upload a model's folder, its card included, to the Hub; returns the page's address.
-
-    Raises ModelError when there is no such model or the Hub refuses.
-    """
-    place = names.resolve(model, runs_dir)
-    if place.kind not in ("run", "huggingface", "adapter"):
-        raise UsageError(
-            f"'{model}' is no folder that can be uploaded.",
-            fix="Write one first: penwright export MODEL --to huggingface -o DIR",
-        )
-    folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
-    return hub.upload(folder, repository, private=private)

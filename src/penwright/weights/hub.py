@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penwright.errors import ModelError, OutOfRoomError
+from penwright.errors import ModelError, OutOfRoomError, UsageError
 from penwright.runs import RUNS
 from penwright.weights import names
 
@@ -164,6 +164,27 @@ def choose(files: Sequence[str]) -> list[str]:
 def fetch(repository: str) -> Path:
     """Return the folder of a repository: as it is on this machine, else downloaded."""
     return cached(repository) or download(repository)
+
+
+def push(
+    model: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    runs_dir: str | Path = RUNS,
+) -> str:
+    """Upload a model's folder, its card included, to the Hub; returns the page's address.
+
+    Raises ModelError when there is no such model or the Hub refuses.
+    """
+    place = names.resolve(model, runs_dir)
+    if place.kind not in ("run", "huggingface", "adapter"):
+        raise UsageError(
+            f"'{model}' is no folder that can be uploaded.",
+            fix="Write one first: penwright export MODEL --to huggingface -o DIR",
+        )
+    folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
+    return upload(folder, repository, private=private)
 
 
 def upload(folder: Path, repository: str, *, private: bool = False) -> str:
