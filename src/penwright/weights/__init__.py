@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penwright.weights.checking import Checked as Checked
     from penwright.weights.describing import Description as Description
     from penwright.weights.describing import describe as describe
     from penwright.weights.describing import digest as digest
     from penwright.weights.describing import model_card as model_card
+    from penwright.weights.exporting import Checked as Checked
     from penwright.weights.exporting import Exported as Exported
     from penwright.weights.exporting import export as export
     from penwright.weights.exporting import merge as merge
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penwright.weights.opening import read_shape as read_shape
 
 _HOMES = {
-    "Checked": "checking",
+    "Checked": "exporting",
     "Description": "describing",
     "Exported": "exporting",
     "OpenedModel": "opening",
