@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from penwright.errors import ModelError
 from penwright.model import GPT2Config
 from penwright.weights import stored
-from penwright.weights.build import build
+from penwright.weights.stored import build
 
 from .models import logits, some_tokens
 

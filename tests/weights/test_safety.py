@@ -21,8 +21,8 @@ from penwright import weights
 from penwright.errors import ModelError, PenwrightError
 from penwright.model import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import keras_h5, names, openai_tf, safetensors_file, stored
-from penwright.weights.build import build
+from penwright.weights import keras_h5, names, openai_tf, pytorch_file, safetensors_file, stored
+from penwright.weights.stored import build
 
 from .models import random_model, tiny_config
 from .test_keras import write_keras
@@ -81,7 +81,7 @@ def test_a_packed_archive_is_refused(tiny: tuple[Path, GPT2], tmp_path: Path) ->
         for name in old.namelist():
             new.writestr(name, old.read(name))
     with pytest.raises(ModelError, match="parts of it are compressed"):
-        stored.pickled(tmp_path / "b.bin")
+        pytorch_file.pickled(tmp_path / "b.bin")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def make_targets(tiny: tuple[Path, GPT2], tmp_path: Path) -> list[Target]:
         Target(run / INDEX, None, bundle),
         Target(run / DATA, None, bundle),
         Target(h5, 2_000, lambda: built(lambda: keras_h5.read_tensors(h5))),
-        Target(pickled, None, lambda: built(lambda: stored.pickled(pickled))),
+        Target(pickled, None, lambda: built(lambda: pytorch_file.pickled(pickled))),
     ]
 
 

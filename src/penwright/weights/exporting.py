@@ -21,7 +21,6 @@ from penwright.errors import MissingExtraError, ModelError, UsageError
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import (
-    build,
     ctranslate2,
     describing,
     gguf,
@@ -30,6 +29,7 @@ from penwright.weights import (
     names,
     opening,
     peft,
+    stored,
 )
 from penwright.weights.opening import OpenedModel
 from penwright.weights.stored import Stored
@@ -139,7 +139,7 @@ def export(
     path = format_.write(found, out, kind, shard_bytes, str(model))
     checked = None
     if check:
-        ours = build.build(found.parts.config, found.tensors, str(model), dtype=torch.float32)
+        ours = stored.build(found.parts.config, found.tensors, str(model), dtype=torch.float32)
         checked = _compare(format_.runtime, path, ours, found.parts.tokenizer())
     return Exported(path, to, kind, _size(path), checked, tuple(found.parts.notes))
 
@@ -161,7 +161,7 @@ def _check_free(out: Path) -> None:
 def _load(place: names.Place) -> _Model:
     """Return the model at a place, an adapter merged into its base."""
     parts = opening.read_place(place)
-    tensors, _ = build.checked(parts.config, parts.tensors(), str(parts.path), parts.notes)
+    tensors, _ = stored.checked(parts.config, parts.tensors(), str(parts.path), parts.notes)
     return _Model(parts, tensors)
 
 

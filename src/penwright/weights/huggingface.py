@@ -20,7 +20,7 @@ from penwright.files import read_json
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import safetensors_file, stored
+from penwright.weights import pytorch_file, safetensors_file, stored
 from penwright.weights.first_gpt import FirstGPTTokenizer
 from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
 from penwright.wording import name_list
@@ -61,7 +61,7 @@ def weight_file(folder: Path) -> Path:
 def read_tensors(folder: Path) -> dict[str, Stored]:
     """Return the tensors of a folder, not read yet; raises ModelError."""
     path = weight_file(folder)
-    read = stored.pickled if "pytorch_model" in path.name else stored.safetensors
+    read = pytorch_file.pickled if "pytorch_model" in path.name else stored.safetensors
     return stored.sharded(path, read) if path.suffix == ".json" else read(path)
 
 

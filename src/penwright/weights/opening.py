@@ -15,7 +15,16 @@ from penwright.errors import ModelError, UsageError
 from penwright.model.config import SIZES, GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
-from penwright.weights import build, hub, huggingface, keras_h5, names, nanogpt, openai_tf, peft
+from penwright.weights import (
+    hub,
+    huggingface,
+    keras_h5,
+    names,
+    openai_tf,
+    peft,
+    pytorch_file,
+    stored,
+)
 from penwright.weights.names import Place
 from penwright.weights.stored import Stored, of_tensor
 
@@ -133,7 +142,7 @@ def open_place(
     if place.kind == "adapter":
         return _open_adapter(place, name, dtype, device)
     parts = read_place(place)
-    model = build.build(
+    model = stored.build(
         parts.config,
         parts.tensors(),
         str(parts.path),
@@ -158,7 +167,7 @@ def read_place(place: Place) -> ModelParts:
         case "adapter":
             return _merged_parts(_open_adapter(place, str(place.path), None, "cpu"))
         case "nanogpt":
-            parts = _read_nanogpt(nanogpt.find_file(place.path))
+            parts = _read_nanogpt(pytorch_file.find_nanogpt(place.path))
         case _:
             parts = _read_folder(place.path)
     parts.notes[:0] = place.notes
@@ -316,6 +325,6 @@ def _with_tokenizer(
 
 
 def _read_nanogpt(path: Path) -> ModelParts:
-    config, tensors = nanogpt.read(path)
+    config, tensors = pytorch_file.read_nanogpt(path)
     said = f"{path.name} names no tokenizer: GPT-2's is taken, as nanoGPT does."
     return ModelParts(path, config, lambda: tensors, Tokenizer.gpt2, notes=[said])

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from penwright.errors import ModelError
 from penwright.files import read_json
 from penwright.model.gpt2 import GPT2, Conv1D
-from penwright.weights import huggingface, safetensors_file, stored
+from penwright.weights import huggingface, pytorch_file, safetensors_file, stored
 from penwright.weights.stored import FLOATS, Stored
 from penwright.wording import name_list
 
@@ -274,7 +274,7 @@ def _read_tensors(folder: Path) -> dict[str, Stored]:
         return stored.safetensors(path)
     path = folder / "adapter_model.bin"
     if path.is_file():
-        return stored.pickled(path)
+        return pytorch_file.pickled(path)
     raise ModelError(f"{folder} has an adapter_config.json but no adapter_model.safetensors.")
 
 

@@ -1,21 +1,24 @@
-"""Tensors in files, not read yet: one shape for every format that a model can come in."""
+"""Tensors in files, not read yet, and the model that is built of them.
+
+The model is built without memory first, so that its names and shapes are known; then each tensor
+is allocated in the wanted type and filled from its file. The peak is the model itself and one
+chunk of a file.
+"""
 
 from __future__ import annotations
 
-import pickle
-import warnings
-import zipfile
-from collections import OrderedDict
+import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
 
 from penwright.errors import ModelError
+from penwright.model.config import GPT2Config
+from penwright.model.gpt2 import GPT2
 from penwright.weights import safetensors_file
 from penwright.weights.safetensors_file import Entry
 from penwright.wording import name_list
@@ -29,6 +32,20 @@ TORCH_TYPES = {
 }  # fmt: skip
 NAMES = {kind: name for name, kind in TORCH_TYPES.items()}
 FLOATS = ("F64", "F32", "F16", "BF16")
+READERS = 4
+"""Files are read by so many threads at once: some wait for the disk while others cast."""
+HEAD = "lm_head.weight"
+_LAYER = re.compile(r"transformer\.h\.(\d+)\.")
+_MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+_EMBEDDING = re.compile(r"(.*?)(?:transformer\.)?(?:wte|tokens_embed)\.weight")
+OTHER_HEADS = {
+    "v_head": "a value head, for reinforcement learning",
+    "multiple_choice_head": "the multiple-choice head of a double-heads model",
+    "score": "the head of a classifier",
+    "classifier": "the head of a classifier of tokens",
+    "qa_outputs": "a head that answers questions by marking text",
+}
+"""Heads for other tasks, by their names, which writing does not need."""
 
 
 @dataclass(frozen=True)
@@ -118,113 +135,169 @@ def transposed(tensor: Stored) -> Stored:
     return Stored(tensor.shape[::-1], tensor.dtype, fill)
 
 
-def pickled(path: Path) -> dict[str, Stored]:
-    """Return the tensors of a PyTorch file, without running anything that is in it.
+def without_prefix(stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], str]:
+    """Return the tensors without a prefix that a wrapper put before their names, and the prefix.
 
-    Raises ModelError when the file is damaged or carries anything but tensors.
+    Such are `module.` (DataParallel), `model.` (Lightning) and `_orig_mod.` (torch.compile).
     """
-    return plain_tensors(path, load_pickle(path))
+    prefixes = {found[1] for name in stored if (found := _EMBEDDING.fullmatch(name))}
+    prefix = prefixes.pop() if len(prefixes) == 1 else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}, prefix
 
 
-def plain_tensors(path: Path, state: Any) -> dict[str, Stored]:
-    """Return the tensors in `state`, read from `path`; raises ModelError for anything else."""
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ModelError(f"{path} holds no tensors by name.")
-    others = [name for name, item in state.items() if not isinstance(item, torch.Tensor)]
-    others += [name for name, item in state.items() if name not in others and _is_odd(item)]
-    if others:
-        raise ModelError(f"{path} holds other things than plain tensors: {name_list(others)}.")
-    return {name: of_tensor(tensor.detach()) for name, tensor in state.items()}
+def canonical(stored: Mapping[str, Stored], notes: list[str] | None = None) -> dict[str, Stored]:
+    """Return the tensors under today's names: with `transformer.`, without what GPT-2 lacks.
 
-
-def load_pickle(path: Path, *, skip_others: bool = False) -> Any:
-    """Return the content of a PyTorch file, without running anything that is in it.
-
-    With `skip_others` objects other than tensors and plain values come back as empty `_Skipped`
-    objects; otherwise they are refused. Raises ModelError, also for a damaged file.
+    Left out are the masks that older files hold and heads for other tasks; `notes` gets a sentence
+    for each head and for a prefix that was removed. Raises ModelError when a name stands there
+    both with and without its prefix.
     """
-    zipped = _is_archive(path)
-    safe: dict[str, Any] = {"weights_only": True}
-    if skip_others and zipped:
-        safe = {"weights_only": False, "pickle_module": _inert_pickle()}
+    found: dict[str, Stored] = {}
+    heads: dict[str, list[str]] = {}
+    bare, prefix = without_prefix(stored)
+    for name, tensor in bare.items():
+        first = name.partition(".")[0]
+        if first in OTHER_HEADS:
+            heads.setdefault(first, []).append(name)
+            continue
+        full = name if name == HEAD or name.startswith("transformer.") else f"transformer.{name}"
+        if full in found:
+            raise ModelError(f"The model holds '{full}' twice, with and without its prefix.")
+        if not _MASK.fullmatch(full):
+            found[full] = tensor
+    said = [f"The names of the weights begin with '{prefix}', which is left out."] if prefix else []
+    said += [
+        f"Ignored: {name_list(names)}. It is {OTHER_HEADS[head]}, not needed to write."
+        for head, names in heads.items()
+    ]
+    if notes is not None:
+        notes += said
+    return found
+
+
+def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a model, by name."""
+    return {name: tuple(tensor.shape) for name, tensor in _empty(config).state_dict().items()}
+
+
+def _empty(config: GPT2Config) -> GPT2:
+    """Return a model without memory."""
+    with torch.device("meta"):
+        return GPT2(config)
+
+
+def build(
+    config: GPT2Config,
+    stored: Mapping[str, Stored],
+    where: str,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    notes: list[str] | None = None,
+) -> GPT2:
+    """Return a model in evaluation mode, filled from `stored`, whose names are Hugging Face's.
+
+    `where` names the model in errors; `notes` gets a sentence for what is left out (see
+    `canonical`). Without `dtype` the tensors keep the type they are stored in, float32 where they
+    differ. Raises ModelError, listing the names, for missing and extra tensors and for other
+    shapes or types than `config` asks for.
+    """
+    tensors, model = checked(config, stored, where, notes)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    target = dtype or _stored_type(tensors)
+    state = {
+        name: torch.empty(shape, dtype=target, device=device) for name, shape in wanted.items()
+    }
+    _fill(tensors, state)
+    model.load_state_dict(state, assign=True)
+    return model.requires_grad_(True).eval()
+
+
+@torch.no_grad()
+def _fill(tensors: Mapping[str, Stored], state: Mapping[str, torch.Tensor]) -> None:
+    """Read all tensors, one a reader, which casts alone: on all cores they would wait in turn."""
+    threads = torch.get_num_threads()
     try:
-        with warnings.catch_warnings():  # of pickles that PyTorch finds unusual: they are checked
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", mmap=zipped or None, **safe)
-    except pickle.UnpicklingError as error:
+        with ThreadPoolExecutor(READERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for _ in pool.map(lambda name: tensors[name].fill(state[name]), state):
+                pass
+    finally:
+        torch.set_num_threads(threads)
+
+
+def checked(
+    config: GPT2Config, stored: Mapping[str, Stored], where: str, notes: list[str] | None = None
+) -> tuple[dict[str, Stored], GPT2]:
+    """Return the tensors that belong to `config`, under their canonical names, and a model
+    without memory that has their names and shapes; raises ModelError as `build` does.
+    """
+    tensors = canonical(stored, notes)
+    _check_layers(config, tensors, where)
+    model = _empty(config)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    head = tensors.pop(HEAD, None) if HEAD not in wanted else None
+    check(wanted, tensors, where)
+    if head is not None:
+        _check_tied(head, tensors, model, where)
+    return tensors, model
+
+
+def check(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Stored], where: str) -> None:
+    """Raise ModelError unless `tensors` are those `wanted`, of their shapes, in float types."""
+    missing = sorted(set(wanted) - set(tensors))
+    extra = sorted(set(tensors) - set(wanted))
+    if missing or extra:
+        parts = [f"lacks {name_list(missing)}"] if missing else []
+        parts += [f"has the unknown {name_list(extra)}"] if extra else []
         raise ModelError(
-            f"{path} was refused, since it is damaged or carries code: "
-            f"{str(error).strip().splitlines()[-1][:200]}",
-            fix="Use a safetensors file of this model, or ask its author for one.",
-        ) from None
-    except MemoryError:
-        raise ModelError(f"{path} is damaged: it claims more memory than there is.") from None
-    except Exception as error:  # a damaged pickle can raise anything at all
+            f"{where} {' and '.join(parts)}.",
+            fix="Its config and its tensors do not belong together.",
+        )
+    shapes = [
+        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+        for name, shape in wanted.items()
+        if tensors[name].shape != shape
+    ]
+    if shapes:
         raise ModelError(
-            f"{path} is damaged ({type(error).__name__}).", fix="Download it or copy it again."
-        ) from error
+            f"{where} has tensors of another shape than its config says: {name_list(shapes)}."
+        )
+    types = [
+        f"{name} ({tensors[name].dtype})" for name in wanted if tensors[name].dtype not in FLOATS
+    ]
+    if types:
+        raise ModelError(
+            f"{where} has tensors that are no floating-point numbers: {name_list(types)}."
+        )
 
 
-class _Skipped:
-    """An object of a pickle that is not built: it takes any arguments and any state, and does
-    nothing with them.
-    """
-
-    def __new__(cls, *_: object, **__: object) -> _Skipped:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
+def _check_layers(config: GPT2Config, tensors: Mapping[str, Stored], where: str) -> None:
+    found = {int(match[1]) for name in tensors if (match := _LAYER.match(name))}
+    if found != set(range(config.n_layer)):
+        numbers = sorted(set(range(config.n_layer)) ^ found)
+        raise ModelError(
+            f"{where} has tensors for {len(found)} layers, its config says {config.n_layer}; "
+            f"they differ in: {name_list([f'transformer.h.{number}' for number in numbers])}."
+        )
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Builds tensors and plain values; every other class or function is `_Skipped`.
-
-    So nothing that a file names is imported or called. torch.load asks for its own tensor types
-    before it comes here.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _BUILDERS:
-            return _BUILDERS[module, name]
-        return _Skipped
-
-
-_BUILDERS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-}
-
-
-def _inert_pickle() -> ModuleType:
-    """Return what torch.load asks of a pickle module; its `load` is for files that are no ZIP."""
-    module = ModuleType("inert_pickle")
-    module.Unpickler = _InertUnpickler  # type: ignore[attr-defined]
-    return module
-
-
-def _is_odd(tensor: torch.Tensor) -> bool:
-    return tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu"
-
-
-def _is_archive(path: Path) -> bool:
-    """Return whether a PyTorch file is a ZIP archive; raises ModelError for one that could burst.
-
-    PyTorch writes its archives without compression.
-    """
-    try:
-        if not zipfile.is_zipfile(path):
-            return False
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ModelError(f"{path} is damaged: {error}.") from None
-    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or (
-        sum(part.file_size for part in parts) > path.stat().st_size
+def _check_tied(head: Stored, tensors: Mapping[str, Stored], model: GPT2, where: str) -> None:
+    """Return a tied head may be stored a second time, as long as it is the embedding."""
+    embedding = next(name for name, p in model.named_parameters() if p is model.head_weight_VC)
+    other = tensors[embedding]
+    if (
+        head.shape != other.shape
+        or head.dtype not in FLOATS
+        or not torch.equal(head.read(torch.float32), other.read(torch.float32))
     ):
-        raise ModelError(f"{path} is no file that PyTorch wrote: parts of it are compressed.")
-    return True
+        raise ModelError(
+            f"{where}: its config ties the head to the embedding, but {HEAD} differs from "
+            f"{embedding}.",
+            fix='Set "tie_word_embeddings": false in its config.json if both are meant.',
+        )
+
+
+def _stored_type(tensors: Mapping[str, Stored]) -> torch.dtype:
+    types = {tensor.dtype for tensor in tensors.values()}
+    name = types.pop() if len(types) == 1 else "F32"
+    return torch.float32 if name == "F64" else TORCH_TYPES[name]
