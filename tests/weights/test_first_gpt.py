@@ -16,7 +16,7 @@ from penwright import weights
 from penwright.errors import ModelError, TokenizerError
 from penwright.model import GPT2Config
 from penwright.weights.exporting import FORMATS
-from penwright.weights.first_gpt import FirstGPTTokenizer
+from penwright.weights.huggingface import FirstGPTTokenizer
 
 from .models import logits, random_model, some_tokens
 
