@@ -24,7 +24,7 @@ from penwright.compat.gpt_2_simple.drive import (
     is_mounted,
     mount_gdrive,
 )
-from penwright.compat.gpt_2_simple.models import download_gpt2, is_gpt2_downloaded
+from penwright.compat.gpt_2_simple.folders import download_gpt2, is_gpt2_downloaded
 from penwright.compat.gpt_2_simple.session import (
     Session,
     get_available_gpus,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from penwright.compat.gpt_2_simple.models import download_gpt2, is_gpt2_downloaded
+from penwright.compat.gpt_2_simple.folders import download_gpt2, is_gpt2_downloaded
 from penwright.compat.gpt_2_simple.session import load_gpt2, start_tf_sess
 from penwright.compat.gpt_2_simple.training import finetune
 from penwright.compat.gpt_2_simple.writing import DELIMITER, generate_to_file

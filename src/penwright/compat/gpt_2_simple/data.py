@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penwright import formats
-from penwright.compat.gpt_2_simple.models import OLD_NAMES, find_model, is_gpt2_downloaded
+from penwright.compat.gpt_2_simple.folders import OLD_NAMES, find_model, is_gpt2_downloaded
 from penwright.config import DataConfig
 from penwright.errors import DataError, UsageError, suggest
 from penwright.files import atomic_file, write_text

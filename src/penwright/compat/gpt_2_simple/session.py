@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penwright.compat.gpt_2_simple.models import find_model, find_run
+from penwright.compat.gpt_2_simple.folders import find_model, find_run
 
 if TYPE_CHECKING:
     from penwright.verbs.writer import Writer

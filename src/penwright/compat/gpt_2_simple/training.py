@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penwright.compat.gpt_2_simple import folder as folders
+from penwright.compat.gpt_2_simple import folders
 from penwright.compat.gpt_2_simple.data import readable
-from penwright.compat.gpt_2_simple.models import (
+from penwright.compat.gpt_2_simple.folders import (
     find_model,
     has_checkpoint,
     has_tensorflow,
