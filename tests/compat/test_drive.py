@@ -17,7 +17,7 @@ from penwright.errors import RunError, UsageError
 
 @pytest.fixture
 def drive(place, monkeypatch):
-    monkeypatch.setattr("penwright.compat.gpt_2_simple.drive.MOUNT", place / "mount")
+    monkeypatch.setattr("penwright.compat.gpt_2_simple.folders.MOUNT", place / "mount")
     (place / "mount" / "My Drive").mkdir(parents=True)
     (place / "checkpoint" / "run1" / "checkpoints").mkdir(parents=True)
     (place / "checkpoint" / "run1" / "checkpoints" / "latest").write_text("step-000002")
@@ -42,7 +42,7 @@ def test_mount_gdrive_inside_colab(monkeypatch):
 
 @pytest.mark.parity("gpt-2-simple: mount_gdrive", "gpt-2-simple: is_mounted")
 def test_is_mounted_and_mount_gdrive_outside_colab(place, monkeypatch):
-    monkeypatch.setattr("penwright.compat.gpt_2_simple.drive.MOUNT", place / "mount")
+    monkeypatch.setattr("penwright.compat.gpt_2_simple.folders.MOUNT", place / "mount")
     with pytest.raises(UsageError, match=r"not mounted.*mount_gdrive"):
         gpt2.is_mounted()
     with pytest.raises(UsageError, match="inside a Colab notebook only"):
@@ -60,7 +60,7 @@ def test_copy_checkpoint_to_gdrive_and_from_gdrive(drive, place, copy_folder):
     assert gpt2.is_mounted()
     gpt2.copy_checkpoint_to_gdrive(copy_folder=copy_folder)
     assert (drive / ("checkpoint/run1" if copy_folder else "checkpoint_run1.tar")).exists()
-    with pytest.raises(RunError, match="already"):
+    with pytest.raises(UsageError, match="already"):
         gpt2.copy_checkpoint_from_gdrive(copy_folder=copy_folder)
     (place / "checkpoint").rename(place / "elsewhere")
     gpt2.copy_checkpoint_from_gdrive(copy_folder=copy_folder)

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 from penwright.compat.gpt_2_simple.command import cmd
 from penwright.compat.gpt_2_simple.data import encode_csv, encode_dataset
-from penwright.compat.gpt_2_simple.drive import (
+from penwright.compat.gpt_2_simple.folders import (
     copy_checkpoint_from_gdrive,
     copy_checkpoint_to_gdrive,
     copy_file_from_gdrive,
     copy_file_to_gdrive,
+    download_gpt2,
     get_tarfile_name,
+    is_gpt2_downloaded,
     is_mounted,
     mount_gdrive,
 )
-from penwright.compat.gpt_2_simple.folders import download_gpt2, is_gpt2_downloaded
 from penwright.compat.gpt_2_simple.session import (
     Session,
     get_available_gpus,
