@@ -26,15 +26,16 @@ from penwright.compat.gpt_2_simple.folders import (
     is_mounted,
     mount_gdrive,
 )
-from penwright.compat.gpt_2_simple.session import (
+from penwright.compat.gpt_2_simple.training import finetune
+from penwright.compat.gpt_2_simple.writing import (
     Session,
+    generate,
+    generate_to_file,
     get_available_gpus,
     load_gpt2,
     reset_session,
     start_tf_sess,
 )
-from penwright.compat.gpt_2_simple.training import finetune
-from penwright.compat.gpt_2_simple.writing import generate, generate_to_file
 
 __all__ = [
     "Session",

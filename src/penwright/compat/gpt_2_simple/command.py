@@ -9,9 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penwright.compat.gpt_2_simple.folders import download_gpt2, is_gpt2_downloaded
-from penwright.compat.gpt_2_simple.session import load_gpt2, start_tf_sess
 from penwright.compat.gpt_2_simple.training import finetune
-from penwright.compat.gpt_2_simple.writing import DELIMITER, generate_to_file
+from penwright.compat.gpt_2_simple.writing import (
+    DELIMITER,
+    generate_to_file,
+    load_gpt2,
+    start_tf_sess,
+)
 from penwright.errors import PenwrightError
 
 _BOTH = (

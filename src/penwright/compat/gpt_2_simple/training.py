@@ -15,7 +15,7 @@ from penwright.compat.gpt_2_simple.folders import (
     tensorflow_checkpoint,
 )
 from penwright.compat.gpt_2_simple.printing import Printer
-from penwright.compat.gpt_2_simple.session import Session, get_available_gpus
+from penwright.compat.gpt_2_simple.writing import Session, get_available_gpus
 from penwright.config import MAY_CHANGE, DataConfig, FinetuneConfig, build, given_values
 from penwright.errors import UsageError
 from penwright.files import jsonable
