@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import penwright.compat.gpt_2_simple as gpt2
 from penwright import weights
-from penwright.compat.gpt_2_simple.printing import Printer
+from penwright.compat.gpt_2_simple.training import Printer
 from penwright.errors import DataError, ModelError, RunError, UsageError
 from penwright.runs import Run
 from penwright.verbs import observers
