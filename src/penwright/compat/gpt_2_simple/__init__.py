@@ -13,7 +13,8 @@ what is different: the bugs that were not kept.
 
 from __future__ import annotations
 
-from penwright.compat.gpt_2_simple.command import cmd
+from collections.abc import Sequence
+
 from penwright.compat.gpt_2_simple.data import encode_csv, encode_dataset
 from penwright.compat.gpt_2_simple.folders import (
     copy_checkpoint_from_gdrive,
@@ -59,3 +60,12 @@ __all__ = [
     "reset_session",
     "start_tf_sess",
 ]
+
+
+def cmd(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 for a failure, 2 for usage."""
+    from penwright.compat.gpt_2_simple.__main__ import (
+        main,  # on call, since `python -m` runs it as another module
+    )
+
+    main(argv)
