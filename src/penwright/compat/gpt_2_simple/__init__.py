@@ -1,4 +1,4 @@
-"""gpt-2-simple's names over Penwright: change the import line, keep the script.
+"""Offer gpt-2-simple's functions over Penwright: change the import line, keep the script.
 
     import penwright.compat.gpt_2_simple as gpt2
 
@@ -6,9 +6,9 @@
     gpt2.finetune(sess, "titles.csv", steps=300)
     gpt2.generate(sess, prefix="<|startoftext|>", truncate="<|endoftext|>", include_prefix=False)
 
-Parameters and defaults are the old ones. Runs are Penwright's own, in `checkpoint/run1`; runs that
-TensorFlow wrote there are opened, and TensorFlow itself is never imported. docs/migrating.md lists
-what is different: the bugs that were not kept.
+Parameters and defaults are the same. Runs are Penwright runs, in `checkpoint/run1`; TensorFlow's
+checkpoints there are opened without importing TensorFlow. docs/migrating.md lists the differences:
+bugs that are corrected here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""gpt-2-simple's command line: `python -m penwright.compat.gpt_2_simple finetune|generate ...`"""
+"""Run gpt-2-simple's command line: `python -m penwright.compat.gpt_2_simple finetune|generate`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BOTH = (
 _FINETUNE = (
     ("model_name", str, "124M", "model to train"),
     ("model_dir", str, "models", "folder of the models"),
-    ("steps", int, -1, "steps to take; without end below 1"),
+    ("steps", int, -1, "steps to train; below 1, until it is stopped"),
     ("restore_from", str, "latest", "latest, fresh, or a path"),
     ("sample_every", int, 1000000, "steps between samples"),
     ("save_every", int, 100, "steps between checkpoints"),
@@ -35,20 +35,20 @@ _FINETUNE = (
 _GENERATE = (
     ("nfiles", int, 1, "files to write"),
     ("nsamples", int, 1, "texts in a file"),
-    ("folder", str, "gen", "where the files go; what is there stays"),
-    ("length", int, 1023, "tokens of a text at most"),
-    ("temperature", float, 0.7, "above 1 is wilder, below 1 is calmer"),
-    ("top_k", int, 0, "choose among so many tokens; 0 is all"),
-    ("top_p", float, 0.0, "choose among tokens of this probability together; 0 is all"),
+    ("folder", str, "gen", "folder for the files; existing ones stay"),
+    ("length", int, 1023, "most tokens in a text"),
+    ("temperature", float, 0.7, "above 1 more random, below 1 less"),
+    ("top_k", int, 0, "sample from the K likeliest tokens; 0 is all"),
+    ("top_p", float, 0.0, "sample from the likeliest tokens of this total probability; 0 is all"),
     ("batch_size", int, 1, "texts written at once"),
-    ("prefix", str, None, "what texts begin with"),
-    ("truncate", str, None, "what texts end before"),
-    ("sample_delim", str, DELIMITER, "what stands between texts"),
+    ("prefix", str, None, "text that each text begins with"),
+    ("truncate", str, None, "text before which each text is cut off"),
+    ("sample_delim", str, DELIMITER, "line between two texts"),
 )
 _SWITCHES = (
-    ("include_prefix", True, "[generate] leave the prefix in the texts"),
+    ("include_prefix", True, "[generate] keep the prefix in the texts"),
     ("overwrite", False, "[finetune] replace the run instead of keeping it"),
-    ("multi_gpu", True, "accepted; one graphics card is used"),
+    ("multi_gpu", True, "accepted; one GPU is used"),
 )
 
 
@@ -134,7 +134,7 @@ def _generate(arguments: argparse.Namespace) -> None:
 
 
 def _new_file(folder: Path) -> Path:
-    """A file of its own for each moment, and for each file of the same moment."""
+    """Return an unused file name, made of the time and, where that is taken, a number."""
     stem = f"gpt2_gentext_{datetime.now(UTC):%Y%m%d_%H%M%S}"
     path, number = folder / f"{stem}.txt", 1
     while path.exists():

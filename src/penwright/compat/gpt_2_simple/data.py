@@ -39,8 +39,8 @@ def encode_csv(
 ) -> None:
     """Write a CSV's first column as a text of marked documents, a row a document.
 
-    `header` lets the first row be left out where it names the columns; a first row that is a text
-    like the others stays. Without it the first row always stays. Rows without text are left out.
+    With `header` the first row is left out if it names the columns; if it is a text like the
+    others it stays. Without `header` the first row always stays. Rows without text are left out.
     Raises DataError for a file that cannot be read.
     """
     if Path(out_path).resolve() == Path(csv_path).resolve():
@@ -50,7 +50,7 @@ def encode_csv(
 
 
 def read_csv(path: str | Path, header: bool, warn: Warn) -> Iterator[str]:
-    """The texts in the first column of a CSV file."""
+    """Yield the texts in the first column of a CSV file."""
     head = look_at_csv(str(path), DataConfig(header=None if header else False))
     if len(head.names) > 1:
         warn(f"{path} has {len(head.names)} columns; the text is the first, '{head.names[0]}'.")
@@ -67,7 +67,7 @@ def encode_dataset(
     model_name: str = "124M",
     combine: int = 50000,
 ) -> None:
-    """Turn a file, a folder or a glob into tokens once, as a compressed .npz file.
+    """Encode a file, a folder or a glob, and write the tokens as a compressed .npz file.
 
     Files of fewer than `combine` characters share an array. Raises DataError.
     """
@@ -84,7 +84,7 @@ def encode_dataset(
 def encode_files(
     paths: Sequence[Path], tokenizer: Tokenizer, combine: int
 ) -> Iterator[npt.NDArray[np.generic]]:
-    """Token arrays, each of one long file or of several short ones with an end mark between."""
+    """Yield arrays of tokens, each of one long file or of short ones with an end marker between."""
     kind = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
     mark = np.array(tokenizer.encode(END_OF_TEXT), dtype=kind)
     waiting: list[npt.NDArray[np.generic]] = []
@@ -107,7 +107,7 @@ def encode_files(
 
 
 def _pieces(path: Path) -> Iterator[str]:
-    """A file's text, cut where GPT-2's tokens end."""
+    """Yield a file's text in parts that end where GPT-2's tokens end."""
     if path.suffix == ".csv":
         yield from (f"{START_OF_TEXT}{row}{END_OF_TEXT}\n" for row in read_csv(path, True, _say))
     else:
@@ -116,7 +116,7 @@ def _pieces(path: Path) -> Iterator[str]:
 
 
 def read_npz(path: Path, vocabulary: int) -> Iterator[npt.NDArray[np.int64]]:
-    """The token arrays of a pre-encoded file; raises DataError when it is something else."""
+    """Yield the token arrays of a pre-encoded file; raises DataError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             for name in stored.files:
@@ -134,7 +134,7 @@ def read_npz(path: Path, vocabulary: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def expand(dataset: str | Path) -> list[Path]:
-    """The files of a data set, sorted: a file, all files below a folder, or what a glob matches.
+    """Return the files of a data set, sorted: a file, all files in a folder, or a glob's matches.
 
     Raises DataError when there is none.
     """
@@ -162,7 +162,7 @@ def _is_hidden(file: Path, top: Path) -> bool:
 
 
 def readable(dataset: str | Path, tokenizer: Tokenizer, cache: Path, warn: Warn) -> list[Path]:
-    """The files to train on: texts as they are, CSV and .npz files as marked texts in `cache`."""
+    """Return the files to train on: texts as they are, CSV and .npz files as texts in `cache`."""
     found: list[Path] = []
     for path in expand(dataset):
         if path.suffix not in (".csv", ".npz"):
@@ -189,7 +189,7 @@ def readable(dataset: str | Path, tokenizer: Tokenizer, cache: Path, warn: Warn)
 
 
 def _decoded(path: Path, tokenizer: Tokenizer) -> Iterator[str]:
-    """The text of a pre-encoded file; each array ends a document."""
+    """Yield the text of a pre-encoded file, a document for each array."""
     for array in read_npz(path, tokenizer.vocab_size):
         pieces = (
             tokenizer.decode_bytes(array[start : start + _SLICE].tolist())
@@ -199,7 +199,7 @@ def _decoded(path: Path, tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def find_tokenizer(model_name: str, model_dir: str | Path) -> Tokenizer:
-    """A model's tokenizer; GPT-2's own needs no download, since all its sizes share it."""
+    """Return a model's tokenizer; that of OpenAI's sizes is bundled and needs no download."""
     from penwright.tokens.bpe import Tokenizer
 
     if not is_gpt2_downloaded(model_dir, model_name) and (

@@ -34,7 +34,7 @@ _LOCK = "lock"
 
 
 def is_gpt2_downloaded(model_dir: str | Path = "models", model_name: str = "124M") -> bool:
-    """Whether the model is in its folder: OpenAI's seven files, or a Hugging Face folder."""
+    """Whether the model is in its folder, as OpenAI's seven files or as a Hugging Face folder."""
     folder = _folder(model_dir, model_name)
     if all((folder / name).is_file() for name in OPENAI_FILES):
         return True
@@ -45,10 +45,10 @@ def is_gpt2_downloaded(model_dir: str | Path = "models", model_name: str = "124M
 
 
 def download_gpt2(model_dir: str | Path = "models", model_name: str = "124M") -> None:
-    """Put a model into `model_dir/model_name`, from the Hub or from this machine's copy of it.
+    """Copy a model into `model_dir/model_name`, from the Hub or from this machine's copy of it.
 
-    Sizes (124M, 355M, 774M, 1558M), Hub names and `base`. A model that is there already stays.
-    Raises ModelError when there is no such model, or it cannot be reached.
+    `model_name` is a size (124M, 355M, 774M, 1558M), a Hub name or `base`. A model that is there
+    already stays. Raises ModelError when there is no such model, or the Hub cannot be reached.
     """
     from penwright.weights import hub
 
@@ -72,7 +72,7 @@ def download_gpt2(model_dir: str | Path = "models", model_name: str = "124M") ->
 
 
 def find_model(model_name: str, model_dir: str | Path) -> Path:
-    """The folder of a model that was downloaded; raises ModelError when there is none."""
+    """Return the folder of a downloaded model; raises ModelError when there is none."""
     folder = _folder(model_dir, model_name)
     if names.kind_of(folder) is None:
         raise ModelError(
@@ -85,9 +85,9 @@ def find_model(model_name: str, model_dir: str | Path) -> Path:
 def find_run(
     run_name: str, checkpoint_dir: str | Path = "checkpoint", checkpoint: str = "latest"
 ) -> Path:
-    """Where the weights of a run are: Penwright's or TensorFlow's; raises ModelError.
+    """Return the place of a run's weights, Penwright's or TensorFlow's; raises ModelError.
 
-    `checkpoint` may be a step's folder of ours or a TensorFlow checkpoint's name (`model-500`).
+    `checkpoint` may be the folder of one step or a TensorFlow checkpoint's name (`model-500`).
     """
     folder = Path(checkpoint_dir) / run_name
     if checkpoint != "latest":
@@ -95,7 +95,7 @@ def find_run(
     if has_checkpoint(folder):
         return folder
     if has_tensorflow(folder):
-        # A run of ours that never saved may lie beside it and must not hide it.
+        # A Penwright run without a checkpoint in the same folder must not hide it.
         return tensorflow_checkpoint(folder) if (folder / "run.json").exists() else folder
     if not (folder / "run.json").exists() and names.kind_of(folder) is not None:
         return folder
@@ -106,17 +106,17 @@ def find_run(
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run of ours in `folder` has saved something."""
+    """Whether a Penwright run in `folder` has saved a checkpoint."""
     return (folder / "run.json").is_file() and bool(Run(folder).steps())
 
 
 def has_tensorflow(folder: Path) -> bool:
-    """Whether TensorFlow saved something in `folder`."""
+    """Whether `folder` holds a TensorFlow checkpoint."""
     return folder.is_dir() and any(folder.glob("*.index"))
 
 
 def tensorflow_checkpoint(folder: Path) -> Path:
-    """The newest TensorFlow checkpoint in `folder`, as its `.index` file."""
+    """Return the newest TensorFlow checkpoint in `folder`, as its `.index` file."""
     from penwright.weights.openai_tf import find_prefix
 
     prefix = find_prefix(folder)
@@ -148,7 +148,7 @@ def _named(folder: Path, checkpoint: str) -> Path:
 
 
 def steps_done(folder: Path) -> int:
-    """Steps that were taken in this folder, TensorFlow's included."""
+    """Return the number of steps trained in this folder, TensorFlow's included."""
     if has_checkpoint(folder):
         run = Run(folder)
         return int(run.info.get("steps_before", 0)) + run.steps()[-1]
@@ -169,15 +169,15 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def room_for_run(folder: Path, *, keep_old: bool) -> Iterator[Path | None]:
-    """Make room for a new run in `folder`, and yield where the old one was put, if it was.
+    """Make room for a new run in `folder`; yield the folder that the old run was moved to, if any.
 
-    What is not ours stays where it is. When the block fails before the new run has saved anything,
-    the old one is put back.
+    Files that are not Penwright's stay. When the block fails before the new run has saved a
+    checkpoint, the old run is moved back.
     """
     aside = _move(folder, folder.parent / _free_name(folder)) if keep_old else None
     folder.mkdir(parents=True, exist_ok=True)
     if any(item.name != _LOCK for item in folder.iterdir()) and not (folder / "run.json").exists():
-        # Penwright adds a run to a folder with other things in it only where one was.
+        # Penwright starts a run in a folder with other files only if it holds a run already.
         Run(folder).update(status="interrupted")
     try:
         yield aside
@@ -193,7 +193,7 @@ def room_for_run(folder: Path, *, keep_old: bool) -> Iterator[Path | None]:
 
 
 def discard(aside: Path) -> None:
-    """Delete a run that was put aside."""
+    """Delete a run that was moved aside."""
     for name in (*CONTENTS, _LOCK):
         _remove(aside / name)
     if not any(aside.iterdir()):
@@ -234,7 +234,7 @@ def mount_gdrive() -> None:
 
 
 def is_mounted() -> bool:
-    """True when Google Drive is mounted; raises UsageError when not, as the old one did."""
+    """Return True when Google Drive is mounted; raises UsageError otherwise."""
     if not MOUNT.is_dir():
         raise UsageError(
             f"Google Drive is not mounted at {MOUNT}.", fix="Call mount_gdrive() first."
@@ -243,7 +243,7 @@ def is_mounted() -> bool:
 
 
 def get_tarfile_name(checkpoint_folder: str) -> str:
-    """The name of a folder's archive: `checkpoint/run1` gives `checkpoint_run1.tar`."""
+    """Return the name of a folder's archive: `checkpoint_run1.tar` for `checkpoint/run1`."""
     return checkpoint_folder.replace(os.path.sep, "_") + ".tar"
 
 

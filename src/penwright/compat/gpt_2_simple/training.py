@@ -1,4 +1,4 @@
-"""`finetune`, as gpt-2-simple had it, with one run of Penwright's a folder."""
+"""Offer gpt-2-simple's `finetune`; each of its folders holds one Penwright run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     from penwright.tokens.bpe import Tokenizer
 
 ENDLESS = 10**9
-"""Steps of a run that goes on until it is stopped."""
+"""The number of steps for a run without an end."""
 _ALL = 10**6
-_FADE = 0.99  # how much of the average each line keeps
+_FIXED = {
+    "schedule": "constant",
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "held_out": 0.0,
+    "evaluate_every": 0,
+    "patience": 0,
+}
+"""Options that gpt-2-simple does not have, set to its behaviour."""
+_FADE = 0.99  # the weight of the old average in the new one
 
 
 def finetune(
@@ -37,7 +46,7 @@ def finetune(
     steps: int = -1,
     model_name: str = "124M",
     model_dir: str | Path = "models",
-    combine: int = 50000,  # noqa: ARG001 - texts are never joined, so there is nothing to combine
+    combine: int = 50000,  # noqa: ARG001 - texts are never joined
     batch_size: int = 1,
     learning_rate: float = 0.0001,
     accumulate_gradients: int = 5,
@@ -59,52 +68,37 @@ def finetune(
 ) -> None:
     """Train a model on a text, a one-column CSV, an .npz file, a folder or a glob.
 
-    Takes `steps` more steps (without end below 1) from the run's newest checkpoint (`latest`),
-    from the model as it was downloaded (`fresh`), or from another path. A step is `batch_size`
-    texts `accumulate_gradients` times over. Ctrl-C saves and returns; the next call goes on where
-    this one stood, exactly, when it is asked for the same. An older run that is not continued is
-    kept beside the new one, or replaced with `overwrite`. Every `print_every` steps a line is
-    printed, every `sample_every` steps `sample_num` texts of `sample_length` tokens are written to
-    samples/`run_name`, every `save_every` steps a checkpoint is saved, of which `max_checkpoints`
-    are kept. `use_memory_saving_gradients` computes layers a second time instead of keeping what
-    they computed. TensorBoard is told where it is installed. Raises a PenwrightError that says
-    what to do.
+    Trains `steps` more steps (below 1: until stopped) from the run's newest checkpoint (`latest`),
+    the downloaded model (`fresh`) or another path, with batches of `batch_size` texts times
+    `accumulate_gradients`. Ctrl-C saves and returns; a later call with the same arguments resumes
+    exactly. An older run that is not resumed is kept beside the new one, or replaced with
+    `overwrite`. `sample_num` samples of `sample_length` tokens are written to samples/`run_name`
+    every `sample_every` steps. `use_memory_saving_gradients` recomputes activations in the
+    backward pass. Logs to TensorBoard if it is installed. Raises PenwrightError.
     """
-    if multi_gpu and len(get_available_gpus()) > 1:
-        print("multi_gpu is accepted, but this run uses one graphics card.")
-    options = {
-        "batch_size": batch_size * max(1, accumulate_gradients),
-        "micro_batch": batch_size,
-        "learning_rate": float(learning_rate),
-        "schedule": "constant",
-        "warmup": 0.0,
-        "weight_decay": 0.0,
+    options = _updates(batch_size, accumulate_gradients, learning_rate, optimizer) | {
+        "train_only": "layers" if only_train_transformer_layers else "all",
         "recompute": use_memory_saving_gradients,
-        "held_out": 0.0,
-        "evaluate_every": 0,
-        "patience": 0,
         "save_every": save_every,
         "keep": max_checkpoints or _ALL,
         "sample_every": sample_every if sample_num > 0 else 0,
         "sample_tokens": sample_length,
         "sample_prompts": ("",) * sample_num,
     }
-    options |= _special(optimizer, only_train_transformer_layers)
     folder = Path(checkpoint_dir) / run_name
     folders.check_free(folder)
-    source = _source(restore_from, folder, model_name, model_dir)
-    call = _Call(
+    if multi_gpu and len(get_available_gpus()) > 1:
+        print("multi_gpu is accepted, but this run uses one GPU.")
+    _Call(
         dataset=dataset,
         folder=folder,
-        source=source,
+        source=_source(restore_from, folder, model_name, model_dir),
         steps=int(steps) if steps is not None and int(steps) > 0 else ENDLESS,
-        # Steps are counted on where a run goes on, and from 1 where it starts over.
-        done=folders.steps_done(folder) if restore_from == "latest" else 0,
+        resumes=restore_from == "latest",
         options=options,
         overwrite=overwrite,
         printer=Printer(folder, Path("samples") / run_name, max(1, print_every), save_every),
-    )
-    call.run()
+    ).run()
     if isinstance(sess, Session):
         sess.forget(folder)
 
@@ -117,13 +111,13 @@ class _Call:
     folder: Path
     source: Path
     steps: int
-    done: int
+    resumes: bool
     options: dict[str, Any]
     overwrite: bool
     printer: Printer
 
     def run(self) -> None:
-        """Continue the run in the folder, or begin one there."""
+        """Resume the run in the folder, or start one there."""
         from penwright.files import cache_folder
 
         print(f"Loading checkpoint {self.source}")
@@ -137,7 +131,7 @@ class _Call:
             self._start(files)
 
     def _goes_on(self, files: list[str], tokenizer: Tokenizer) -> bool:
-        """Whether the run in the folder is asked for the same, so that it can be continued."""
+        """Whether the run in the folder has these options and data, and so can be resumed."""
         from penwright.tokens import fingerprint, hash_files
 
         if self.source != self.folder or not has_checkpoint(self.folder):
@@ -160,6 +154,7 @@ class _Call:
         old = has_checkpoint(self.folder)
         from_itself = old and _is_inside(self.source, self.folder)
         keep_old = old and (from_itself or not self.overwrite)
+        done = folders.steps_done(self.folder) if self.resumes else 0  # before it is moved
         with folders.room_for_run(self.folder, keep_old=keep_old) as aside:
             source = self.source
             if aside is not None and from_itself:
@@ -170,14 +165,14 @@ class _Call:
                 "steps": self.steps,
                 "overwrite": (self.folder / "run.json").exists(),
             }
-            self._train(files, self.options | wanted, self.done)
+            self._train(files, self.options | wanted, done)
         if aside is not None and self.overwrite:
             folders.discard(aside)
         elif aside is not None:
             print(f"The earlier run is in {aside}; overwrite=True would have replaced it.")
 
     def _train(self, files: list[str], options: dict[str, Any], before: int) -> None:
-        """Run to the end, or until Ctrl-C, which saves."""
+        """Train to the last step, or until Ctrl-C, and name the checkpoint."""
         from penwright.train import Interrupted
         from penwright.verbs import observers
         from penwright.verbs.finetune import run_finetune
@@ -193,7 +188,7 @@ class _Call:
 
 
 def _source(restore_from: str | Path, folder: Path, model_name: str, model_dir: str | Path) -> Path:
-    """The model that training starts from; raises ModelError when it is not there."""
+    """Return the model that training starts from; raises ModelError when it is not there."""
     if restore_from == "latest":
         if has_checkpoint(folder):
             return folder
@@ -204,18 +199,20 @@ def _source(restore_from: str | Path, folder: Path, model_name: str, model_dir: 
     return Path(restore_from)
 
 
-def _special(optimizer: str, only_layers: bool) -> dict[str, Any]:
-    """The options that stand for the optimizer and for training the layers alone."""
+def _updates(batch_size: int, accumulated: int, rate: float, optimizer: str) -> dict[str, Any]:
+    """Return the options of batches and optimizer; raises UsageError for an unknown one."""
     if optimizer not in ("adam", "sgd"):
         raise UsageError(f"There is no optimizer '{optimizer}'.", fix="It is adam or sgd.")
-    return {
+    return _FIXED | {
+        "batch_size": batch_size * max(1, accumulated),
+        "micro_batch": batch_size,
+        "learning_rate": float(rate),
         "optimizer": "sgd" if optimizer == "sgd" else "adamw",
-        "train_only": "layers" if only_layers else "all",
     }
 
 
 def _read_tokenizer(source: Path) -> Tokenizer:
-    """The tokenizer of the model at `source`, without its weights where that can be."""
+    """Return the tokenizer of the model at `source`, if possible without reading its weights."""
     from penwright import weights
     from penwright.tokens.bpe import Tokenizer
     from penwright.weights.names import checkpoint_of, kind_of
@@ -232,7 +229,10 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 class Printer:
-    """Listens to a run. `before` is how many steps were taken before the run began to count."""
+    """An observer that prints gpt-2-simple's lines and writes samples to samples/run1.
+
+    `before` is the number of steps that were trained in the folder before this run's first.
+    """
 
     def __init__(self, folder: Path, samples: Path, print_every: int, save_every: int) -> None:
         self.before = 0
@@ -264,13 +264,13 @@ class Printer:
             self.say_saved(Run(self._folder).checkpoint(record["step"]))
 
     def say_saved(self, checkpoint: Path | None) -> None:
-        """Name a checkpoint, once."""
+        """Print a checkpoint's path, once for each."""
         if checkpoint != self._saved:
             print(f"Saving {checkpoint}", flush=True)
             self._saved = checkpoint
 
     def on_evaluate(self, record: dict[str, Any]) -> None:
-        """Nothing is held out, so nothing is measured."""
+        """Do nothing: no documents are held out."""
 
     def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
         if step == 0:

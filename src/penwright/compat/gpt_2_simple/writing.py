@@ -14,6 +14,7 @@ from penwright.files import write_text
 from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 if TYPE_CHECKING:
+    from penwright.sample.engine import Sample
     from penwright.verbs.writer import Writer
 
 DELIMITER = "=" * 20 + "\n"
@@ -21,37 +22,39 @@ DELIMITER = "=" * 20 + "\n"
 
 @dataclass
 class Session:
-    """A stand-in for a TensorFlow session. Any other object, or None, is accepted as well:
-    then the model is loaded anew by each call."""
+    """A stand-in for a TensorFlow session, which keeps the loaded model between calls.
+
+    Functions accept any other object, or None, as well; then each call loads the model again.
+    """
 
     place: Path | None = None
     _writer: Writer | None = field(default=None, repr=False)
 
     def open(self, place: Path) -> Writer:
-        """The model at `place`, loaded once."""
+        """Return the model at `place`, loaded once."""
         if self._writer is None or self.place != place:
             self._writer = load_writer(place)
             self.place = place
         return self._writer
 
     def forget(self, place: Path | None) -> None:
-        """Let go of the model; the next one to be wanted is at `place`."""
+        """Drop the model; the session's next one is at `place`."""
         self._writer, self.place = None, place
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Drop the model."""
         self.forget(None)
 
 
 def load_writer(place: Path) -> Writer:
-    """The model at `place`, ready to write."""
+    """Load the model at `place`."""
     from penwright.verbs.writer import load
 
     return load(place)
 
 
 def start_tf_sess(threads: int = -1, server: object = None) -> Session:  # noqa: ARG001
-    """A session. `threads` above 0 limits the threads of this process; `server` means nothing."""
+    """Return a session; `threads` above 0 limits torch's threads, `server` is ignored."""
     if threads > 0:
         import torch
 
@@ -60,14 +63,14 @@ def start_tf_sess(threads: int = -1, server: object = None) -> Session:  # noqa:
 
 
 def reset_session(sess: object, threads: int = -1, server: object = None) -> Session:
-    """A new session; the old one lets go of its model."""
+    """Return a new session, and drop the old one's model."""
     if isinstance(sess, Session):
         sess.close()
     return start_tf_sess(threads, server)
 
 
 def get_available_gpus() -> list[str]:
-    """The names of the graphics cards, in TensorFlow's form."""
+    """Return the names of the GPUs, as TensorFlow writes them."""
     import torch
 
     return [f"/device:GPU:{number}" for number in range(torch.cuda.device_count())]
@@ -80,7 +83,7 @@ def load_gpt2(
     checkpoint_dir: str | Path = "checkpoint",
     model_name: str | None = None,
     model_dir: str | Path = "models",
-    multi_gpu: bool = False,  # noqa: ARG001 - one model is never spread over several cards
+    multi_gpu: bool = False,  # noqa: ARG001 - one GPU is used
     reuse: bool = False,  # noqa: ARG001 - a session takes another model at any time
 ) -> None:
     """Load a run, or with `model_name` a model that was downloaded, into the session.
@@ -121,7 +124,7 @@ def generate(
     checkpoint_dir: str | Path = "checkpoint",
     model_name: str | None = None,
     model_dir: str | Path = "models",
-    sample_dir: str | Path = "samples",  # noqa: ARG001 - it meant nothing in the old one either
+    sample_dir: str | Path = "samples",  # noqa: ARG001 - gpt-2-simple ignores it, too
     return_as_list: bool = False,
     truncate: str | None = None,
     destination_path: str | Path | None = None,
@@ -138,12 +141,12 @@ def generate(
 ) -> list[str] | None:
     """Write `nsamples` texts with the session's model, or the one that the call names.
 
-    A text begins with `prefix`, which `include_prefix=False` leaves out again, and has at most
-    `length` tokens, the prefix counted in. It ends where the model ends it, or before `truncate`.
-    `top_p` above 0 is taken instead of `top_k`; 0 is off for both. Without a seed every call
-    writes something else. `batch_size` above 1 is how many are written at once; it changes no
-    text. Texts are printed with `sample_delim` between them, unless they are returned or written
-    to `destination_path`, which is replaced. Raises ModelError and UsageError.
+    A text begins with `prefix`, which `include_prefix=False` removes, and has at most `length`
+    tokens, those of the prefix included. It ends at the end-of-text token, or before `truncate`.
+    `top_p` above 0 replaces `top_k`; 0 switches either off. Without a seed each call writes other
+    texts. `batch_size` changes the speed only. Texts are printed with `sample_delim` between them,
+    unless they are returned or written to `destination_path`, whose old content is replaced.
+    Raises ModelError and UsageError.
     """
     place = wanted_place(sess, run_name, checkpoint_dir, model_name, model_dir)
     writer = sess.open(place) if isinstance(sess, Session) else load_writer(place)
@@ -169,12 +172,8 @@ def generate(
         sampling=sampling,
         batch_size=batch_size if batch_size and batch_size > 1 else None,
     )
-    texts = []
-    for sample in writer.generate_with(config):
-        text = (prefix if include_prefix else "") + sample.text
-        if sample.finish_reason == "end" and not truncate and text.startswith(START_OF_TEXT):
-            text += END_OF_TEXT  # a document that is marked where it begins is marked where it ends
-        texts.append(text.lstrip("\n"))
+    begin = prefix if include_prefix else ""
+    texts = [_full_text(begin, s, truncate) for s in writer.generate_with(config)]
     _deliver(texts, destination_path, return_as_list, sample_delim if nsamples > 1 else "")
     return texts if return_as_list else None
 
@@ -218,6 +217,14 @@ def generate_to_file(
         top_p=top_p,
         include_prefix=include_prefix,
     )
+
+
+def _full_text(begin: str, sample: Sample, truncate: str | None) -> str:
+    """Return a text with its beginning; one with a start marker gets its end marker back."""
+    text = begin + sample.text
+    if sample.finish_reason == "end" and not truncate and text.startswith(START_OF_TEXT):
+        text += END_OF_TEXT
+    return text.lstrip("\n")
 
 
 def _deliver(texts: list[str], path: str | Path | None, as_list: bool, delimiter: str) -> None:
