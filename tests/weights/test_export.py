@@ -165,7 +165,7 @@ def test_merge_of_an_adapter(saved: tuple[Path, GPT2], tmp_path: Path) -> None:
     merged, live = weights.open(out), weights.open(tmp_path / "adapter")
     for name, tensor in merged.model.state_dict().items():
         assert torch.equal(tensor, live.model.state_dict()[name])
-    with pytest.raises(UsageError, match="is no adapter"):
+    with pytest.raises(UsageError, match="is not an adapter"):
         weights.merge(base, base, tmp_path / "other")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from penwright import weights
+from penwright.errors import OutOfRoomError
 from penwright.model import GPT2
 from penwright.weights import hub
 
@@ -137,3 +139,12 @@ def test_which_files_make_a_model() -> None:
     assert hub.choose(shards) == shards
     assert hub.choose(["pytorch_model.bin"]) == ["pytorch_model.bin"]
     assert hub.choose(["tf_model.h5"]) == []
+
+
+def test_a_full_disk_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", fill)
+    with pytest.raises(OutOfRoomError, match=r"no space left on device.*HF_HOME"):
+        hub.download("gpt2")

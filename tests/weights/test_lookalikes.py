@@ -257,7 +257,7 @@ def trainer_output(make: Maker) -> Kind:
     for file in ("config.json", "generation_config.json", "model.safetensors"):
         (folder / file).unlink()
     newest = transformers.AutoModelForCausalLM.from_pretrained(folder / "checkpoint-1000")
-    said = "checkpoint-1000 is taken; it also has checkpoint-500"
+    said = "checkpoint-1000 is used; to use checkpoint-500, name it"
     settings = Path("checkpoint-1000/generation_config.json")
     return Kind(folder, newest.eval(), notes=said, settings=settings)
 

@@ -81,7 +81,7 @@ def test_logits_are_nanogpts(tmp_path: Path, bias: bool) -> None:
             found = opened.model.logits(opened.model(tokens_BT))
         assert torch.allclose(found, compute(state, tokens_BT), atol=1e-4)
         assert opened.tokenizer.eot_id == 50256
-        assert "GPT-2's is taken" in opened.notes[0]
+        assert "GPT-2's is used" in opened.notes[0]
     assert weights.describe(path).context == SHAPE["block_size"]
 
 

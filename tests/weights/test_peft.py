@@ -104,7 +104,7 @@ def test_peft_reads_what_we_write(saved: tuple[Path, GPT2], tmp_path: Path) -> N
         ({"bias": "all"}, "trains biases"),
         ({"r": 0}, "r cannot be 0"),
         ({"r": 4}, "do not fit rank 4"),
-        ({"base_model_name_or_path": None}, "does not say which model"),
+        ({"base_model_name_or_path": None}, "does not name the model"),
     ],
 )
 def test_what_is_more_than_lora_is_refused(

@@ -1,7 +1,7 @@
-"""Every checkpoint in, every runtime out.
+"""Open checkpoints of every supported format, and write models for other runtimes.
 
-`open` takes any name or path to a model and its tokenizer, `save` writes a complete folder.
-Names are loaded when they are first used, so that what reads headers only needs no torch.
+`open` takes a model's name or path, `save` writes a complete model folder. Names are imported on
+first use, so that reading headers needs no torch.
 """
 
 from __future__ import annotations

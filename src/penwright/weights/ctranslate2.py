@@ -1,8 +1,8 @@
-"""A model in CTranslate2's format, written from its tensors without CTranslate2.
+"""Write a model in CTranslate2's format, without CTranslate2.
 
-model.bin (binary version 6) is a list of named variables, sorted by name: a name, a shape, a type
-and the bytes; then names that mean another's variable. Integers are little-endian. The layout is
-that of ctranslate2/specs/model_spec.py; matrices are [out, in] there, GPT-2's are [in, out].
+model.bin (binary version 6) is a list of variables, sorted by name: a name, a shape, a type and the
+bytes; then aliases of variables. Integers are little-endian. The layout is that of
+ctranslate2/specs/model_spec.py; matrices are [out, in] there, GPT-2's are [in, out].
 
 Legend: I inputs of a matrix, O its outputs.
 """
@@ -30,7 +30,7 @@ DTYPES = {
     "bf16": torch.bfloat16,
     "int8": torch.float32,
 }
-"""What the numbers may become; with int8 the matrices are int8 and the rest float32."""
+"""The types to write; with int8 the matrices are int8 and the rest float32."""
 _VERSION, _REVISION = 6, 8
 _TYPE_IDS = {
     torch.float32: 0,
@@ -45,7 +45,7 @@ _TANH_GELU, _GELU = 1, 3
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable of model.bin, computed when it is written."""
+    """A variable of model.bin; `make` computes it when it is written."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -84,7 +84,7 @@ def write(
 
 
 def token_spellings(tokenizer: Tokenizer, size: int) -> list[str]:
-    """Return every token as tokenizer.json spells it, by id; ids that no token has get a name."""
+    """Return each id's token as tokenizer.json spells it; `<|unused7|>` for an unused id 7."""
     vocabulary = tokenizer.vocabulary
     spellings = [f"<|unused{id_}|>" for id_ in range(size)]
     for table in (vocabulary.ids, vocabulary.markers):

@@ -22,7 +22,7 @@ from penwright.weights.names import Place
 if TYPE_CHECKING:
     from penwright.model import GPT2
 
-_LOOKED_AT = 4096  # numbers of each weight
+_DIGEST_NUMBERS = 4096  # of each weight
 _MASK = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 _KINDS = {
     "huggingface": "Hugging Face folder",
@@ -37,7 +37,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Description:
-    """A model at a glance; what its files do not say is None.
+    """The kind, sizes and types of a model; a field that its files do not give is None.
 
     `dtypes` counts the parameters of each type, `bytes` is the size of the weight files,
     `base_model` the model that an adapter belongs to.
@@ -74,7 +74,7 @@ class _Headers:
 
 
 def describe(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Description:
-    """Return the model that `name` means, described without reading its weights.
+    """Describe the model that `name` refers to, without reading its weights.
 
     Raises ModelError when there is none, it is damaged, or it is not on this machine.
     """
@@ -117,7 +117,7 @@ def _read_headers(folder: Path) -> _Headers:
 
 
 def _pickled_headers(folder: Path) -> _Headers:
-    """Map PyTorch's old files, which have no header, and read only their tables."""
+    """Read the tables of PyTorch's pickled files, which have no header; weights are mapped."""
     from penwright.weights import huggingface
 
     tensors = huggingface.read_tensors(folder)
@@ -175,14 +175,14 @@ def _number(config: Mapping[str, Any], key: str) -> int | None:
 
 
 def digest(model: GPT2) -> str:
-    """Return a SHA-256 of a model's weights, from some thousand numbers of each, as hexadecimal.
+    """Return a SHA-256 (hex) of up to some thousand numbers of each of a model's weights.
 
-    Training changes nearly every number, so this tells models apart without reading gigabytes.
+    Training changes nearly every number, so this distinguishes models without reading gigabytes.
     """
     sums = hashlib.sha256()
     for name, parameter in model.named_parameters():
         flat = parameter.detach().reshape(-1)
-        some = flat[:: max(1, len(flat) // _LOOKED_AT)].float().cpu()
+        some = flat[:: max(1, len(flat) // _DIGEST_NUMBERS)].float().cpu()
         sums.update(f"{name} {tuple(parameter.shape)}".encode() + some.numpy().tobytes())
     return sums.hexdigest()
 
@@ -201,7 +201,7 @@ def model_card(
 ) -> str:
     """Return the text of README.md: the base model, names and counts of the data, never its text.
 
-    `data` are file names, `settings` the hyper-parameters to list; what is None is left out.
+    `data` are file names, `settings` the hyper-parameters to list. Nothing is written for None.
     """
     lines = ["---", "pipeline_tag: text-generation", "tags:", "- penwright", "- gpt2"]
     if base_model != "base" and "\n" not in base_model and _is_hub_name(base_model):

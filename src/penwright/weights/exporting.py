@@ -1,4 +1,4 @@
-"""Write a model for another runtime, and compare it there with ours; merge an adapter."""
+"""Write a model for another runtime and check it there; merge an adapter into a model."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Checked:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A program that runs what was written: its package, and the extra that brings it.
+    """A program that runs an exported model: its package, and the extra that installs it.
 
-    `run` gives the logits [T, V] of each row of tokens: it gets the package, the path of what was
-    written, the rows, and our model.
+    `run` takes the package, the path of the export, rows of tokens and our model, and yields the
+    logits [T, V] of each row.
     """
 
     package: str
@@ -75,7 +75,7 @@ class Runtime:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the package is there."""
+        """Whether the package is installed."""
         return importlib.util.find_spec(self.package) is not None
 
     def load(self) -> ModuleType:
@@ -88,7 +88,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Exported:
-    """A written model: `path` is the folder, or the GGUF file, of so many bytes."""
+    """A written model; `path` is its folder or GGUF file, `bytes` the size."""
 
     path: Path
     to: str
@@ -96,12 +96,12 @@ class Exported:
     bytes: int
     checked: Checked | None = None
     notes: tuple[str, ...] = ()
-    """Sentences for the user: what of the model's files was left out or guessed."""
+    """Sentences for the user about parts of the files that were left out or guessed."""
 
 
 @dataclass(frozen=True)
 class _Model:
-    """A model to export, its tensors strict and under today's names."""
+    """A model to export; its tensors are checked and have canonical names."""
 
     parts: opening.ModelParts
     tensors: Mapping[str, Stored]
@@ -120,8 +120,9 @@ def export(
     """Write `model` as a folder `out` for another runtime; a GGUF's `out` may be the file.
 
     `dtype` is one of `FORMATS[to].dtypes`; the default is the stored type, and f16 for GGUF. With
-    `check`, prompts run through what was written and through ours. Raises UsageError for an
-    unknown format or type and for an `out` that is in use, ModelError for a damaged model.
+    `check`, the other runtime's and our log-probabilities of some prompts are compared. Raises
+    UsageError for an unknown format or type and for an existing `out`, ModelError for a damaged
+    model.
     """
     out = Path(out)
     format_ = _check_request(to, dtype)
@@ -131,7 +132,7 @@ def export(
         if place.kind != "adapter":
             raise UsageError(
                 f"'{model}' is a whole model, not an adapter.",
-                fix="Only what LoRA trained can be exported as an adapter.",
+                fix="Only an adapter that LoRA trained can be exported as one.",
             )
         return _export_adapter(place, out, check)
     found = _load(place)
@@ -204,10 +205,10 @@ def _write_ctranslate2(found: _Model, out: Path, dtype: str, *_: object) -> Path
 
 
 def _compare(runtime: Runtime, path: Path, model: GPT2, tokenizer: Tokenizer) -> Checked:
-    """Compare what was written at `path` for `runtime` with `model`, in float32.
+    """Compare the export at `path`, run by `runtime`, with `model`, in float32.
 
-    Raises MissingExtraError where the runtime is not installed, ModelError when the runtime
-    cannot open what was written.
+    Raises MissingExtraError when the runtime is not installed, ModelError when it cannot open the
+    export.
     """
     module = runtime.load()
     rows = _prompt_ids(tokenizer, model.config.n_positions)
@@ -219,7 +220,7 @@ def _compare(runtime: Runtime, path: Path, model: GPT2, tokenizer: Tokenizer) ->
     for row, their_logits in zip(rows, theirs, strict=True):
         difference = np.abs(_log_softmax(their_logits) - _log_softmax(_our_logits(model, row)))
         if not np.isfinite(difference).all():
-            raise ModelError(f"{runtime.package} computes no numbers from {path}.")
+            raise ModelError(f"{runtime.package} computes infinite values or NaN from {path}.")
         largest = max(largest, float(difference.max()))
         total += float(difference.mean()) * len(row)
         count += len(row)
@@ -265,7 +266,7 @@ def _run_peft(runtime: ModuleType, path: Path, rows: list[list[int]], _: GPT2) -
 def _run_ctranslate2(
     runtime: ModuleType, path: Path, rows: list[list[int]], _: GPT2
 ) -> Iterator[Logits]:
-    # On a CPU it computes 16-bit weights in float32, and would warn of it at every model.
+    # On a CPU it computes 16-bit weights in float32, and warns of it for every model.
     runtime.set_log_level(logging.ERROR)
     generator = runtime.Generator(str(path), device="cpu", compute_type="default")
     for row in rows:
@@ -299,10 +300,10 @@ def _run_llama_cpp(
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format to write: how, the types of weights that it takes, and the program that runs it.
+    """An export format: its writer, its types of weights, and the program that runs it.
 
-    `write` gets the model, the folder or file, the type, the largest size of a file and the
-    model's name, and returns what it wrote. An adapter is written as it is (`write` is None).
+    `write` takes the model, the folder or file, the type, the largest size of a file and the
+    model's name, and returns the written path. An adapter is written unchanged (`write` is None).
     Without `default` the weights keep the type they are stored in.
     """
 
@@ -325,7 +326,7 @@ FORMATS = {
 
 
 def _card_of(path: Path, name: str) -> str:
-    """Return the model's own card, or a new one that says where it came from."""
+    """Return the model's own card, or a new one that names its source."""
     readme = path / "README.md"
     if readme.is_file():
         return readme.read_text(encoding="utf-8", errors="replace")
@@ -350,7 +351,7 @@ def _export_adapter(place: names.Place, out: Path, check: bool) -> Exported:
 
 
 def _for_peft(base: str | Path) -> str:
-    """Return a base model as PEFT finds it: the whole path of a folder, or the Hub's name."""
+    """Return a base model's name for PEFT: the absolute path of a folder, or the Hub's name."""
     place = names.resolve(base)
     if place.kind == "hub":
         return place.repository
@@ -366,9 +367,9 @@ def _size(path: Path) -> int:
 def merge(
     model: str | Path, adapter: str | Path, out: str | Path, *, runs_dir: str | Path = runs.RUNS
 ) -> Path:
-    """Write `model` with the adapter's changes in its weights, as a Hugging Face folder.
+    """Merge an adapter into `model`, and write a Hugging Face folder.
 
-    Raises ModelError when the adapter does not fit, UsageError when `out` is in use.
+    Raises ModelError when the adapter does not fit, UsageError when `out` exists.
     """
     out = Path(out)
     _check_free(out)
@@ -378,7 +379,7 @@ def merge(
     elif place.kind == "adapter":
         folder = place.path
     else:
-        raise UsageError(f"'{adapter}' is no adapter.", fix="It needs an adapter_config.json.")
+        raise UsageError(f"'{adapter}' is not an adapter.", fix="It needs an adapter_config.json.")
     opened = opening.open(model, runs_dir=runs_dir)
     opened = opening.apply_adapter(opened, peft.read_adapter(folder), folder)
     _save(opened, out, describing.model_card(out.name, base_model=f"{model} with {folder.name}"))

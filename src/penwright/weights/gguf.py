@@ -1,7 +1,7 @@
-"""A model in GGUF, for llama.cpp and Ollama, through the `gguf` package that llama.cpp ships.
+"""Write a model in GGUF, for llama.cpp and Ollama, with llama.cpp's `gguf` package.
 
-Names are llama.cpp's for its `gpt2` architecture; matrices are [out, in] there. Norms, biases and
-positions stay float32, as llama.cpp's own converter leaves them.
+Names are those of llama.cpp's `gpt2` architecture; matrices are [out, in] there. Norms, biases and
+positions stay float32, as in llama.cpp's own converter.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 DTYPES = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16"}
 DTYPES |= {"q8_0": "MOSTLY_Q8_0", "q4_0": "MOSTLY_Q4_0"}
-"""What matrices may become, and llama.cpp's name for such a file."""
+"""The types of matrices, and llama.cpp's name of such a file."""
 _BLOCK = 32
-"""Numbers that q8_0 and q4_0 pack together: a row must be a multiple."""
+"""Numbers in a block of q8_0 and q4_0; the length of a row must be a multiple."""
 _NORMAL, _CONTROL, _UNUSED = 1, 3, 5
 _PARTS = {
     "ln_1": "attn_norm",
@@ -44,7 +44,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class _Output:
-    """A tensor of the file: `make()` gives its float32 numbers."""
+    """A tensor of the file; `make()` returns it in float32."""
 
     shape: tuple[int, ...]
     quantized: bool
@@ -63,7 +63,7 @@ def write(
     """Write the GGUF file at `path`, holding one tensor at a time.
 
     Raises MissingExtraError without the package, UsageError for an unknown `dtype`, ModelError
-    for what llama.cpp's GPT-2 cannot compute.
+    for a model that llama.cpp's GPT-2 cannot compute.
     """
     try:
         import gguf
@@ -72,9 +72,9 @@ def write(
     if dtype not in DTYPES:
         raise UsageError(f"GGUF models cannot be {dtype}.", fix=f"Use {', '.join(DTYPES)}.")
     if config.first_gpt:
-        raise ModelError("llama.cpp knows GPT-2 but not the first GPT.", fix=_INSTEAD)
+        raise ModelError("llama.cpp runs GPT-2, but not the first GPT.", fix=_INSTEAD)
     if tokenizer.vocabulary.library:
-        raise ModelError("GGUF is written with GPT-2's kind of tokenizer only.", fix=_INSTEAD)
+        raise ModelError("GGUF can be written only with GPT-2's kind of tokenizer.", fix=_INSTEAD)
     if not config.tanh_gelu:
         raise ModelError(
             f"llama.cpp's GPT-2 has only the tanh GELU, this model has "
@@ -162,12 +162,12 @@ def _outputs(config: GPT2Config, tensors: Mapping[str, Stored]) -> Iterator[tupl
 
 
 def _query_factor(config: GPT2Config, layer: int) -> float:
-    """Return the factor for the queries, since llama.cpp always scales by 1 / sqrt(D)."""
+    """Return the factor for the queries: llama.cpp always scales attention by 1 / sqrt(D)."""
     return config.attention_scale(layer) * math.sqrt(config.head_dim)
 
 
 def _read(config: GPT2Config, tensor: Stored, factor: float) -> torch.Tensor:
-    """Return a tensor in float32, matrices as [out, in], the queries' part times `factor`."""
+    """Return a tensor in float32, matrices as [out, in], the queries multiplied by `factor`."""
     numbers = tensor.read(torch.float32)
     if factor != 1.0:
         numbers[..., : config.n_embd] *= factor
@@ -175,7 +175,7 @@ def _read(config: GPT2Config, tensor: Stored, factor: float) -> torch.Tensor:
 
 
 def _kind(types: type[Any], out: _Output, dtype: str) -> GGMLQuantizationType:
-    """Return the type of a tensor: the wanted one for matrices whose rows can be packed so."""
+    """Return a tensor's type: `dtype` for matrices whose rows are whole blocks."""
     if not out.quantized:
         kind = types.F32
     elif dtype in ("q8_0", "q4_0") and out.shape[-1] % _BLOCK:

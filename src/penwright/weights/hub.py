@@ -1,12 +1,11 @@
-"""The Hugging Face Hub, through its own client: find, download, upload. No torch.
+"""Find, download and upload models on the Hugging Face Hub, with its own client. No torch.
 
-HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean there.
+HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE work as in the client.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright.errors import ModelError, OutOfRoomError, UsageError
+from penwright.files import disk_errors
 from penwright.runs import RUNS
 from penwright.weights import names
 
@@ -30,7 +30,6 @@ SMALL_FILES = (
     "penwright.json",
     "README.md",
 )
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 OFFER = "`base` is bundled and needs no network."
 
 
@@ -41,7 +40,7 @@ _OTHER_NAMES = {
 
 
 def cached(repository: str, revision: str | None = None) -> Path | None:
-    """Return the folder of a repository that is whole on this machine, or None; no network."""
+    """Return the folder of a repository if it is complete on this machine; uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in (repository, *_OTHER_NAMES.get(repository, ())):
@@ -68,14 +67,16 @@ def _is_whole(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """A repository that the Hub has; `bytes` is the size of its download, or 0 if unknown."""
+    """A repository on the Hub; `bytes` is the size of its download, or 0 if unknown."""
 
     bytes: int
 
 
 def look_up(repository: str, seconds: float) -> Answer | str:
-    """Ask the Hub for a repository; returns its answer, or why there is none, such as
-    "the Hub does not answer"."""
+    """Ask the Hub for a repository; return its answer, or the reason why there is none.
+
+    A reason is part of a sentence, such as "the Hub does not answer".
+    """
     from huggingface_hub import HfApi, constants
 
     if constants.HF_HUB_OFFLINE:
@@ -96,10 +97,10 @@ def look_up(repository: str, seconds: float) -> Answer | str:
 
 
 def download(repository: str, *, revision: str | None = None) -> Path:
-    """Fetch a model from the Hub, or what is missing of it, and return its folder.
+    """Download a model's missing files from the Hub, and return its folder.
 
-    A download that was cut off goes on where it stopped. Raises ModelError in one sentence when
-    the model does not exist, is gated, or cannot be reached.
+    An interrupted download continues where it stopped. Raises ModelError when the model does not
+    exist or is gated, or when the Hub cannot be reached.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -126,7 +127,7 @@ def _make_bar(repository: str) -> type[Any]:
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
-            # The client has a bar for files and one for packets, too.
+            # The client also makes bars for files and for packets.
             bytes_ = options.get("unit") == "B" and options["desc"] != "Downloading bytes"
             options |= {
                 "desc": f"Downloading {repository}",
@@ -137,7 +138,7 @@ def _make_bar(repository: str) -> type[Any]:
             super().__init__(*args, **options)
 
         def set_description(self, *_: Any, **__: Any) -> None:
-            """Keep the description, whatever stage the client is in."""
+            """Ignore the client's descriptions of its stages."""
 
         set_description_str = set_description
 
@@ -145,7 +146,7 @@ def _make_bar(repository: str) -> type[Any]:
 
 
 def choose(files: Sequence[str]) -> list[str]:
-    """Return the files of a repository that make up the model, safetensors before pickles."""
+    """Return the files of a repository's model; prefers safetensors to pickles."""
     small = [file for file in SMALL_FILES if file in files]
     if "adapter_config.json" in files and "adapter_model.safetensors" in files:
         return [*small, "adapter_config.json", "adapter_model.safetensors"]
@@ -162,7 +163,7 @@ def choose(files: Sequence[str]) -> list[str]:
 
 
 def fetch(repository: str) -> Path:
-    """Return the folder of a repository: as it is on this machine, else downloaded."""
+    """Return the folder of a repository, downloaded unless it is on this machine."""
     return cached(repository) or download(repository)
 
 
@@ -173,14 +174,14 @@ def push(
     private: bool = False,
     runs_dir: str | Path = RUNS,
 ) -> str:
-    """Upload a model's folder, its card included, to the Hub; returns the page's address.
+    """Upload a model's folder and its card to the Hub, and return the page's address.
 
     Raises ModelError when there is no such model or the Hub refuses.
     """
     place = names.resolve(model, runs_dir)
     if place.kind not in ("run", "huggingface", "adapter"):
         raise UsageError(
-            f"'{model}' is no folder that can be uploaded.",
+            f"'{model}' is not a model folder, so it cannot be uploaded.",
             fix="Write one first: penwright export MODEL --to huggingface -o DIR",
         )
     folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
@@ -188,9 +189,9 @@ def push(
 
 
 def upload(folder: Path, repository: str, *, private: bool = False) -> str:
-    """Upload a model folder as `repository` and return its page; raises ModelError.
+    """Upload a model folder as `repository` and return the page's address; raises ModelError.
 
-    Only the files of a model go: a checkpoint's trainer state stays here.
+    Only the model's files are uploaded, not a checkpoint's trainer state.
     """
     from huggingface_hub import HfApi
 
@@ -209,18 +210,20 @@ def upload(folder: Path, repository: str, *, private: bool = False) -> str:
 
 @contextlib.contextmanager
 def _told(repository: str) -> Iterator[None]:
-    """Turn the client's errors into one sentence each."""
-    from huggingface_hub import errors
+    """Raise ModelError or OutOfRoomError, with one sentence, for each of the client's errors."""
+    from huggingface_hub import constants, errors
 
-    # The client's HTTP library is another in each of its generations; its errors are the bases.
+    # The client's major versions use different HTTP libraries; HfHubHTTPError has their base.
     network_errors: tuple[type[BaseException], ...] = (*errors.HfHubHTTPError.__bases__, OSError)
 
+    keep = "Free some room, or set HF_HOME to a folder elsewhere."
     try:
-        yield
+        with disk_errors(Path(constants.HF_HUB_CACHE), keep):
+            yield
     except errors.GatedRepoError:
         raise ModelError(
-            f"{repository} is gated: its owner must let you in first.",
-            fix=f"Ask at https://huggingface.co/{repository}, then set HF_TOKEN.",
+            f"{repository} is gated: its owner must give you access first.",
+            fix=f"Ask for access at https://huggingface.co/{repository}, then set HF_TOKEN.",
         ) from None
     except errors.RepositoryNotFoundError:
         run = "" if "/" in repository else f"no run '{repository}' in {RUNS}/ and "
@@ -242,11 +245,6 @@ def _told(repository: str) -> Iterator[None]:
             ) from None
         raise _unreachable(repository, error) from None
     except network_errors as error:
-        if isinstance(error, OSError) and error.errno in _DISK:
-            raise OutOfRoomError(
-                f"{repository} could not be kept on this machine: {error.strerror}.",
-                fix="Free some room, or set HF_HOME to a folder elsewhere.",
-            ) from None
         raise _unreachable(repository, error) from None
 
 
@@ -259,6 +257,6 @@ def _unreachable(repository: str, error: BaseException) -> ModelError:
         )
     return ModelError(
         f"There is no run '{repository}' in {RUNS}/ and no such model on this machine, and the "
-        f"Hub cannot be asked for it ({type(error).__name__}).",
+        f"Hub cannot be reached ({type(error).__name__}).",
         fix=names.unknown(repository).fix,
     )

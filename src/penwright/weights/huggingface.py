@@ -1,8 +1,8 @@
-"""Model folders as Hugging Face writes them, read and written.
+"""Read and write model folders in Hugging Face's format.
 
-Written: config.json, generation_config.json, model.safetensors (or shards with an index), the
-tokenizer's files, README.md (the model card) and penwright.json. Names carry the `transformer.`
-prefix and a tied head is written once, so transformers opens the folder as it stands.
+A written folder has config.json, generation_config.json, model.safetensors (or shards with an
+index), the tokenizer's files, README.md (the model card) and penwright.json. Names begin with
+`transformer.` and a tied head is written once, as transformers expects.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
 from penwright.wording import name_list
 
 SHARD_BYTES = 5_000_000_000
-"""Larger models are written in several files of at most this size."""
+"""The largest size of a weight file; a larger model is written in several."""
 TOKENIZER_FILES = (
     "tokenizer.json", "vocab.json", "encoder.json", "vocab.txt", "spiece.model", "tokenizer.model"
 )  # fmt: skip
@@ -40,7 +40,7 @@ _END_OF_WORD = "</w>"
 
 
 def read_config(path: Path) -> GPT2Config:
-    """Return the config.json at `path`; raises ModelError, naming the file, for what cannot be."""
+    """Read the config.json at `path`; raises ModelError, naming the file, for an invalid one."""
     values = {key: value for key, value in read_json(path, ModelError).items() if value is not None}
     try:
         return GPT2Config.from_dict(values)
@@ -49,7 +49,7 @@ def read_config(path: Path) -> GPT2Config:
 
 
 def weight_file(folder: Path) -> Path:
-    """Return the file that holds the weights of a folder, or their index; raises ModelError."""
+    """Return the file of a folder's weights, or of their index; raises ModelError."""
     for name in (
         "model.safetensors.index.json",
         "model.safetensors",
@@ -72,18 +72,18 @@ def read_tensors(folder: Path) -> dict[str, Stored]:
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Return whether there is a tokenizer in a folder."""
+    """Whether there is a tokenizer in a folder."""
     return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
 def read_tokenizer(
     folder: Path, config: GPT2Config, form: Mapping[str, Any], notes: list[str]
 ) -> Tokenizer:
-    """Return the folder's tokenizer, which reads the tokens that were added to it in every text.
+    """Return the folder's tokenizer; its added tokens are read as one id in every text.
 
-    A checkpoint of transformers' Trainer may have it in the folder above; a model of GPT-2's
-    vocabulary that came without one has GPT-2's. `form` is the folder's penwright.json; `notes`
-    gets a sentence for what is guessed or left out. Raises ModelError when there is none.
+    For a checkpoint of transformers' Trainer it may be in the parent folder; for a vocabulary of
+    GPT-2's size without a tokenizer GPT-2's is used. `form` is the folder's penwright.json; `notes`
+    gets a sentence for each part that is guessed or left out. Raises ModelError when there is none.
     """
     found = _find_tokenizer(folder, config, notes)
     lacking = [
@@ -101,7 +101,7 @@ def read_tokenizer(
         raise ModelError(
             f"The end-of-text token of {folder}, {found.vocabulary.end_of_text}, has no row in the "
             f"model's embedding of {config.vocab_size:,}.",
-            fix="Take the tokenizer that the model was trained with.",
+            fix="Use the tokenizer that the model was trained with.",
         )
     chosen = [marker for marker in form.get("markers", ()) if marker in found.vocabulary.markers]
     if chosen:
@@ -114,10 +114,12 @@ def _find_tokenizer(folder: Path, config: GPT2Config, notes: list[str]) -> Token
     if has_tokenizer(folder):
         return kind.from_folder(folder)
     if folder.name.startswith("checkpoint-") and has_tokenizer(folder.parent):
-        notes.append(f"{folder.name} has no tokenizer: that of {folder.parent} is taken.")
+        notes.append(f"{folder.name} has no tokenizer: that of {folder.parent} is used.")
         return kind.from_folder(folder.parent)
     if config.vocab_size == GPT2_VOCABULARY and not config.first_gpt:
-        notes.append(f"{folder} has no tokenizer: GPT-2's is taken, whose size its vocabulary has.")
+        notes.append(
+            f"{folder} has no tokenizer: GPT-2's is used, since its vocabulary has the same size."
+        )
         return Tokenizer.gpt2()
     raise ModelError(
         f"{folder} has no tokenizer.",
@@ -126,7 +128,7 @@ def _find_tokenizer(folder: Path, config: GPT2Config, notes: list[str]) -> Token
 
 
 def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
-    """Return the tokens that end a text: generation_config.json's, else config.json's."""
+    """Return the end-of-text tokens of generation_config.json, else of config.json."""
     for name in ("generation_config.json", "config.json"):
         path = folder / name
         value = read_json(path, ModelError).get("eos_token_id") if path.is_file() else None
@@ -137,7 +139,7 @@ def _end_ids(folder: Path, config: GPT2Config) -> list[int]:
 
 
 def read_format(folder: Path) -> dict[str, Any]:
-    """Return what penwright.json says about prompts, or nothing; raises ModelError."""
+    """Return the content of penwright.json, empty if there is none; raises ModelError."""
     path = folder / "penwright.json"
     return read_json(path, ModelError) if path.is_file() else {}
 
@@ -152,7 +154,7 @@ def save(
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a complete model folder; `dtype` is all weights', each in its own unless given."""
+    """Write a complete model folder; without `dtype` each weight keeps its type."""
     save_parts(
         folder,
         model.config,
@@ -176,7 +178,7 @@ def save_parts(
     dtype: torch.dtype | None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write a model folder from tensors that need not be in memory, one at a time."""
+    """Write a model folder from stored tensors, reading one at a time."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"bos_token_id": tokenizer.eot_id, "eos_token_id": tokenizer.eot_id}
@@ -232,7 +234,7 @@ def write_tensors(
 
 
 def to_write(tensor: Stored, dtype: torch.dtype | None) -> safetensors_file.Tensor:
-    """Return a tensor for `safetensors_file.write`, read when its turn comes."""
+    """Return a tensor for `safetensors_file.write`, which reads it when it is written."""
     dtype = dtype or TORCH_TYPES[tensor.dtype]
 
     def chunks() -> Iterator[memoryview]:
@@ -287,7 +289,7 @@ class FirstGPTTokenizer(Tokenizer):
         return hashlib.sha256(f"first-gpt {words.hash}".encode()).hexdigest()
 
     def with_added(self, markers: Sequence[str]) -> Tokenizer:
-        """Refused: raises TokenizerError."""
+        """Raise TokenizerError: this tokenizer takes no new markers."""
         raise TokenizerError(
             f"The tokenizer of the first GPT cannot take new markers ({', '.join(markers)}).",
             fix="Use a GPT-2.",
@@ -313,7 +315,7 @@ class FirstGPTTokenizer(Tokenizer):
 
 
 def _engine(ids: dict[str, int], merges: list[tuple[str, str]]) -> str:
-    """Return the tokenizer.json that encodes as the first GPT does."""
+    """Return a tokenizer.json that encodes as the first GPT does."""
     engine = tokenizers.Tokenizer(
         models.BPE(vocab=ids, merges=merges, end_of_word_suffix=_END_OF_WORD, unk_token=_UNKNOWN)
     )
@@ -336,7 +338,7 @@ def _vocabulary(path: Path, ids: object, merges: object, added: dict[str, int]) 
     if not isinstance(ids, dict) or any(type(id_) is not int or id_ < 0 for id_ in ids.values()):
         raise ModelError(f"{path} is damaged: it has no table of tokens.")
     if _UNKNOWN not in ids or max(ids.values()) > 1 << 24:
-        raise ModelError(f"{path} is no vocabulary of the first GPT: it lacks {_UNKNOWN}.")
+        raise ModelError(f"{path} is not a vocabulary of the first GPT: it lacks {_UNKNOWN}.")
     pairs: list[tuple[str, str]] = []
     for merge in merges if isinstance(merges, list) else ():
         parts = merge.split(" ") if isinstance(merge, str) else merge

@@ -1,7 +1,7 @@
-"""Keras files (.h5) of gpt-tf2, under Hugging Face's names.
+"""Read Keras files (.h5) of gpt-tf2, with Hugging Face's names.
 
-A layer is a group of the file, under `model_weights` where the whole model was saved; its arrays
-are named after it. Queries, keys and values are three matrices there and one in GPT-2.
+A layer is a group of the file, inside `model_weights` if the whole model was saved; its arrays are
+named after it. gpt-tf2 has three matrices for queries, keys and values, GPT-2 has one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import h5py
 
 EPSILON = 1e-14
-"""Of gpt-tf2's norms: the square of Keras' epsilon."""
+"""Epsilon of gpt-tf2's layer norms: the square of Keras' epsilon."""
 _TYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 _TOP = {
     ("Embed-Token", "embeddings"): "wte.weight",
@@ -59,7 +59,7 @@ _BLOCK = re.compile(r"Encode-(\d+)-(.+)")
 
 @dataclass(frozen=True)
 class _Array:
-    """An array of the file: where it is, its type and shape."""
+    """An array of the file: its key, type and shape."""
 
     path: Path
     key: str
@@ -68,7 +68,7 @@ class _Array:
 
 
 def hugging_face_name(layer: str, weight: str) -> str | None:
-    """Return the name here of an array of a layer (`Encode-0-MultiHeadAtt`); None if unknown."""
+    """Return Hugging Face's name of a layer's array (`Encode-0-MultiHeadAtt`); None if unknown."""
     short = weight.rpartition("/")[2].removesuffix(":0").removeprefix(f"{layer}_")
     if (layer, short) in _TOP:
         return f"transformer.{_TOP[layer, short]}"
@@ -90,7 +90,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _arrays(path: Path, file: h5py.File) -> dict[str, dict[str, _Array]]:
-    """Return every array by layer and by its name; links out of the file are refused."""
+    """Return every array by layer and by its name; raises ModelError for links."""
     import h5py
 
     found: dict[str, dict[str, _Array]] = {}
@@ -119,13 +119,13 @@ def _arrays(path: Path, file: h5py.File) -> dict[str, dict[str, _Array]]:
 
 def _array(path: Path, key: str, item: h5py.Dataset) -> _Array:
     if item.external or item.is_virtual or item.id.get_storage_size() < item.nbytes:
-        raise ModelError(f"{path}: '{key}' does not lie plainly in the file, as Keras writes it.")
+        raise ModelError(f"{path}: '{key}' is not stored plainly in the file, as Keras stores it.")
     dtype = _TYPES.get(item.dtype.name)
     return _Array(path, key, NAMES[dtype] if dtype else item.dtype.name, tuple(item.shape))
 
 
-def _guarded(path: Path) -> tuple[dict[str, dict[str, _Array]], dict[str, Any]]:
-    """Return the file's arrays, and the settings of its layers by name."""
+def _read(path: Path) -> tuple[dict[str, dict[str, _Array]], dict[str, Any]]:
+    """Return the file's arrays and its layers' settings; raises ModelError for a damaged file."""
     with _open(path) as file:
         try:
             return _arrays(path, file), _layer_settings(file)
@@ -144,7 +144,7 @@ def _layer_settings(file: h5py.File) -> dict[str, Any]:
 
 
 def _fill(arrays: Mapping[int, _Array], target: torch.Tensor) -> None:
-    """Copy one array, or queries, keys and values side by side, into `target`."""
+    """Copy one array into `target`, or queries, keys and values into its thirds."""
     first = next(iter(arrays.values()))
     with _open(first.path) as file:
         for place, array in arrays.items():
@@ -166,7 +166,7 @@ def read_tensors(path: Path) -> dict[str, Stored]:
     """
     found: dict[str, dict[int, _Array]] = {}
     unknown = []
-    for layer, arrays in _guarded(path)[0].items():
+    for layer, arrays in _read(path)[0].items():
         for weight, array in arrays.items():
             name = hugging_face_name(layer, weight)
             if name is None:
@@ -197,8 +197,8 @@ def _stored(path: Path, name: str, arrays: Mapping[int, _Array]) -> Stored:
 
 
 def read_config(path: Path) -> GPT2Config:
-    """Return the config, from the arrays' shapes and Keras's settings; raises ModelError."""
-    layers, settings = _guarded(path)
+    """Return the config from the arrays' shapes and Keras' settings; raises ModelError."""
+    layers, settings = _read(path)
     tensors = {
         name: array.shape
         for layer, arrays in layers.items()

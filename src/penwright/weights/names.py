@@ -1,8 +1,8 @@
-"""Find the place on disk or on the Hub that a model's name means. No torch.
+"""Find the place on disk or on the Hub that a model's name refers to. No torch.
 
 A name is a path if there is a model at it or it is written as a path, else a run of that name,
-else a size or `base`, else a name on the Hub. A size or `base` is never taken for a folder that
-happens to have the same name; `./base` is the folder.
+else a size or `base`, else a name on the Hub. A size or `base` never refers to a folder of the same
+name; `./base` does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _HUB_NAME = re.compile(r"[\w][\w.-]{0,95}(/[\w][\w.-]{0,95})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """A path on disk where a model is, or, of kind `hub`, a repository.
+    """The path of a model on disk or, of kind `hub`, a repository.
 
-    `notes` are sentences for the user, about a choice that was made.
+    `notes` are sentences for the user about a choice that was made.
     """
 
     kind: Kind
@@ -68,7 +68,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
-    """Return the place that `name` means; raises ModelError, with near names."""
+    """Return the place that `name` refers to; raises ModelError, which suggests similar names."""
     text = str(name)
     path = Path(name).expanduser()
     separators = {"/", os.sep} | ({os.altsep} if os.altsep else set())
@@ -87,14 +87,14 @@ def resolve(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
     if text == "base":
         return Place("huggingface", base_folder())
     if path.is_file():
-        raise ModelError(f"{text} is not a model file that Penwright knows.", fix=_KNOWN_FILES)
+        raise ModelError(f"{text} is not a model file that Penwright can open.", fix=_KNOWN_FILES)
     if not _HUB_NAME.fullmatch(text):
         raise unknown(text, runs_dir)
     return Place("hub", repository=HUB_NAMES.get(text, text))
 
 
 def _newest_checkpoint(folder: Path) -> Place | None:
-    """Return the newest checkpoint-500 in a folder that transformers' Trainer wrote, if any."""
+    """Return the newest `checkpoint-500` in a folder of transformers' Trainer, if any."""
     found = {
         int(number): (item, kind)
         for item in folder.glob("checkpoint-*")
@@ -104,8 +104,8 @@ def _newest_checkpoint(folder: Path) -> Place | None:
         return None
     path, kind = found[max(found)]
     others = [found[number][0].name for number in sorted(found)[:-1]]
-    rest = f"; it also has {', '.join(others)}, name one to take it" if others else ""
-    return Place(kind, path, notes=(f"{folder} holds checkpoints: {path.name} is taken{rest}.",))
+    rest = f"; to use {' or '.join(others)}, name it" if others else ""
+    return Place(kind, path, notes=(f"{folder} holds checkpoints: {path.name} is used{rest}.",))
 
 
 _KNOWN_FILES = (
@@ -115,7 +115,7 @@ _KNOWN_FILES = (
 
 
 def _resolve_missing_path(text: str, path: Path, runs_dir: Path) -> Place:
-    """Return a name with a separator at which there is no model: `user/name` may be on the Hub."""
+    """Return the repository `user/name`; raises ModelError for any other path."""
     if path.exists():
         raise ModelError(f"There is no model in {text}.", fix=_KNOWN_FILES)
     first = text.split("/")[0]
@@ -141,10 +141,7 @@ def unknown(name: str, runs_dir: str | Path = runs.RUNS) -> ModelError:
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Return the checkpoint of a run that its name means: the best, else the latest.
-
-    Raises ModelError when there is none.
-    """
+    """Return a run's best checkpoint, else its latest; raises ModelError when it has none."""
     folder = runs.Run(run)
     for pointer in ("best", "latest"):
         found = folder.pointed(pointer)

@@ -1,4 +1,4 @@
-"""OpenAI's TensorFlow checkpoints and gpt-2-simple's runs, under Hugging Face's names."""
+"""Read OpenAI's TensorFlow checkpoints and gpt-2-simple's, with Hugging Face's names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penwright.weights.tensor_bundle import Variable
 from penwright.wording import name_list
 
 HEAD_DIM = 64
-"""The width of a head in all of OpenAI's sizes, for checkpoints without hparams.json."""
+"""Width of an attention head in all of OpenAI's sizes, for checkpoints without hparams.json."""
 _LATEST = re.compile(r'^model_checkpoint_path:\s*"(.+)"\s*$', re.MULTILINE)
 _OPTIMIZER = re.compile(r"(.*/(Adam|Adam_1|Momentum|accum_grad)|beta[12]_power|global_step)(:0)?")
 _LAYER = re.compile(r"h(\d+)/(ln_1|ln_2|attn/c_attn|attn/c_proj|mlp/c_fc|mlp/c_proj)/([gbw])")
@@ -32,9 +32,9 @@ _HPARAMS = {
 
 
 def find_prefix(path: Path) -> Path:
-    """Return the checkpoint at `path`: itself, or the latest in a folder; raises ModelError.
+    """Return the checkpoint at `path`, or the latest in the folder `path`; raises ModelError.
 
-    The text file `checkpoint` names the latest; what it names must lie beside it.
+    The text file `checkpoint` names the latest, which must be in the same folder.
     """
     if path.suffix == ".index":
         return path.with_suffix("")
@@ -72,7 +72,7 @@ def hugging_face_name(name: str) -> str | None:
 
 
 def variables(prefix: Path) -> dict[str, Variable]:
-    """Return the model's variables under Hugging Face's names, the optimizer's left out.
+    """Return the model's variables under Hugging Face's names, without the optimizer's.
 
     Raises ModelError for variables that GPT-2 does not have.
     """
@@ -92,7 +92,7 @@ def variables(prefix: Path) -> dict[str, Variable]:
 
 
 def shape_of(variable: Variable) -> tuple[int, ...]:
-    """OpenAI keeps matrices as (1, in, out)."""
+    """Return a variable's shape; matrices, which OpenAI stores as [1, I, O], as [I, O]."""
     shape = variable.shape
     return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
 
@@ -147,7 +147,7 @@ def infer_sizes(prefix: Path, found: dict[str, Variable]) -> dict[str, int]:
     except (KeyError, ValueError):
         raise ModelError(
             f"{prefix} is no GPT-2: it lacks model/wte or model/wpe.",
-            fix="Put the hparams.json that came with it beside it.",
+            fix="Copy its hparams.json into the same folder.",
         ) from None
     layers = {name.split(".")[2] for name in found if name.startswith("transformer.h.")}
     return {

@@ -1,4 +1,4 @@
-"""Open a model by any name or path, or the default one: its weights, config and tokenizer."""
+"""Open a model by its name or path, or the default model: weights, config and tokenizer."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ HUB_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model, ready to write or to learn.
+    """A model in memory, with its tokenizer.
 
-    `name` is what it was asked for by, `path` the folder it came from, and `format` what its
-    penwright.json says: `{"prompt_format": "{prompt}\\n\\n", "stop": [...], ...}` or nothing.
-    `notes` are sentences for the user: what of the files was left out or guessed.
+    `name` is the name that it was opened by, `path` the folder it came from, and `format` the
+    content of its penwright.json: `{"prompt_format": "{prompt}\\n\\n", "stop": [...], ...}` or
+    nothing. `notes` are sentences for the user about parts of the files left out or guessed.
     """
 
     model: GPT2
@@ -52,9 +52,9 @@ class OpenedModel:
 
 @dataclass(frozen=True)
 class ModelParts:
-    """The parts of a model on disk, its tensors not read yet.
+    """The parts of a model on disk, its tensors and tokenizer not read yet.
 
-    `notes` grows while the tensors and the tokenizer are read.
+    `notes` gets a sentence for each part that is left out or guessed when they are read.
     """
 
     path: Path
@@ -66,9 +66,9 @@ class ModelParts:
 
 
 def choose_model(name: str | Path | None, warn: Callable[[str], None]) -> str | Path:
-    """Return `name`, or the default model's, in which case `warn` is told which and why.
+    """Return `name`, or the default model's name, and then tell `warn` the name and the reason.
 
-    The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`.
+    The default is GPT-2 124M if it is on this machine or can be downloaded, else `base`.
     """
     if name is not None and str(name):
         return name
@@ -94,9 +94,9 @@ def read_shape(
 ) -> tuple[GPT2Config, Callable[[], Tokenizer]]:
     """Return a model's config and a function that reads its tokenizer, without reading weights.
 
-    `warn` is told what of the model's files was left out or guessed.
-    OpenAI's sizes need not be on this machine: their shapes and vocabulary are bundled. Raises
-    ModelError when there is no such model.
+    `warn` gets a sentence for each part of the files that is left out or guessed. OpenAI's sizes
+    need not be on this machine: their shapes and vocabulary are bundled. Raises ModelError when
+    there is no such model.
     """
     place = names.resolve(name)
     repository = place.repository.removeprefix("openai-community/")
@@ -121,10 +121,10 @@ def open(
     device: str | torch.device = "cpu",
     runs_dir: str | Path = runs.RUNS,
 ) -> OpenedModel:
-    """Open the model that `name` means: a size, a Hub name, a folder, a run, a file, or base.
+    """Open the model that `name` refers to: a size, a Hub name, a folder, a run, a file, or base.
 
-    The weights keep the type they are stored in unless `dtype` is given. Raises ModelError, in
-    one sentence, when there is no such model or it is damaged.
+    The weights keep the type they are stored in unless `dtype` is given. Raises ModelError when
+    there is no such model or it is damaged.
     """
     place = names.resolve(name, runs_dir)
     return open_place(place, str(name), dtype=dtype, device=device)
@@ -175,10 +175,10 @@ def read_place(place: Place) -> ModelParts:
 
 
 def base_of(adapter: peft.Adapter, folder: Path) -> str | Path:
-    """Return the model that an adapter was made for; raises ModelError when it does not say."""
+    """Return the name of an adapter's base model; raises ModelError when it has none."""
     if not adapter.base_model:
         raise ModelError(
-            f"{folder} does not say which model it is an adapter of.",
+            f"{folder} does not name the model that it is an adapter of.",
             fix="Merge it into that model: penwright merge MODEL ADAPTER -o DIR",
         )
     beside = folder / adapter.base_model
@@ -188,9 +188,9 @@ def base_of(adapter: peft.Adapter, folder: Path) -> str | Path:
 def apply_adapter(
     opened: OpenedModel, adapter: peft.Adapter, folder: Path, notes: Sequence[str] = ()
 ) -> OpenedModel:
-    """Return a model with an adapter merged into it, and with the adapter's own tokenizer if any.
+    """Return a model with an adapter merged into it, and with the adapter's tokenizer if any.
 
-    The embedding takes the number of rows that the adapter has trained.
+    The embedding is resized to the number of rows that the adapter has trained.
     """
     said = list(notes)
     model = opened.model
@@ -213,10 +213,10 @@ def apply_adapter(
 
 
 def with_tokens(opened: OpenedModel, tokens: Sequence[str]) -> OpenedModel:
-    """Return the model with these tokens, each one id wherever it stands in a text.
+    """Return the model with these tokens, each read as one id everywhere in a text.
 
-    What is known already stays as it is; the row of a new token is the mean of all others. Raises
-    UsageError for a token that cannot be one.
+    Known tokens stay unchanged; the row of a new token is the mean of the old rows. Raises
+    UsageError for an empty or blank token.
     """
     if not tokens:
         return opened
@@ -236,9 +236,9 @@ def with_tokens(opened: OpenedModel, tokens: Sequence[str]) -> OpenedModel:
 
 @torch.no_grad()
 def grow(model: GPT2, ids: Sequence[int]) -> GPT2:
-    """Return a model whose embedding has rows for `ids`, each the mean of the rows that it had.
+    """Return a model whose embedding has new rows for `ids`, each the mean of the old rows.
 
-    An output layer of its own grows in the same way.
+    An untied output layer grows in the same way.
     """
     if not ids:
         return model
@@ -252,7 +252,7 @@ def grow(model: GPT2, ids: Sequence[int]) -> GPT2:
 
 @torch.no_grad()
 def resize(model: GPT2, rows: int) -> GPT2:
-    """Return a model whose vocabulary has so many rows; new ones are zero."""
+    """Return a model with `rows` rows in its embedding; new ones are zero."""
     resized = GPT2(replace(model.config, vocab_size=rows))
     resized = resized.to(model.embed_tokens.weight.device, model.embed_tokens.weight.dtype)
     old = model.state_dict()
@@ -273,7 +273,7 @@ def _row_names(model: GPT2) -> set[str]:
 
 
 def _on_disk(place: Place) -> Place:
-    """Return the folder that a place on the Hub, or a run, stands for."""
+    """Return a place's folder on disk: downloaded from the Hub, or a run's checkpoint."""
     if place.kind == "hub":
         folder = hub.fetch(place.repository)
         return replace(place, kind=names.kind_of(folder) or "huggingface", path=folder)
@@ -294,7 +294,7 @@ def _open_adapter(
 
 
 def _merged_parts(opened: OpenedModel) -> ModelParts:
-    """Return the parts of a model that is in memory, as an adapter merged into its base is."""
+    """Return the parts of a model in memory, such as an adapter merged into its base."""
     tensors = {name: of_tensor(t) for name, t in opened.model.state_dict().items()}
     return ModelParts(
         opened.path,
@@ -318,7 +318,7 @@ def _read_folder(folder: Path) -> ModelParts:
 def _with_tokenizer(
     path: Path, config: GPT2Config, read_tensors: Callable[[Path], dict[str, Stored]]
 ) -> ModelParts:
-    """Return the parts of a model in a file, with the tokenizer that lies beside it."""
+    """Return the parts of a model in a file, with the tokenizer in the same folder."""
     notes: list[str] = []
     tokenizer = partial(huggingface.read_tokenizer, path.parent, config, {}, notes)
     return ModelParts(path, config, partial(read_tensors, path), tokenizer, notes=notes)
@@ -326,5 +326,5 @@ def _with_tokenizer(
 
 def _read_nanogpt(path: Path) -> ModelParts:
     config, tensors = pytorch_file.read_nanogpt(path)
-    said = f"{path.name} names no tokenizer: GPT-2's is taken, as nanoGPT does."
+    said = f"{path.name} names no tokenizer: GPT-2's is used, as nanoGPT does."
     return ModelParts(path, config, lambda: tensors, Tokenizer.gpt2, notes=[said])

@@ -1,4 +1,4 @@
-"""LoRA adapters in PEFT's format: read, merged into a model, attached to it, written.
+"""Read, merge, attach and write LoRA adapters in PEFT's format.
 
 Legend: I inputs of a matrix, O its outputs, R rank.
 
@@ -38,7 +38,7 @@ _ROWS = re.compile(
     r"base_model\.model\.(.+?)(?:\.token_adapter)?\.trainable_tokens_delta(?:\.default)?"
 )
 _HEAD, _EMBEDDING = "lm_head.weight", "transformer.wte.weight"
-_WITHOUT = (
+_UNSUPPORTED = (
     ("use_dora", "DoRA"),
     ("megatron_config", "Megatron's layers"),
     ("layer_replication", "repeated layers"),
@@ -48,7 +48,7 @@ _WITHOUT = (
 
 @dataclass(frozen=True)
 class Pair:
-    """The two factors of what is added to one matrix, and what they are multiplied by."""
+    """The low-rank factors of one matrix's update, and its scale."""
 
     a_RI: Tensor
     b_OR: Tensor
@@ -61,10 +61,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA adapter: module names such as `transformer.h.0.attn.c_attn` and their pairs.
+    """A LoRA adapter: a pair of factors for each module, such as `transformer.h.0.attn.c_attn`.
 
-    `whole` are tensors that were trained whole and replace the model's, `tokens` rows of an
-    embedding: the tensor's name, and the ids and values [n, C] of its rows. `settings` is PEFT's
+    `whole` holds tensors that replace the model's, `tokens` the trained rows of an embedding: the
+    tensor's name, and the ids and values [n, C] of its rows. `settings` is PEFT's
     adapter_config.json.
     """
 
@@ -95,15 +95,15 @@ class Adapter:
 
     @contextmanager
     def attached(self, model: GPT2) -> Iterator[GPT2]:
-        """Yield the model with the adapter beside its weights, which stay as they were.
+        """Yield the model with the adapter attached; the weights stay unchanged.
 
-        Raises ModelError when the adapter does not fit, or has parts that only merge.
+        Raises ModelError when the adapter does not fit, or has parts that can only be merged.
         """
         self.check(model)
         live = [name for name in self.pairs if isinstance(model.get_submodule(name), Conv1D)]
         if self.whole or self.tokens or len(live) < len(self.pairs):
             raise ModelError(
-                "This adapter changes whole tensors or embeddings, which only merging can do."
+                "This adapter changes whole tensors or embeddings, so it can only be merged."
             )
         handles = [
             model.get_submodule(name).register_forward_hook(_adding(pair))
@@ -123,7 +123,9 @@ class Adapter:
         unknown += [name for name in self.whole if name not in state and name != _HEAD]
         unknown += [name for name in self.tokens if name not in state]
         if unknown:
-            raise ModelError(f"The adapter changes what the model lacks: {name_list(unknown)}.")
+            raise ModelError(
+                f"The adapter changes tensors that the model lacks: {name_list(unknown)}."
+            )
         wrong = []
         for name, pair in self.pairs.items():
             shape = list(_weight(modules[name]).shape)
@@ -154,10 +156,10 @@ class Adapter:
 
     @property
     def _keeps_tie(self) -> bool:
-        """Return whether the embedding that replaces the model's is the head too, as PEFT has it.
+        """Whether an embedding that replaces the model's replaces a tied head, too.
 
-        PEFT copies a module that it trains whole, so that the head stays the old one; an embedding
-        that it saved because it was resized is the model's own.
+        PEFT trains a copy of a module in `modules_to_save`, so the head keeps the old weights; an
+        embedding that it saved because it was resized is the model's own.
         """
         copied = self.settings.get("modules_to_save") or ()
         return bool(self.settings.get("ensure_weight_tying")) or "wte" not in copied
@@ -191,7 +193,7 @@ def _adding(pair: Pair) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Ten
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Read the adapter in a folder; raises ModelError for a damaged one or more than LoRA."""
+    """Read the adapter in a folder; raises ModelError if it is damaged or more than LoRA."""
     path = folder / "adapter_config.json"
     settings = read_json(path, ModelError)
     _check_settings(path, settings)
@@ -227,7 +229,7 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def _token_ids(settings: Mapping[str, Any], module: str) -> list[int]:
-    """Return the ids of `trainable_token_indices`, a list or one for each module."""
+    """Return the ids in `trainable_token_indices`: one list, or a list for each module."""
     found = settings.get("trainable_token_indices")
     if isinstance(found, dict):
         found = next((ids for name, ids in found.items() if module.endswith(name)), None)
@@ -246,9 +248,9 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     kind = settings.get("peft_type")
     if kind != "LORA":
         _refuse(path, f"is of type {kind!r}")
-    for key, what in _WITHOUT:
+    for key, feature in _UNSUPPORTED:
         if settings.get(key):
-            _refuse(path, f"uses {what}")
+            _refuse(path, f"uses {feature}")
     if settings.get("bias", "none") != "none":
         _refuse(path, "trains biases")
     rank = settings.get("r")

@@ -1,4 +1,4 @@
-"""PyTorch's pickled files, nanoGPT's ckpt.pt among them, read without running anything in them.
+"""Read PyTorch's pickled files, such as nanoGPT's ckpt.pt, without running code in them.
 
 nanoGPT (https://github.com/karpathy/nanoGPT) has GPT-2's names, but linear layers as [outputs,
 inputs], an exact GELU, and optionally no biases.
@@ -24,7 +24,7 @@ from penwright.wording import name_list
 
 NANOGPT_FILE = "ckpt.pt"
 GPT2_ROWS = range(50257, 50305)
-"""Sizes of GPT-2's vocabulary: its own, and filled up to a multiple of 64."""
+"""Rows of an embedding for GPT-2's vocabulary: as it is, or padded to a multiple of 64."""
 _LINEAR = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
@@ -50,15 +50,15 @@ def plain_tensors(path: Path, state: Any) -> dict[str, Stored]:
 def load_pickle(path: Path, *, skip_others: bool = False) -> Any:
     """Return the content of a PyTorch file, without running anything that is in it.
 
-    With `skip_others` objects other than tensors and plain values come back as empty `_Skipped`
-    objects; otherwise they are refused. Raises ModelError, also for a damaged file.
+    With `skip_others` objects other than tensors and plain values become `_Skipped`; otherwise
+    they are refused. Raises ModelError, also for a damaged file.
     """
     zipped = _is_archive(path)
     safe: dict[str, Any] = {"weights_only": True}
     if skip_others and zipped:
         safe = {"weights_only": False, "pickle_module": _inert_pickle()}
     try:
-        with warnings.catch_warnings():  # of pickles that PyTorch finds unusual: they are checked
+        with warnings.catch_warnings():  # PyTorch warns of unusual pickles
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", mmap=zipped or None, **safe)
     except pickle.UnpicklingError as error:
@@ -76,9 +76,7 @@ def load_pickle(path: Path, *, skip_others: bool = False) -> Any:
 
 
 class _Skipped:
-    """An object of a pickle that is not built: it takes any arguments and any state, and does
-    nothing with them.
-    """
+    """A placeholder for an object of a pickle; ignores its arguments and its state."""
 
     def __new__(cls, *_: object, **__: object) -> _Skipped:
         return super().__new__(cls)
@@ -91,10 +89,10 @@ class _Skipped:
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Builds tensors and plain values; every other class or function is `_Skipped`.
+    """An unpickler that builds tensors and plain values only; anything else is `_Skipped`.
 
-    So nothing that a file names is imported or called. torch.load asks for its own tensor types
-    before it comes here.
+    Nothing that a file names is imported or called. torch.load resolves its own tensor types
+    itself.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -111,7 +109,7 @@ _BUILDERS: dict[tuple[str, str], Any] = {
 
 
 def _inert_pickle() -> ModuleType:
-    """Return what torch.load asks of a pickle module; its `load` is for files that are no ZIP."""
+    """Return a stand-in for the pickle module with the names that torch.load uses for ZIP files."""
     module = ModuleType("inert_pickle")
     module.Unpickler = _InertUnpickler  # type: ignore[attr-defined]
     return module
@@ -122,9 +120,9 @@ def _is_odd(tensor: torch.Tensor) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    """Return whether a PyTorch file is a ZIP archive; raises ModelError for one that could burst.
+    """Whether a PyTorch file is a ZIP archive; raises ModelError for a compressed one.
 
-    PyTorch writes its archives without compression.
+    PyTorch writes its archives without compression, so a compressed one could be a ZIP bomb.
     """
     try:
         if not zipfile.is_zipfile(path):
@@ -141,20 +139,20 @@ def _is_archive(path: Path) -> bool:
 
 
 def find_nanogpt(path: Path) -> Path:
-    """Return the checkpoint at `path`, which is it or the folder that holds it."""
+    """Return the checkpoint file at `path`, or in the folder at `path`."""
     return path / NANOGPT_FILE if path.is_dir() else path
 
 
 def read_nanogpt(path: Path) -> tuple[GPT2Config, dict[str, Stored]]:
-    """Return the config and the tensors of a checkpoint; raises ModelError for another file."""
+    """Read the config and the tensors of a nanoGPT checkpoint; raises ModelError."""
     content = load_pickle(path, skip_others=True)
     args = content.get("model_args") if isinstance(content, dict) else None
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(args, dict) or not isinstance(state, dict):
         raise ModelError(
             f"{path} is no checkpoint of nanoGPT: it lacks model_args or model.",
-            fix="Of PyTorch's files Penwright opens nanoGPT's ckpt.pt and folders with "
-            "pytorch_model.bin and config.json.",
+            fix="Penwright opens nanoGPT's ckpt.pt, and folders with pytorch_model.bin and "
+            "config.json.",
         )
     config = _config(path, args)
     tensors = stored.without_prefix(plain_tensors(path, state))[0]
@@ -166,7 +164,7 @@ def _config(path: Path, args: dict[Any, Any]) -> GPT2Config:
     if size not in GPT2_ROWS:
         raise ModelError(
             f"{path} has a vocabulary of {size} tokens, not GPT-2's: it was trained on characters "
-            "or on a tokenizer of its own (meta.pkl), which Penwright does not read.",
+            "or with a tokenizer of its own (meta.pkl), which Penwright does not read.",
             fix="Train from scratch on the same text: penwright new",
         )
     shape = {name: args.get(name) for name in ("n_layer", "n_head", "n_embd")}

@@ -1,9 +1,9 @@
-"""safetensors files, read by their headers and written one tensor at a time. No torch.
+"""Read and write safetensors files, one tensor at a time. No torch.
 
 A file is an 8-byte little-endian length, a JSON header of that length, and the tensors' bytes:
-https://huggingface.co/docs/safetensors. Reading checks everything that a header claims against
-the file before anything is allocated, and the bytes are read with plain reads: a file that is cut
-short while it is read gives an error, where a memory map would end the process.
+https://huggingface.co/docs/safetensors. A header is checked
+against the file before anything is allocated. Plain reads raise an error when a file is truncated
+meanwhile, where a memory map would end the process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor in a file: `dtype` in safetensors' words, its shape, its first byte and length."""
+    """A tensor in a file: its type, as safetensors names it, its shape, first byte and length."""
 
     path: Path
     dtype: str
@@ -48,9 +48,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Entry]:
-    """Return every tensor of the file at `path`, none of them read.
+    """Return the entry of every tensor in a file; reads the header only.
 
-    Raises ModelError when the header and the file do not fit together.
+    Raises ModelError when the header does not match the file.
     """
     try:
         size = path.stat().st_size
@@ -83,11 +83,13 @@ def _check_header(path: Path, header: dict[str, Any], start: int, size: int) -> 
             case _:
                 _damaged(path, f"its header has no type, shape and place for '{name}'")
         if any(type(number) is not int or number < 0 for number in sizes):
-            _damaged(path, f"the shape or place of '{name}' is no row of whole numbers")
+            _damaged(path, f"the shape or place of '{name}' is not a list of whole numbers")
         if dtype not in ITEM_BYTES:
             _damaged(path, f"'{name}' has the unknown type '{dtype}'")
         if math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
-            _damaged(path, f"'{name}' has {end - begin} bytes, which its shape {shape} does not")
+            _damaged(
+                path, f"'{name}' has {end - begin} bytes, which does not match its shape {shape}"
+            )
         entries[name] = Entry(path, dtype, tuple(shape), start + begin, end - begin)
     place = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].length)):
@@ -112,16 +114,16 @@ def index_files(index: Path) -> dict[str, str]:
     for name, file in pairs.items():
         if not isinstance(file, str) or file in ("", ".", "..") or set(file) & set("/\\:\0"):
             raise ModelError(
-                f"{index} says that '{name}' is in {file!r}, which is no file beside it.",
-                fix="It is damaged or was made to harm; do not use it.",
+                f"{index} says that '{name}' is in {file!r}, which is not a file in its folder.",
+                fix="The index is damaged or malicious; do not use it.",
             )
     return pairs
 
 
 def read_parts(entry: Entry, buffer: memoryview) -> Iterator[int]:
-    """Fill `buffer` with the tensor's bytes from their beginning to their end, part after part.
+    """Read the tensor's bytes into `buffer`, part by part; yields the bytes in each part.
 
-    Yields how many bytes of it each part has; raises ModelError if the file ends before.
+    Raises ModelError if the file ends too early.
     """
     with entry.path.open("rb", buffering=0) as file:
         file.seek(entry.begin)

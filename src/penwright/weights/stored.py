@@ -1,8 +1,8 @@
-"""Tensors in files, not read yet, and the model that is built of them.
+"""Represent tensors in files before they are read, and build a model from them.
 
-The model is built without memory first, so that its names and shapes are known; then each tensor
-is allocated in the wanted type and filled from its file. The peak is the model itself and one
-chunk of a file.
+The model is built on the meta device to get its names and shapes; then each tensor is allocated in
+the wanted type and filled from its file. Peak memory is the model and one chunk of a file for each
+reading thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from penwright.weights.safetensors_file import Entry
 from penwright.wording import name_list
 
 CHUNK = 1 << 18
-"""Numbers read and cast at once: they stay in the cache."""
+"""Numbers read and cast at once, few enough to stay in the cache."""
 TORCH_TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
@@ -33,7 +33,7 @@ TORCH_TYPES = {
 NAMES = {kind: name for name, kind in TORCH_TYPES.items()}
 FLOATS = ("F64", "F32", "F16", "BF16")
 READERS = 4
-"""Files are read by so many threads at once: some wait for the disk while others cast."""
+"""Threads that read files: some wait for the disk while others cast."""
 HEAD = "lm_head.weight"
 _LAYER = re.compile(r"transformer\.h\.(\d+)\.")
 _MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
@@ -45,26 +45,26 @@ OTHER_HEADS = {
     "classifier": "the head of a classifier of tokens",
     "qa_outputs": "a head that answers questions by marking text",
 }
-"""Heads for other tasks, by their names, which writing does not need."""
+"""Heads for other tasks, which generation does not need, by their names."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: `fill(target)` copies it into a tensor of its shape, casting it."""
+    """A tensor in a file; `fill(target)` copies it into a tensor of its shape and casts it."""
 
     shape: tuple[int, ...]
     dtype: str
     fill: Callable[[torch.Tensor], None]
 
     def read(self, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """Return the tensor itself, in its own type unless `dtype` is given."""
+        """Read the tensor, in its own type unless `dtype` is given."""
         target = torch.empty(self.shape, dtype=dtype or TORCH_TYPES[self.dtype])
         self.fill(target)
         return target
 
 
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
-    """Return the memory of a contiguous tensor on the CPU."""
+    """Return the bytes of a contiguous tensor on the CPU, not copied."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
@@ -94,7 +94,7 @@ def of_entry(entry: Entry) -> Stored:
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:
-    """Return a tensor that is in memory, or in a memory map, already."""
+    """Return a tensor that is in memory or memory-mapped."""
 
     def fill(target: torch.Tensor) -> None:
         target.copy_(tensor)
@@ -117,7 +117,7 @@ def sharded(index: Path, read: Callable[[Path], Mapping[str, Stored]]) -> dict[s
     for file in sorted(set(pairs.values())):
         path = index.parent / file
         if not path.is_file():
-            raise ModelError(f"{path} is missing, which {index.name} names.")
+            raise ModelError(f"{path} is missing; {index.name} names it.")
         tensors = read(path)
         expected = {name for name, where in pairs.items() if where == file}
         if wrong := sorted(expected ^ set(tensors)):
@@ -127,7 +127,7 @@ def sharded(index: Path, read: Callable[[Path], Mapping[str, Stored]]) -> dict[s
 
 
 def transposed(tensor: Stored) -> Stored:
-    """Return a matrix [I, O] of one that is stored as [O, I]."""
+    """Return a matrix that is stored as [O, I] as [I, O]."""
 
     def fill(target: torch.Tensor) -> None:
         target.copy_(tensor.read().T)
@@ -136,9 +136,9 @@ def transposed(tensor: Stored) -> Stored:
 
 
 def without_prefix(stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], str]:
-    """Return the tensors without a prefix that a wrapper put before their names, and the prefix.
+    """Remove a wrapper's prefix from the names; return the tensors and the prefix.
 
-    Such are `module.` (DataParallel), `model.` (Lightning) and `_orig_mod.` (torch.compile).
+    Wrappers are DataParallel (`module.`), Lightning (`model.`) and torch.compile (`_orig_mod.`).
     """
     prefixes = {found[1] for name in stored if (found := _EMBEDDING.fullmatch(name))}
     prefix = prefixes.pop() if len(prefixes) == 1 else ""
@@ -146,11 +146,11 @@ def without_prefix(stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], str
 
 
 def canonical(stored: Mapping[str, Stored], notes: list[str] | None = None) -> dict[str, Stored]:
-    """Return the tensors under today's names: with `transformer.`, without what GPT-2 lacks.
+    """Return the tensors under Hugging Face's current names, which begin with `transformer.`.
 
-    Left out are the masks that older files hold and heads for other tasks; `notes` gets a sentence
-    for each head and for a prefix that was removed. Raises ModelError when a name stands there
-    both with and without its prefix.
+    Attention masks of older files and heads for other tasks are left out; `notes` gets a sentence
+    for each head and for a prefix that was removed. Raises ModelError when a name is there both
+    with and without its prefix.
     """
     found: dict[str, Stored] = {}
     heads: dict[str, list[str]] = {}
@@ -167,7 +167,7 @@ def canonical(stored: Mapping[str, Stored], notes: list[str] | None = None) -> d
             found[full] = tensor
     said = [f"The names of the weights begin with '{prefix}', which is left out."] if prefix else []
     said += [
-        f"Ignored: {name_list(names)}. It is {OTHER_HEADS[head]}, not needed to write."
+        f"Ignored: {name_list(names)}. It is {OTHER_HEADS[head]}, not needed to generate text."
         for head, names in heads.items()
     ]
     if notes is not None:
@@ -181,7 +181,7 @@ def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
 
 
 def _empty(config: GPT2Config) -> GPT2:
-    """Return a model without memory."""
+    """Return a model on the meta device, without memory."""
     with torch.device("meta"):
         return GPT2(config)
 
@@ -195,7 +195,7 @@ def build(
     device: str | torch.device = "cpu",
     notes: list[str] | None = None,
 ) -> GPT2:
-    """Return a model in evaluation mode, filled from `stored`, whose names are Hugging Face's.
+    """Build a model in evaluation mode from `stored`, whose names are Hugging Face's.
 
     `where` names the model in errors; `notes` gets a sentence for what is left out (see
     `canonical`). Without `dtype` the tensors keep the type they are stored in, float32 where they
@@ -215,7 +215,7 @@ def build(
 
 @torch.no_grad()
 def _fill(tensors: Mapping[str, Stored], state: Mapping[str, torch.Tensor]) -> None:
-    """Read all tensors, one a reader, which casts alone: on all cores they would wait in turn."""
+    """Read tensors in several threads, each of which casts on one core."""
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(READERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -228,8 +228,9 @@ def _fill(tensors: Mapping[str, Stored], state: Mapping[str, torch.Tensor]) -> N
 def checked(
     config: GPT2Config, stored: Mapping[str, Stored], where: str, notes: list[str] | None = None
 ) -> tuple[dict[str, Stored], GPT2]:
-    """Return the tensors that belong to `config`, under their canonical names, and a model
-    without memory that has their names and shapes; raises ModelError as `build` does.
+    """Return the tensors of `config` under their canonical names, and a model on the meta device.
+
+    Raises ModelError as `build` does.
     """
     tensors = canonical(stored, notes)
     _check_layers(config, tensors, where)
@@ -243,7 +244,7 @@ def checked(
 
 
 def check(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Stored], where: str) -> None:
-    """Raise ModelError unless `tensors` are those `wanted`, of their shapes, in float types."""
+    """Raise ModelError unless `tensors` have the `wanted` names and shapes, and float types."""
     missing = sorted(set(wanted) - set(tensors))
     extra = sorted(set(tensors) - set(wanted))
     if missing or extra:
@@ -251,7 +252,7 @@ def check(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Stored], 
         parts += [f"has the unknown {name_list(extra)}"] if extra else []
         raise ModelError(
             f"{where} {' and '.join(parts)}.",
-            fix="Its config and its tensors do not belong together.",
+            fix="Its config.json and its weights are not of the same model; download both again.",
         )
     shapes = [
         f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
@@ -282,7 +283,7 @@ def _check_layers(config: GPT2Config, tensors: Mapping[str, Stored], where: str)
 
 
 def _check_tied(head: Stored, tensors: Mapping[str, Stored], model: GPT2, where: str) -> None:
-    """Return a tied head may be stored a second time, as long as it is the embedding."""
+    """Raise ModelError unless a stored head of a tied model equals the embedding."""
     embedding = next(name for name, p in model.named_parameters() if p is model.head_weight_VC)
     other = tensors[embedding]
     if (

@@ -1,9 +1,9 @@
-"""TensorFlow's checkpoints (tensor bundles), read without TensorFlow.
+"""Read TensorFlow's checkpoints (tensor bundles) without TensorFlow.
 
 `PREFIX.index` is a LevelDB table: blocks of sorted entries and a footer of 48 bytes. Its first
-key, the empty one, holds the header; each other key is a variable, whose value says its type,
-shape and place in one of `PREFIX.data-0000i-of-0000n`. Blocks and tensors carry a masked CRC-32C,
-and all are checked. Formats: tensorflow/core/protobuf/tensor_bundle.proto and LevelDB's
+key, the empty one, holds the header; each other key is a variable, whose value holds its type,
+shape and place in one of `PREFIX.data-0000i-of-0000n`. Blocks and tensors have a masked CRC-32C,
+which is checked. Formats: tensorflow/core/protobuf/tensor_bundle.proto and LevelDB's
 doc/table_format.md.
 """
 
@@ -31,13 +31,13 @@ MAX_INDEX = 256 << 20
 CHUNK = 1 << 22
 _POLYNOMIAL = 0x82F63B78
 _ROW = 8192
-"""Words folded at once: large enough for numpy, small enough for the cache."""
+"""Words folded at once: enough for numpy, few enough for the cache."""
 Words = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a checkpoint: its type in safetensors' words, its shape and its place."""
+    """A variable of a checkpoint: safetensors' name of its type, its shape and its place."""
 
     name: str
     dtype: str
@@ -53,11 +53,11 @@ def _damaged(path: Path, why: str) -> NoReturn:
 
 
 class _Cut(Exception):
-    """The bytes ended in the middle of something."""
+    """The bytes ended in the middle of a value."""
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number in seven-bit groups, and where it ends."""
+    """Read a varint (7 bits a byte); return it and the position after it."""
     value = 0
     for shift in range(0, 64, 7):
         if at >= len(data):
@@ -76,7 +76,7 @@ def _take(data: bytes, at: int, size: int) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Return the fields of a protocol buffer message: (number, value)."""
+    """Yield the fields of a protocol buffer message: (number, value)."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -110,7 +110,7 @@ def _block(path: Path, data: bytes, offset: int, size: int) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Return the entries of a block: keys are stored as what differs from the key before."""
+    """Yield the entries of a block; a key is stored without the prefix it shares with the last."""
     if len(block) < 4:
         raise _Cut
     restarts = struct.unpack("<I", block[-4:])[0]
@@ -151,7 +151,7 @@ def _table(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_index(prefix: Path) -> dict[str, Variable]:
-    """Return the variables of the checkpoint `prefix`, none of them read.
+    """Return the variables of the checkpoint `prefix`; reads the index only.
 
     Raises ModelError, naming the file, when the index is damaged or a shard is missing.
     """
@@ -170,7 +170,7 @@ def read_index(prefix: Path) -> dict[str, Variable]:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     except (_Cut, UnicodeDecodeError, TypeError, struct.error):
-        _damaged(path, "an entry of it makes no sense")
+        _damaged(path, "an entry of it cannot be read")
     _check_shards(path, variables)
     return variables
 
@@ -208,7 +208,9 @@ def _read_entry(path: Path, prefix: Path, name: str, value: bytes, shards: int) 
         _damaged(path, f"'{name}' has the unknown type {int(kind)}")
     sizes = _read_shape(shape)
     if math.prod(sizes) * BYTES[dtype] != int(size):
-        _damaged(path, f"'{name}' has {int(size)} bytes, which its shape {list(sizes)} does not")
+        _damaged(
+            path, f"'{name}' has {int(size)} bytes, which does not match its shape {list(sizes)}"
+        )
     if int(shard) >= shards:
         _damaged(path, f"'{name}' is in shard {int(shard)} of {shards}")
     data = prefix.with_name(f"{prefix.name}.data-{int(shard):05d}-of-{shards:05d}")
@@ -222,15 +224,15 @@ def _check_shards(path: Path, variables: dict[str, Variable]) -> None:
         ends[variable.path] = max(end, ends.get(variable.path, 0))
     for shard, end in ends.items():
         if not shard.is_file():
-            raise ModelError(f"{shard} is missing, which {path.name} names.")
+            raise ModelError(f"{shard} is missing; {path.name} names it.")
         if shard.stat().st_size < end:
             _damaged(shard, f"it has {shard.stat().st_size} bytes, {path.name} says {end}")
 
 
 def read_variable(variable: Variable, use: Callable[[int, bytes], None]) -> None:
-    """Hand `use` the variable's bytes in chunks, each with its offset; check its checksum last.
+    """Call `use(offset, chunk)` for each chunk of the variable's bytes, then check the checksum.
 
-    Raises ModelError, naming the variable, when the bytes are not those that were written.
+    Raises ModelError, naming the variable, when the checksum is wrong.
     """
     crc = done = 0
     with variable.path.open("rb") as file:
@@ -259,7 +261,7 @@ def _one_byte() -> Words:
 
 
 def _tables_of(columns: Words) -> tuple[Words, Words]:
-    """Return tables for the register's low and high half, from what becomes of each bit."""
+    """Return tables for the register's low and high half, from the result for each bit."""
     tables = []
     for half in (columns[:16], columns[16:]):
         table = np.zeros(1, dtype=np.uint32)
@@ -277,7 +279,7 @@ def _apply(tables: tuple[Words, Words], registers: Words) -> Words:
 
 @lru_cache(maxsize=128)
 def _columns(n_bytes: int) -> Words:
-    """Return the register for each bit after `n_bytes` zero bytes, by doubling."""
+    """Return the register for each of its 32 bits after `n_bytes` zero bytes, by doubling."""
     if n_bytes == 0:
         return np.uint32(1) << np.arange(32, dtype=np.uint32)
     half = _columns(n_bytes // 2)
@@ -291,7 +293,7 @@ def _shift(n_bytes: int) -> tuple[Words, Words]:
 
 
 def _of_words(words: Words) -> int:
-    """Return the register that starts at zero, after `words`."""
+    """Return the register after `words`, starting at zero."""
     width = min(_ROW, 1 << (len(words) - 1).bit_length())
     # Zeros before a message change nothing when the register starts at zero.
     lead = np.zeros(-len(words) % width, dtype=np.uint32)

@@ -71,10 +71,10 @@ def finetune(
     Trains `steps` more steps (below 1: until stopped) from the run's newest checkpoint (`latest`),
     the downloaded model (`fresh`) or another path, with batches of `batch_size` texts times
     `accumulate_gradients`. Ctrl-C saves and returns; a later call with the same arguments resumes
-    exactly. An older run that is not resumed is kept beside the new one, or replaced with
-    `overwrite`. `sample_num` samples of `sample_length` tokens are written to samples/`run_name`
-    every `sample_every` steps. `use_memory_saving_gradients` recomputes activations in the
-    backward pass. Logs to TensorBoard if it is installed. Raises PenwrightError.
+    exactly. A run that is not resumed is kept beside the new one, or replaced with `overwrite`.
+    `sample_num` samples of `sample_length` tokens go to samples/`run_name` every `sample_every`
+    steps. `use_memory_saving_gradients` recomputes activations in the backward pass. Logs to
+    TensorBoard if it is installed. Raises PenwrightError.
     """
     options = _updates(batch_size, accumulate_gradients, learning_rate, optimizer) | {
         "train_only": "layers" if only_train_transformer_layers else "all",
