@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.fields import Names, Numbers, Spelling, Texts
 from penwright.fields import build as build
 from penwright.fields import coerce as coerce
@@ -17,7 +18,6 @@ from penwright.fields import flat_fields as flat_fields
 from penwright.fields import flat_values as flat_values
 from penwright.fields import given_values as given_values
 from penwright.fields import read_toml as read_toml
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]

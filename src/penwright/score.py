@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penwright.document import IGNORED
 from penwright.errors import UsageError
-from penwright.markers import IGNORED
 from penwright.model import GPT2, evaluating, token_logprobs
 from penwright.tokens import Split, Store
 

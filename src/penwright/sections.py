@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import UsageError
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 SECTION = "~"
 MARKS = {"category": "`", "keywords": "^", "title": "@", "body": "}"}

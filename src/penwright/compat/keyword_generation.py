@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penwright.config import KeywordsConfig
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import UsageError, suggest
 from penwright.formats.keyword_extractors import find_models
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 from penwright.sections import BEGINS, MARKS, NAMES, SECTION, Marks, parse
 from penwright.verbs.keywords import decode_keywords, run_encode
 

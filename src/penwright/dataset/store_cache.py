@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
 from penwright.dataset.packed import is_packed, unpack
-from penwright.document import Document
+from penwright.document import START_OF_TEXT, Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import cache_folder, disk_errors
 from penwright.formats.catalog import check_paths, find_inputs
 from penwright.formats.reader import Input
 from penwright.formats.streams import identify, is_remote
-from penwright.markers import START_OF_TEXT
 from penwright.tokens import Store, Tokenizer, fingerprint, hash_files, prepare
 from penwright.tokens.store import HEADER
 from penwright.wording import Warn

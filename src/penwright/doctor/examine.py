@@ -26,12 +26,11 @@ from penwright.doctor.survey import (
     survey,
     white_space_share,
 )
-from penwright.document import Document
+from penwright.document import END_OF_TEXT, IGNORED, Document
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats import Choice, FileReading
 from penwright.formats.selection import NearIndex, first_pieces
 from penwright.index.repeats import counted_tokens, find_repeats
-from penwright.markers import END_OF_TEXT, IGNORED
 from penwright.tokens.batches import Batch, BatchSchedule
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.store import Store

@@ -17,12 +17,12 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from penwright.config import DataConfig
+from penwright.document import END_OF_TEXT
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes, read_head
-from penwright.markers import END_OF_TEXT
 from penwright.wording import Warn
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

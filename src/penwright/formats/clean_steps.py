@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import MissingExtraError
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 Step = Callable[[str], str]
 

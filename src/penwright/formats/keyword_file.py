@@ -12,13 +12,12 @@ from itertools import islice
 from pathlib import Path
 
 from penwright.config import DataConfig
-from penwright.document import Document, Source, Span
+from penwright.document import START_OF_TEXT, Document, Source, Span
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding, read_blocks
 from penwright.formats.plain import TextReader
 from penwright.formats.reader import Choice, Input
 from penwright.formats.rows import EVERYTHING
-from penwright.markers import START_OF_TEXT
 from penwright.sections import (
     BEGINS,
     MARKS,

@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from penwright.config import DataConfig
-from penwright.document import Document, Source, Span
+from penwright.document import END_OF_TEXT, WORD_END, Document, Source, Span
 from penwright.errors import DataError, UsageError
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes
-from penwright.markers import END_OF_TEXT, WORD_END
 from penwright.wording import Warn
 
 PIECE = 1 << 22

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from penwright.markers import IGNORED
+from penwright.document import IGNORED
 
 CHUNK_LOGITS = 1 << 25  # 64 MiB in bfloat16
 GPU_CHUNK_LOGITS = 1 << 26

@@ -32,8 +32,8 @@ import numpy.typing as npt
 import torch
 
 from penwright.config import BatchShape
+from penwright.document import IGNORED
 from penwright.errors import DataError, UsageError
-from penwright.markers import IGNORED
 from penwright.seeds import permutation, random_words
 from penwright.tokens.store import Int64
 from penwright.tokens.store_split import Split, count_up

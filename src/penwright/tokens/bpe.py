@@ -17,8 +17,8 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
+from penwright.document import END_OF_TEXT
 from penwright.errors import DataError, TokenizerError, UsageError
-from penwright.markers import END_OF_TEXT
 from penwright.tokens import library, tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
 from penwright.tokens.chunks import CHUNK, RUN_WINDOW, cut, encode_run, find_cut

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penwright.markers import WORD_END
+from penwright.document import WORD_END
 
 CHUNK = 1 << 17
 """Characters in a piece, about."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from penwright.document import END_OF_TEXT
 from penwright.errors import TokenizerError
-from penwright.markers import END_OF_TEXT
 from penwright.tokens import library
 from penwright.tokens.vocabulary import Traits, Vocabulary, parse_merges
 

@@ -16,8 +16,8 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import Any, NamedTuple
 
+from penwright.document import END_OF_TEXT
 from penwright.errors import TokenizerError
-from penwright.markers import END_OF_TEXT
 from penwright.tokens import library
 
 

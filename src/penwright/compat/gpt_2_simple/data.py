@@ -15,12 +15,12 @@ import numpy.typing as npt
 from penwright import formats
 from penwright.compat.gpt_2_simple.folders import OLD_NAMES, find_model, is_gpt2_downloaded
 from penwright.config import DataConfig
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import DataError, UsageError, suggest
 from penwright.files import atomic_file, write_text
 from penwright.formats.decode import read_blocks
 from penwright.formats.plain import RULES, split
 from penwright.formats.tables import look_at_csv
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 from penwright.weights import names
 from penwright.wording import Warn
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from penwright.compat.gpt_2_simple.folders import find_model, find_run
 from penwright.config import GenerateConfig, SamplingConfig
+from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import UsageError
 from penwright.files import write_text
-from penwright.markers import END_OF_TEXT, START_OF_TEXT
 
 if TYPE_CHECKING:
     from penwright.sample.engine import Sample
