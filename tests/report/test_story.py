@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penwright import config
 from penwright.report.chapters import command_line, moment, plain, quoted, resume_line
 from penwright.report.options_table import help_lines, list_settings
 from penwright.report.read import read
@@ -143,3 +144,4 @@ def test_settings_that_differ_come_apart_from_the_others() -> None:
     assert given_[1].default == "auto"
     assert "checkpoint" in help_lines()["keep"].lower()
     assert "data" in help_lines()["seed"]  # not the seed of sampling
+    assert set(help_lines()) == set(config.flat_fields(config.FinetuneConfig))

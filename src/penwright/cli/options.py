@@ -13,8 +13,8 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from penwright import config
+from penwright.config.fields import Spelling, find_spelled
 from penwright.errors import UsageError
-from penwright.fields import Spelling, find_spelled
 
 Opened = Parameter(name="*")
 Given = Annotated[dict[str, Any], Parameter(parse=False)]

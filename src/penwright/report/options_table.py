@@ -6,11 +6,11 @@ import ast
 import dataclasses
 import inspect
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from penwright import config as options
 from penwright.report.page import Html, html
@@ -52,30 +52,26 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def help_lines() -> dict[str, str]:
-    """Return the help of every option, parsed from the docstrings of the config's fields.
+def help_lines(cls: type[Any] = options.FinetuneConfig) -> dict[str, str]:
+    """Return the help of every option of `cls` and its groups, from the docstrings of the fields.
 
     Empty where Penwright is installed without its source.
     """
+    found: dict[str, str] = {}
+    for hint in get_type_hints(cls).values():
+        if dataclasses.is_dataclass(hint):
+            found |= help_lines(hint)  # type: ignore[arg-type]
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(options)))
+        body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]
     except OSError:
         return {}
-    found: dict[str, str] = {}
-    groups = [options.DataConfig.__name__, options.ComputeConfig.__name__]
-    groups.append(options.FinetuneConfig.__name__)
-    for group in tree.body:
-        if not isinstance(group, ast.ClassDef) or group.name not in groups:
-            continue
-        for field, after in zip(group.body, group.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-                and isinstance(after.value.value, str)
+    for field, after in pairwise(body):
+        match field, after:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                found[field.target.id] = " ".join(after.value.value.split())
+                found[name] = " ".join(text.split())
     return found
 
 

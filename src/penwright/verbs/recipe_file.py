@@ -20,21 +20,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from penwright import config
+import penwright
 from penwright.config import (
     DataConfig,
     EvaluateConfig,
     FinetuneConfig,
     GenerateConfig,
     KeywordsConfig,
+    build,
 )
+from penwright.config.fields import RECIPE, check_options, load_toml
 from penwright.errors import DataError, UsageError, suggest
-from penwright.fields import RECIPE, check_options, load_toml
 from penwright.formats import Choice, describe, detect
 from penwright.formats.catalog import find_inputs
 from penwright.formats.selection import CATEGORY_NAMES
 
-PACKAGE = Path(config.__file__).parent
+PACKAGE = Path(penwright.__file__).parent
 SAMPLES = PACKAGE / "assets" / "samples"
 _OPTIONS = {
     "title": "text_column",
@@ -261,4 +262,4 @@ def _read(path: Path) -> Recipe:
 
 
 def _build(path: Path, options: dict[str, Any], cls: type[Any]) -> Any:
-    return config.build(cls, check_options(path, options, cls))
+    return build(cls, check_options(path, options, cls))
