@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from penwright.config import LoraConfig, OptimizerConfig
+from penwright.train.optimizer import Schedule
 from penwright.train.plan import TrainPlan
-from penwright.train.schedule import Schedule
 
 
 def make(

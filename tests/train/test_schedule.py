@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from penwright.train.schedule import Schedule
+from penwright.train.optimizer import Schedule
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from penwright.train.checkpoint import TrainState, load_state, newest_sound
 from penwright.train.loop import Trainer
-from penwright.train.observer import Observer, Silent
+from penwright.train.meter import Observer, Silent
 from penwright.train.optimizer import freeze
 from penwright.train.plan import TrainPlan, choose_held_out, make_plan
 from penwright.train.process import Interrupted

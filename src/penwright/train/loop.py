@@ -36,9 +36,8 @@ from penwright.train.checkpoint import (
 )
 from penwright.train.compiled import compile_failure
 from penwright.train.memory import is_out_of_memory
-from penwright.train.meter import Meter
+from penwright.train.meter import Meter, Observer
 from penwright.train.methods import change_method, make_method
-from penwright.train.observer import Observer
 from penwright.train.plan import TrainPlan
 from penwright.train.process import Interrupt, Interrupted, limit_malloc
 

@@ -1,9 +1,9 @@
-"""Measure each step: tokens a second, memory, and the load of the machine."""
+"""Measure each step (tokens a second, memory, load of the machine), and report events of a run."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -109,3 +109,23 @@ def _import(name: str) -> Any:
         return __import__(name)
     except ImportError:
         return None
+
+
+class Observer(Protocol):
+    """Receives the events of a run; the terminal's live view is one."""
+
+    def on_start(self, info: dict[str, Any]) -> None: ...
+    def on_step(self, record: dict[str, Any]) -> None: ...
+    def on_evaluate(self, record: dict[str, Any]) -> None: ...
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
+    def on_message(self, text: str) -> None: ...
+
+
+class Silent:
+    """An observer that does nothing."""
+
+    def on_start(self, info: dict[str, Any]) -> None: ...
+    def on_step(self, record: dict[str, Any]) -> None: ...
+    def on_evaluate(self, record: dict[str, Any]) -> None: ...
+    def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None: ...
+    def on_message(self, text: str) -> None: ...

@@ -32,10 +32,8 @@ from penwright.model import GPT2
 from penwright.tokens import BatchSchedule, Split, fit_length
 from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.compiled import choose_compile
-from penwright.train.memory import Load, free_memory
-from penwright.train.memory_fit import choose
-from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS
-from penwright.train.schedule import Schedule
+from penwright.train.memory import Load, choose, free_memory
+from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS, Schedule
 from penwright.wording import parse_size
 
 _MANY_STEPS = 200  # enough for the schedule to do its work

@@ -14,11 +14,12 @@ from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
 from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, rates_of, seconds_a_step
-from penwright.train.memory import Load, free_memory
-from penwright.train.memory_fit import (
+from penwright.train.memory import (
+    Load,
     Option,
     as_json,
     choose,
+    free_memory,
     list_options,
 )
 from penwright.train.plan import (

@@ -8,8 +8,7 @@ import torch
 from penwright.config import FinetuneConfig, build
 from penwright.errors import OutOfRoomError
 from penwright.model import GPT2, SIZES
-from penwright.train.memory import Counts, Load, predict
-from penwright.train.memory_fit import choose, list_options
+from penwright.train.memory import Counts, Load, choose, list_options, predict
 from penwright.weights.names import SIZES as PRETRAINED
 
 SIZE = SIZES["355M"]
