@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from penwright.errors import DataError, MissingExtraError
 
 _OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}
 _TELLING = ("size", "ETag", "etag", "mtime", "created", "LastModified", "last_modified", "blob_id")
+_PACKED = 1 << 12
+"""Compressed bytes per read, few because they can be the beginning of very many."""
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
 
 
@@ -42,8 +45,11 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
         if kind is None:
             yield stream
         else:
-            with _unpack(path, kind, stream) as unpacked:
-                yield unpacked
+            try:
+                with _unpack(path, kind, stream) as unpacked:
+                    yield unpacked
+            except (EOFError, zlib.error, lzma.LZMAError) as error:
+                raise _damaged(path, error) from None
 
 
 def _unpack(path: str, kind: str, stream: BinaryIO) -> BinaryIO:
@@ -52,7 +58,7 @@ def _unpack(path: str, kind: str, stream: BinaryIO) -> BinaryIO:
             import zstandard
         except ImportError:
             raise MissingExtraError(f"Reading {path}", "zstd") from None
-        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        return io.BufferedReader(_Frames(stream, zstandard.ZstdDecompressor().decompressobj))
     opener = gzip.open if kind == "gzip" else bz2.open if kind == "bz2" else lzma.open
     return cast("BinaryIO", opener(stream, "rb"))
 
@@ -67,7 +73,44 @@ def read_block(stream: BinaryIO, size: int, path: str) -> bytes:
         known = isinstance(error, damage) or type(error).__name__ == "ZstdError"
         if not known and not is_remote(path):
             raise
-        raise DataError(f"{path} is damaged or cannot be read: {error}.") from None
+        raise _damaged(path, error) from None
+
+
+class _Frames(io.RawIOBase):
+    """The content of zstandard frames; raises EOFError if the last frame is cut off.
+
+    zstandard's own stream reader ends without an error there.
+    """
+
+    def __init__(self, stream: BinaryIO, open_frame: Callable[[], Any]) -> None:
+        self._stream, self._open_frame = stream, open_frame
+        self._frame: Any = None
+        self._packed = b""
+        self._content = io.BytesIO()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not (size := self._content.readinto(buffer)):
+            packed = self._packed or self._stream.read(_PACKED)
+            if not packed and self._frame is None:
+                return 0
+            if not packed:
+                raise EOFError
+            self._frame = self._frame or self._open_frame()
+            self._content = io.BytesIO(self._frame.decompress(packed))
+            self._packed = self._frame.unused_data if self._frame.eof else b""
+            self._frame = None if self._frame.eof else self._frame
+        return size
+
+
+def _damaged(path: str, error: Exception) -> DataError:
+    if isinstance(error, EOFError):
+        return DataError(
+            f"{path} is cut off: its compressed data has no end.", fix="Download or copy it again."
+        )
+    return DataError(f"{path} is damaged or cannot be read: {error}.")
 
 
 def _open_local(path: str) -> BinaryIO:
