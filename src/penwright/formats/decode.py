@@ -27,6 +27,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _COMMON = ("utf-8", "utf-16", "windows-1252", "latin-1", "shift_jis", "gb18030", "big5", "koi8-r")
+_AROUND = 30
+"""Bytes on each side of an invalid one that a message shows."""
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -38,6 +40,8 @@ class _Damage(NamedTuple):
     byte: int
     offset: int
     line: int
+    around: bytes = b""
+    """The bytes of the first one's line on both sides of it."""
 
 
 def find_encoding(path: str, encoding: str | None) -> str:
@@ -167,9 +171,10 @@ def _judge(path: str, damage: _Damage, warn: Warn) -> None:
     place = f"{path}:{damage.line}: byte 0x{damage.byte:02x} at offset {damage.offset:,}"
     if damage.invalid > TOLERATED * damage.total:
         raise DataError(
-            f"{place} is not UTF-8, as are {damage.invalid:,} of the file's {damage.total:,} "
-            "bytes.",
-            fix="Say which encoding it has, such as --encoding windows-1252.",
+            f"{place} is not UTF-8. In all, {damage.invalid:,} of {damage.total:,} bytes are not.",
+            fix=f"Say which encoding it has. With --encoding windows-1252 (Windows in Western "
+            f"Europe) the place reads: {damage.around.decode('windows-1252', 'replace').strip()!r}."
+            " Others are windows-1250, windows-1251, mac-roman, shift_jis, gb18030.",
         )
     others = damage.invalid - 1
     also = f" (and so are {others:,} more)" if others else ""
@@ -177,8 +182,8 @@ def _judge(path: str, damage: _Damage, warn: Warn) -> None:
 
 
 def _measure(path: str) -> _Damage:
-    invalid = total = line_ends = offset = 0
-    first: tuple[int, int, int] | None = None
+    invalid = total = line_ends = 0
+    first: _Damage | None = None
     pending = b""
     with open_bytes(path) as stream:
         while True:
@@ -190,17 +195,18 @@ def _measure(path: str) -> _Damage:
                 _, used = codecs.utf_8_decode(data, "strict", not block)
             except UnicodeDecodeError as error:
                 if first is None:
-                    offset = start + error.start
                     line = line_ends + data.count(b"\n", 0, error.start) + 1
-                    first = (data[error.start], offset, line)
+                    before, after = data[: error.start][-_AROUND:], data[error.start :][:_AROUND]
+                    around = before.split(b"\n")[-1] + after.split(b"\n")[0]
+                    place = start + error.start
+                    first = _Damage(0, 0, data[error.start], place, line, around)
                 text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
                 invalid += len(_ESCAPED.findall(text))
             line_ends += data.count(b"\n", 0, used)
             pending = data[used:]
             if not block:
                 break
-    byte, offset, line = first or (0, 0, 1)
-    return _Damage(invalid, total, byte, offset, line)
+    return (first or _Damage(0, 0, 0, 0, 1))._replace(invalid=invalid, total=total)
 
 
 def _windows_1252(match: re.Match[str]) -> str:
