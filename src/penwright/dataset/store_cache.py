@@ -92,13 +92,19 @@ def open_data(
         try:
             kept = _read_header(Store.open(folder, tokenizer.hash))
             # The files may have been moved since, which does not change their content.
-            return _warn_again(replace(kept, reading=reading, files=tuple(found.files)), warn)
+            if _without_paths(kept.reading) == _without_paths(reading):
+                return _warn_again(replace(kept, reading=reading, files=tuple(found.files)), warn)
+            # An earlier version read these files in another way.
         except DataError as error:
             warn(f"{error.message} It is made again.")
-            shutil.rmtree(folder)
+        shutil.rmtree(folder)
     with disk_errors(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
     return _encode(found, config, tokenizer, folder, key, reading, warn, work)
+
+
+def _without_paths(reading: formats.FileReading) -> list[formats.Choice]:
+    return [replace(choice, path="", says="") for choice in reading.choices]
 
 
 def create_store(
