@@ -105,14 +105,15 @@ def list_facts(found: Examination) -> list[tuple[str, str]]:
     rows = [
         ("documents", f"{found.documents:,}" + (f", {repeated:,} repeated" if repeated else "")),
         ("words", f"{found.words:,}"),
-        ("tokens", f"{found.tokens:,}, of which {found.learned:,} are learned"),
         (
-            "a document",
-            f"{lengths.shortest:,} to {lengths.longest:,} tokens, "
-            f"half of them at most {lengths.median:,}",
+            "tokens",
+            f"{found.tokens:,}, and 1 for the end of each document; {found.learned:,} of all are "
+            "learned",
         ),
     ]
     if found.documents > 1:
+        spread = f"{lengths.shortest:,} to {lengths.longest:,} tokens"
+        rows.append(("a document", f"{spread}, half of them at most {lengths.median:,}"))
         rows.append(("shortest", _places(found.extremes.shortest)))
         rows.append(("longest", _places(found.extremes.longest)))
     share = f" ({longer / found.documents:.0%} of the documents are longer)" if longer else ""
@@ -147,7 +148,8 @@ def show_findings(found: Examination, console: Console) -> None:
             console.print(
                 Text("    " + ", ".join(finding.places[:_PLACES]) + rest, style="bright_black")
             )
-        console.print(Text(f"    {finding.fix}"))
+        if finding.fix:
+            console.print(Text(f"    {finding.fix}"))
 
 
 def show_histogram(found: Examination, console: Console) -> None:

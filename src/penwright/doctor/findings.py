@@ -83,7 +83,7 @@ class DataFacts:
 def draw(facts: DataFacts) -> tuple[Finding, ...]:
     """Return all findings, the most serious first."""
     return (
-        *(Finding("reading", text, "Look at the place that is named.") for text in facts.warnings),
+        *(Finding("reading", text, "") for text in facts.warnings),
         *_repeats(facts),
         *_size(facts),
         *_lengths(facts),
@@ -242,7 +242,8 @@ def _tokens(facts: DataFacts) -> Iterator[Finding]:
             "costly characters",
             f"{spent / total:.0%} of the tokens spell characters that this tokenizer has no "
             f"token for: {shown}",
-            "Train a tokenizer on this text: penwright tokenizer train DATA -o DIR.",
+            "Take them out of the text if they are not part of it. Else, to train a model from "
+            "nothing, train a tokenizer on it: penwright tokenizer train DATA -o DIR.",
         )
 
 

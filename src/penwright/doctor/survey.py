@@ -79,9 +79,9 @@ FAULTS = {
     ),
     "control": Fault(
         CONTROL,
-        "hold control characters",
+        "hold control characters or placeholders of pictures",
         "Take them out with --clean control, unless the model should write them.",
-        tuple(map(chr, (*range(9), 11, 12, *range(14, 32), 127))),
+        tuple(map(chr, (*range(9), 11, 12, *range(14, 32), 127, 0xFFFC))),
     ),
     "newline": Fault(
         NEWLINES,

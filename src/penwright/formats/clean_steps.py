@@ -95,7 +95,8 @@ def undo_entities(text: str) -> str:
 
 TAGS = re.compile(r"</?(?:p|div|span|br|b|i|em|strong|a|li|ul|td|tr|table|h[1-6])\b[^<>]{0,200}>")
 NEWLINES = re.compile(r"\\n|<newline>|<br\s*/?>")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffc]")
+"""Control characters, and the character that notes apps write in place of a picture."""
 _BREAKING = re.compile(r"<br\b|</(?:p|div|li|tr|h[1-6])\b")
 
 
@@ -110,7 +111,7 @@ def break_lines(text: str) -> str:
 
 
 def strip_control(text: str) -> str:
-    """Take out control characters, all but tabs and line breaks."""
+    """Take out control characters and placeholders of pictures; tabs and line breaks stay."""
     return CONTROL.sub("", text)
 
 
