@@ -158,6 +158,38 @@ def test_subtitles(tmp_path: Path, read: Read) -> None:
         assert document.text == "Hello, you.\n1984"
 
 
+def test_captions_that_roll_are_written_once(tmp_path: Path, read: Read) -> None:
+    lines = ["Well,", "so", "so", "it is."]
+    captions = [
+        f"00:00:0{n}.000 --> 00:00:0{n}.990\n{before}\n{word}<00:00:0{n}.100><c> {word}</c>\n\n"
+        f"00:00:0{n}.990 --> 00:00:0{n}.999\n{word} {word}\n \n\n"
+        for n, (before, word) in enumerate([(" ", "Oh"), ("Oh Oh", "no"), ("no no", "yes")])
+    ]
+    path = tmp_path / "t.vtt"
+    path.write_text("WEBVTT\n\n" + "".join(captions))
+    (document,) = read(path)
+    assert document.text == "Oh Oh\nno no\nyes yes"
+    path.write_text("WEBVTT\n\n" + "".join(f"00:01 --> 00:02\n{line}\n\n" for line in lines))
+    (document,) = read(path)
+    assert document.text.split("\n") == lines
+
+
+def test_kindle_clippings(tmp_path: Path, read: Read) -> None:
+    place = "- Your Highlight on page 3 | Location 10-12 | Added on Tuesday, March 5, 2024"
+    path = tmp_path / "My Clippings.txt"
+    texts = ["A first line.\nA second one.", "- A dash"]
+    path.write_bytes(
+        b"\xef\xbb\xbf"
+        + "".join(f"A Book (Ann O. Nymous)\n{place}\n\n{t}\n==========\n" for t in texts)
+        .replace("\n", "\r\n")
+        .encode()
+    )
+    found = read(path)
+    assert [d.text for d in found] == texts
+    assert [d.source.line for d in found] == [4, 10]
+    assert len(read(path, format="text")) == 1
+
+
 def test_rtf(tmp_path: Path, read: Read) -> None:
     pytest.importorskip("striprtf")
     path = tmp_path / "t.rtf"

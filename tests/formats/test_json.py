@@ -352,3 +352,12 @@ def test_bad_coqa(tmp_path: Path, read: Read, change: dict[str, object], error: 
     path = write_coqa(tmp_path / "coqa.json", {"data": [COQA["data"][0] | change]})  # type: ignore[index]
     with pytest.raises(DataError, match=re.escape(error)):
         read(path, format="coqa")
+
+
+def test_an_archive_of_tweets(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "tweets.js"
+    tweets = [
+        {"tweet": {"id_str": str(n), "full_text": f"It rains again, day {n}."}} for n in (1, 2)
+    ]
+    path.write_text("window.YTD.tweets.part0 = " + json.dumps(tweets, indent=2))
+    assert [d.text for d in read(path)] == ["It rains again, day 1.", "It rains again, day 2."]

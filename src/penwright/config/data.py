@@ -10,7 +10,8 @@ from penwright.config.fields import Names
 from penwright.document import END_OF_TEXT, START_OF_TEXT
 
 FormatName = Literal[
-    "auto", "text", "markdown", "docx", "odt", "rtf", "html", "epub", "subtitles", "csv", "xlsx",
+    "auto", "text", "markdown", "docx", "odt", "rtf", "html", "epub", "subtitles", "kindle",
+    "csv", "xlsx",
     "jsonl", "json", "parquet", "pairs", "story", "coqa", "npz", "keywords",
     "telegram", "discord", "whatsapp", "chatml",
 ]  # fmt: skip

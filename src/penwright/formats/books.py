@@ -22,12 +22,15 @@ from penwright.errors import DataError, MissingExtraError
 from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.plain import TextReader, find_rule
 from penwright.formats.reader import Choice, Input
-from penwright.formats.streams import open_bytes, read_head
+from penwright.formats.streams import open_bytes, read_block, read_head
 from penwright.wording import Warn
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,80}>|\{\\[^{}]{1,80}\}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,80}>|<\d[\d:.]*>|\{\\[^{}]{1,80}\}")
+_TIMED_WORD = re.compile(rb"<\d\d:\d\d:\d\d\.\d\d\d><c")
+_CLIPPED = "=" * 10
+_CLIPPING = re.compile(rf"[^\n]+\n- [^\n]*\|[^\n]*\n\n(?:.*\n){{1,200}}?{_CLIPPED}\n")
 _ASIDE = ("note", "annotation", "tracked-changes")
 _CONTAINER = "META-INF/container.xml"
 _BLOCKS = re.compile(
@@ -74,7 +77,7 @@ def open_rtf(item: Input, data: DataConfig) -> TextReader:
 
     def blocks(_: Warn) -> Iterator[str]:
         with open_bytes(item.path) as stream:
-            source = stream.read().decode("ascii", "replace")
+            source = read_block(stream, -1, item.path).decode("ascii", "replace")
         codec = data.encoding or "cp1252"  # for characters that are not written as Unicode
         yield rtf_to_text(source, codec, "replace")  # type: ignore[no-untyped-call]
 
@@ -101,10 +104,14 @@ def open_subtitles(item: Input, data: DataConfig) -> TextReader:
     pattern, says = find_rule(data)
 
     def blocks(warn: Warn) -> Iterator[str]:
-        for caption in _captions(read_lines(item.path, data.encoding, warn)):
-            yield _TAG.sub("", caption) + "\n"
+        lines = (_TAG.sub("", line) for line in read_lines(item.path, data.encoding, warn))
+        for caption in _captions(lines, rolling):
+            yield caption + "\n"
 
-    choice = Choice(item.path, "subtitles", encoding, says=f"a line a caption; {says}")
+    # Captions of YouTube roll: they time each word, and show the line before once more.
+    rolling = _TIMED_WORD.search(read_head(item.path)) is not None
+    form = "each line once, though it shows in several captions" if rolling else "a line a caption"
+    choice = Choice(item.path, "subtitles", encoding, says=f"{form}; {says}")
     return TextReader(choice, pattern, blocks)
 
 
@@ -134,6 +141,29 @@ def open_markdown(item: Input, data: DataConfig) -> TextReader:
     return TextReader(Choice(item.path, "markdown", encoding, says=says), pattern, blocks)
 
 
+def open_kindle(item: Input, data: DataConfig) -> TextReader:
+    """Open a Kindle's My Clippings.txt: each highlight, without its book, place and time."""
+    encoding = find_encoding(item.path, data.encoding)
+    pattern, says = find_rule(data)
+    if data.documents == "auto" and data.split_at is None:
+        says = "each highlight is a document"
+
+    def blocks(warn: Warn) -> Iterator[str]:
+        number = 0
+        for line in read_lines(item.path, data.encoding, warn):
+            number = 0 if line.startswith(_CLIPPED) else number + 1
+            # The lines of book and place stay, empty, so that places keep their numbers.
+            yield f"{END_OF_TEXT}\n" if number == 0 else f"{line}\n" if number > 2 else "\n"
+
+    says = f"{says}; books, places and times are left out"
+    return TextReader(Choice(item.path, "kindle", encoding, says=says), pattern, blocks)
+
+
+def is_kindle(head: bytes) -> bool:
+    """Return whether a text begins with a clipping: book, place and time, text, a double line."""
+    return _CLIPPING.match(head.decode("utf-8-sig", "replace").replace("\r\n", "\n")) is not None
+
+
 def _read_docx(path: str) -> Iterator[str]:
     with (
         _unzip(path, "a Word document") as archive,
@@ -145,8 +175,12 @@ def _read_docx(path: str) -> Iterator[str]:
                 element.clear()
 
 
-def _captions(lines: Iterator[str]) -> Iterator[str]:
-    """Join the lines below each line of times, up to a blank line, by spaces."""
+def _captions(lines: Iterator[str], rolling: bool) -> Iterator[str]:
+    """Join the lines below each line of times, up to a blank line, by spaces.
+
+    With `rolling`, leave out lines that equal the one before.
+    """
+    last = ""
     said: list[str] | None = None
     for line in itertools.chain(lines, [""]):
         if "-->" in line:
@@ -155,8 +189,9 @@ def _captions(lines: Iterator[str]) -> Iterator[str]:
             if said:
                 yield " ".join(said)
             said = None
-        elif said is not None:
-            said.append(line.strip())
+        elif said is not None and not (rolling and line.strip() == last):
+            last = line.strip()
+            said.append(last)
 
 
 def _read_odt(path: str) -> Iterator[str]:

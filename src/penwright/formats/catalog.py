@@ -15,9 +15,11 @@ from pathlib import Path
 from penwright.config import DataConfig, FormatName
 from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.books import (
+    is_kindle,
     open_docx,
     open_epub,
     open_html,
+    open_kindle,
     open_markdown,
     open_odt,
     open_rtf,
@@ -38,7 +40,7 @@ from penwright.formats.messengers import (
 )
 from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader
-from penwright.formats.record_files import open_json, open_jsonl, open_parquet
+from penwright.formats.record_files import is_archive, open_json, open_jsonl, open_parquet
 from penwright.formats.streams import is_remote, kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
 from penwright.wording import Warn
@@ -74,7 +76,9 @@ FORMATS: Mapping[FormatName, Format] = {
     "coqa": Format(open_coqa, _JSON, "CoQA: a passage, then questions and answers", is_coqa),
     "telegram": Format(open_telegram, _JSON, "Telegram's export: a chat", is_telegram),
     "discord": Format(open_discord, (*_JSON, ".csv"), "DiscordChatExporter's: a chat", is_discord),
-    "json": Format(open_json, _JSON, "JSON: a list of records, or one record after another"),
+    "json": Format(
+        open_json, _JSON, "JSON: a list of records, or one record after another", is_archive
+    ),
     "jsonl": Format(open_jsonl, (".jsonl", ".ndjson"), "JSON: a record a line", _is_json_line),
     "csv": Format(open_csv, (".csv", ".tsv", ".tab"), "rows of columns"),
     "xlsx": Format(open_xlsx, (".xlsx", ".xlsm"), "rows of columns, from the first sheet"),
@@ -84,6 +88,7 @@ FORMATS: Mapping[FormatName, Format] = {
     ),
     "whatsapp": Format(open_whatsapp, _TEXT, "WhatsApp's export: a chat", is_whatsapp),
     "chatml": Format(open_chatml, _TEXT, "conversations in ChatML", is_chatml),
+    "kindle": Format(open_kindle, _TEXT, "My Clippings.txt: a highlight is a document", is_kindle),
     "markdown": Format(open_markdown, (".md", ".markdown"), "a file is a document"),
     "docx": Format(open_docx, (".docx",), "a file is a document"),
     "odt": Format(open_odt, (".odt",), "a file is a document"),

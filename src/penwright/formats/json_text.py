@@ -14,6 +14,9 @@ from penwright.wording import Warn
 LONGEST_VALUE = 1 << 29
 """The largest number of characters in one value, which is held in memory."""
 
+ASSIGNMENT = re.compile(r"\s*window\.YTD\.[\w.]+ = (?=[\[{])")
+"""The script before the JSON in the files of an archive of X (Twitter)."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 # An error this near to the end of what was read may be only that: the end of what was read.
 _NEAR_END = 32
@@ -32,7 +35,7 @@ class JsonText:
     def __init__(self, path: str, encoding: str | None, warn: Warn) -> None:
         self._path = path
         self._blocks = read_blocks(path, encoding, warn)
-        self._buffer = ""
+        self._buffer = ASSIGNMENT.sub("", next(self._blocks, ""))
         self._at = 0
         self._before = 0
         self._lines = 1

@@ -14,10 +14,10 @@ from penwright.config import DataConfig
 from penwright.errors import DataError, MissingExtraError
 from penwright.formats.chat_records import is_turn
 from penwright.formats.decode import find_encoding, read_lines
-from penwright.formats.json_text import JsonText, decode_line
+from penwright.formats.json_text import ASSIGNMENT, JsonText, decode_line
 from penwright.formats.reader import Input, Reader, place
 from penwright.formats.records import Record, open_rows, quiet
-from penwright.formats.rows import COMPLETION_NAMES, PROMPT_NAMES, TEXT_NAMES
+from penwright.formats.rows import COMPLETION_NAMES, PROMPT_NAMES, TEXT_NAMES, WHOLE
 from penwright.formats.streams import open_bytes
 from penwright.wording import Warn
 
@@ -63,6 +63,11 @@ def open_json(item: Input, data: DataConfig) -> Reader:
             yield Record(number, _columns(place(item.path, number, "record"), value))
 
     return open_rows(item.path, "json", records, data, encoding, shape.says, "record")
+
+
+def is_archive(head: bytes) -> bool:
+    """Return whether a script is a file of an archive of X, such as tweets.js."""
+    return ASSIGNMENT.match(head.decode("utf-8", "replace")) is not None
 
 
 def read_items(path: str, encoding: str | None, warn: Warn) -> Iterator[object]:
@@ -176,13 +181,17 @@ def _by_line(path: str, data: DataConfig, warn: Warn) -> Iterator[Record]:
 
 
 def _columns(where: str, value: object) -> dict[str, object]:
-    """Return a record's columns; a bare text is the column `text`, a list of turns `messages`."""
+    """Return a record's columns; a bare text is the column `text`, a list of turns `messages`.
+
+    Each tweet of an archive of X is the only member of an object.
+    """
     if type(value) is str:
         return {"text": value}
     if isinstance(value, list) and value and is_turn(value[0]):
         return {"messages": value}
     if isinstance(value, dict):
-        return value
+        inner = value.get("tweet") if len(value) == 1 else None
+        return inner if isinstance(inner, dict) else value
     raise DataError(
         f'{where}: a record must be an object such as {{"text": "..."}}, but this is '
         f"{_NAMES.get(type(value), 'a number')}.",
@@ -310,7 +319,12 @@ def _values(column: pyarrow.Array) -> list[object]:
     if types.is_float16(kind) or types.is_float32(kind):
         narrow = np.float16 if types.is_float16(kind) else np.float32
         found = column.to_pylist()
-        return [None if value is None else float(str(narrow(value))) for value in found]
+        return [
+            value
+            if value is None or (value.is_integer() and abs(value) < WHOLE)
+            else float(str(narrow(value)))
+            for value in found
+        ]
     if types.is_duration(kind):
         return list(column.cast(duration("us"), safe=False).to_pylist())
     try:

@@ -342,7 +342,7 @@ def _require(path: str, name: str, names: Sequence[str]) -> None:
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_WHOLE = 1e16  # beyond, a float is no longer every integer
+WHOLE = 1e16  # beyond, a float is no longer every integer
 
 
 class NotTextError(ValueError):
@@ -372,7 +372,7 @@ def as_text(value: object) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return ""
-        return f"{value:.0f}" if value.is_integer() and abs(value) < _WHOLE else repr(value)
+        return f"{value:.0f}" if value.is_integer() and abs(value) < WHOLE else repr(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, int | date | datetime | time | timedelta):
