@@ -33,6 +33,18 @@ def test_words_are_spelled_in_one_way(words, spelled):
     assert spell_out(words, lambda: {"--n"}) == spelled
 
 
+def test_steps_and_epochs_contradict_each_other_unless_one_is_in_a_file(penwright, tmp_path):
+    (tmp_path / "a.txt").write_text("The goose wrote home. " * 40)
+    (tmp_path / "c.toml").write_text("epochs = 9\nmodel = 'base'\nmax-length = 16\n")
+    said = penwright("finetune", "a.txt", "--steps", "1", "--epochs", "9")
+    assert said.code == 2
+    assert "--steps and --epochs contradict each other. Give one" in " ".join(said.err.split())
+    words = ("--config", "c.toml", "--steps", "1", "--name", "x", "--sample-every", "0")
+    assert penwright("finetune", "a.txt", *words).code == 0
+    info = json.loads((tmp_path / "runs/x/run.json").read_text())
+    assert (info["config"]["epochs"], info["plan"]["steps"]) == (None, 1)
+
+
 def test_data_sets_are_mixed_and_texts_cleaned_from_the_command_line(penwright, tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("\n".join(f"{name} &amp; {n} ." for n in range(20)))

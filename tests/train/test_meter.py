@@ -98,8 +98,8 @@ class FakeNvml:
 @pytest.mark.parametrize(
     ("nvml", "found"),
     [
-        (FakeNvml(), {"gpu_percent": 87.0, "gpu_memory_mb": 3072.0}),
-        (FakeNvml(sliced=True), {"gpu_memory_mb": 3072.0}),
+        (FakeNvml(), {"gpu_percent": 87.0, "gpu_memory_mb": 3221.225472}),
+        (FakeNvml(sliced=True), {"gpu_memory_mb": 3221.225472}),
         (FakeNvml(missing=True), {}),
         (None, {}),
     ],

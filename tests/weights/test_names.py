@@ -98,6 +98,7 @@ def test_unknown_suggests_runs_and_sizes() -> None:
     make_run(Path("runs/poems"))
     assert "'poems'" in names.unknown("pomes").fix
     assert "'124M'" in names.unknown("124m").fix
+    assert "'124M'" in names.unknown("gpt2-small").fix
     assert "'distilgpt2'" in names.unknown("distillgpt2").fix
 
 

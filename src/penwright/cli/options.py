@@ -1,4 +1,4 @@
-"""From the words of a command line and TOML files to the dataclasses of `penwright.config`."""
+"""Parse the words of a command line, and TOML files, into the dataclasses of `penwright.config`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ ConfigFile = Annotated[
 
 SHORT = {"-n": "--n", "-o": "--output"}
 _CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.CrossTrainConfig}
+_RIVALS = {"--steps": "epochs", "--epochs": "steps"}
 _ESCAPED = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
 def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
-    """Return what `--config FILE`, or a recipe, gives to the verb in `argv`, for cyclopts.
+    """Return the options that `--config FILE`, or a recipe, gives to the verb in `argv`.
 
     Raises UsageError for a file that cannot be read or holds an unknown key.
     """
     if len(argv) > 1 and argv[0] == "recipe":
         if not argv[1].startswith("-"):
-            return [_as_source(*_recipe(argv[1], argv[2:]))]
+            return [_as_source(*_recipe(argv[1], argv[2:]), argv)]
         if len(argv) > 2 and not {"-h", "--help"} & set(argv):
             raise UsageError("A recipe's name comes first.", fix="penwright recipe NAME [options]")
     if not argv or argv[0] not in _CONFIGS:
@@ -51,7 +52,7 @@ def config_options(argv: Sequence[str]) -> list[Callable[..., Any]]:
     )
     if not path:
         return []
-    return [_as_source(path, config.read_toml(Path(path), _CONFIGS[argv[0]]))]
+    return [_as_source(path, config.read_toml(Path(path), _CONFIGS[argv[0]]), argv)]
 
 
 def run_command(app: App, words: Sequence[str], sources: Sequence[Callable[..., Any]]) -> None:
@@ -81,8 +82,15 @@ def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     return str(recipe.path), options
 
 
-def _as_source(path: str, values: dict[str, Any]) -> Callable[..., Any]:
-    flags = {name.replace("_", "-"): _plain(value) for name, value in values.items()}
+def _as_source(path: str, values: dict[str, Any], argv: Sequence[str]) -> Callable[..., Any]:
+    """Return a file's options as a source for cyclopts, without those that flags replace."""
+    typed = {word.partition("=")[0] for word in argv}
+    replaced = {rival for flag, rival in _RIVALS.items() if flag in typed}
+    flags = {
+        name.replace("_", "-"): _plain(value)
+        for name, value in values.items()
+        if name not in replaced
+    }
     return Dict(flags, use_commands_as_keys=False, source=path)
 
 
@@ -121,7 +129,7 @@ def spell_out(argv: Sequence[str], known: Callable[[], Collection[str]]) -> list
 
 
 def _is_flag(word: str, known: Callable[[], Collection[str]]) -> bool:
-    """Whether a word that follows an option is an option itself, and not its value."""
+    """Return whether a word that follows an option is an option itself, not its value."""
     name = word.partition("=")[0]
     return bool(re.fullmatch(r"--[A-Za-z][\w-]*", name)) or (
         word.startswith("-") and (name in SHORT or name in known())

@@ -186,6 +186,7 @@ def _show_plan(planned: Planned) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, 120)
     console.print(table)
+    print("\nMemory at the peak of a step; activations are freed while gradients are computed.")
     taken = planned.taken
     print()
     if taken:

@@ -32,7 +32,7 @@ class Meter:
         The step went over `tokens`, of which `learned` have a loss.
         """
         speed = tokens / seconds
-        found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 2**20}
+        found = {"tokens_per_s": speed, "memory_mb": memory_bytes(self._device) / 1e6}
         if self._peak_flops:
             flops = self._flops.body * tokens + self._flops.head * learned
             # The machine may have been busy when its speed was measured, and be faster now.
@@ -83,7 +83,7 @@ class Busy:
             found["cpu_percent"] = self._psutil.cpu_percent()
         if self._nvml:
             try:
-                found["gpu_memory_mb"] = self._nvml.nvmlDeviceGetMemoryInfo(self._card).used / 2**20
+                found["gpu_memory_mb"] = self._nvml.nvmlDeviceGetMemoryInfo(self._card).used / 1e6
                 rates = self._nvml.nvmlDeviceGetUtilizationRates(self._card)
                 found["gpu_percent"] = float(rates.gpu)
             except self._nvml.NVMLError:

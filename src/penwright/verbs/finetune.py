@@ -107,6 +107,8 @@ def run_finetune(
 ) -> FinishedRun:
     """Start or resume the run that the user's `options` ask for, and bring it to its end."""
     config: FinetuneConfig = build(FinetuneConfig, options)
+    if config.steps is not None and config.epochs is not None:
+        raise UsageError("--steps and --epochs contradict each other.", fix="Give one of them.")
     observers.check(config.log)
     if config.resume:
         trainer = resume(data, options, observer)

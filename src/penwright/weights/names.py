@@ -23,6 +23,7 @@ SIZES = {"124M": "gpt2", "355M": "gpt2-medium", "774M": "gpt2-large", "1558M": "
 """OpenAI's sizes and their names on the Hub."""
 HUB_NAMES = {**SIZES, "117M": "gpt2", "345M": "gpt2-medium", "1542M": "gpt2-xl"}
 KNOWN = ("base", *SIZES, *SIZES.values(), "distilgpt2", "openai-gpt")
+_ALSO_CALLED = {"gpt2-small": "124M"}
 _HUB_NAME = re.compile(r"[\w][\w.-]{0,95}(/[\w][\w.-]{0,95})?", re.ASCII)
 
 
@@ -135,7 +136,7 @@ def _siblings(folder: Path) -> list[str]:
 def unknown(name: str, runs_dir: str | Path = runs.RUNS) -> ModelError:
     """Return the error for an unknown name; it suggests a run, a size or a known name."""
     known = [*KNOWN, *(run.name for run in runs.list_runs(Path(runs_dir)))]
-    near = suggest(name, known)
+    near = suggest(_ALSO_CALLED.get(name, name), known)
     fix = near or "`penwright runs` lists your runs; known models are: " + ", ".join(KNOWN) + "."
     return ModelError(f"There is no model '{name}'.", fix=fix)
 
