@@ -58,12 +58,12 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The text of all spans."""
+        """Return the text of all spans."""
         return "".join(span.text for span in self.spans)
 
     @property
     def learned(self) -> str:
-        """The text of the learned spans."""
+        """Return the text of the learned spans."""
         return "".join(span.text for span in self.spans if span.learn)
 
 

@@ -1,4 +1,4 @@
-"""Write files and folders in one piece, and name the place when the disk refuses. No torch.
+"""Write files and folders atomically, and name the path in disk errors. No torch.
 
 Everything is written under a temporary name, synced, then renamed: a reader, or a process that
 starts after a crash, sees the old content or the new one and never half of it.
@@ -51,7 +51,7 @@ def disk_errors(path: Path, fix: str = "") -> Iterator[None]:
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Whether an error is about `path`, a folder it is in, or what is written for it."""
+    """Return whether an error is about `path`, its folder or its temporary file."""
     if error.filename is None:  # from write or sync
         return True
     place = Path(os.fsdecode(error.filename))
@@ -103,7 +103,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Rename a folder, then delete it, so that half of it is never taken for the whole."""
+    """Rename a folder, then delete it, so that a partly deleted one is never read."""
     doomed = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(doomed, ignore_errors=True)  # left by a process that was killed here
     folder.rename(doomed)
@@ -117,13 +117,13 @@ def refuse_existing(path: Path, fix: str = "Choose another --output.") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a UTF-8 file with line feeds in one piece; raises OutOfRoomError."""
+    """Replace a UTF-8 file atomically, with line feeds; raises OutOfRoomError."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one piece; raises OutOfRoomError."""
+    """Replace a JSON file atomically; raises OutOfRoomError."""
     write_text(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
 
 

@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 """The figures and texts with which a recipe ended."""
 COPIED = "copied.json"
-"""What the run's last samples copied from the training text."""
+"""The text that the run's last samples copied from the training text."""
 COPIED_PAGE = "copied.html"
 """The page of `penwright copied --html`."""
 CONTENTS = (
@@ -165,7 +165,7 @@ class Run:
             self._lock = None
 
     def is_claimed(self) -> bool:
-        """Whether a running process holds the lock."""
+        """Return whether a running process holds the lock."""
         try:
             with (self.folder / "lock").open("a+b") as handle:
                 _lock_file(handle)
@@ -289,7 +289,7 @@ def now() -> str:
 
 
 def _is_left_over(folder: Path, *, overwrite: bool) -> bool:
-    """Whether a folder holds only the remains of a run that was killed as it began.
+    """Return whether a folder holds only the remains of a run that was killed as it began.
 
     With `overwrite` also what was left when one was killed while it replaced another.
     """

@@ -1,4 +1,4 @@
-"""The command line: a table of verbs, one function each, and nothing heavy imported before use."""
+"""Run the command line: a table of verbs, whose functions import heavy libraries when called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of the help: groups of options, one paragraph each, without noise."""
+"""Lay out the help: groups of options, with one paragraph for each option."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADINGS = {
     "train_only": "What is trained",
     "evaluate_every": "While it trains: measuring, saving, samples",
 }
-"""The headings in the help of `finetune`, by the option that each begins at."""
+"""Headings in the help of `finetune`, by the first option below each."""
 
 GROUPS = {
     config.ScheduleConfig: "Learning rate",
@@ -34,7 +34,7 @@ GROUPS = {
     config.ComputeConfig: "Device and precision",
     config.WorkConfig: "Processes and machines",
 }
-"""The options that several verbs share and their headings; they come after a verb's own."""
+"""Headings of groups of options; they come after a verb's own options."""
 
 
 def _set_groups() -> None:

@@ -1,4 +1,4 @@
-"""`penwright inspect`"""
+"""Look at data and models: inspect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BAR = 32
 _PLACES = 3
 _SHOWN = 160
-"""Characters at each end of a text in a window that are shown."""
+"""Number of characters to show at each end of a long text."""
 
 
 def inspect(
@@ -60,7 +60,7 @@ def inspect(
 
 
 def describe_model(model: Description) -> str:
-    """A model at a glance."""
+    """Return a summary of a model."""
     types = ", ".join(f"{count:,} in {name}" for name, count in model.dtypes.items())
     rows = [
         ("path", str(model.path)),
@@ -80,7 +80,7 @@ def describe_model(model: Description) -> str:
 
 
 def show_inspection(found: Examination, console: Console) -> None:
-    """Everything that was found, for a person."""
+    """Print an examination."""
     from rich.text import Text
 
     for choice in found.files[:5]:
@@ -100,7 +100,7 @@ def show_inspection(found: Examination, console: Console) -> None:
 
 
 def list_facts(found: Examination) -> list[tuple[str, str]]:
-    """The figures, by name."""
+    """Return the figures with their names."""
     repeated, lengths, longer = found.duplicates.count, found.lengths, found.cut.longer
     rows = [
         ("documents", f"{found.documents:,}" + (f", {repeated:,} repeated" if repeated else "")),
@@ -133,7 +133,7 @@ def _places(extremes: tuple[tuple[str, int], ...]) -> str:
 
 
 def show_findings(found: Examination, console: Console) -> None:
-    """What is wrong, where, and what to type."""
+    """Print the findings: the fault, its places and the remedy."""
     from rich.text import Text
 
     if not found.findings:
@@ -153,7 +153,7 @@ def show_findings(found: Examination, console: Console) -> None:
 
 
 def show_histogram(found: Examination, console: Console) -> None:
-    """How long the documents are, as bars."""
+    """Print a histogram of the documents' lengths."""
     bins = found.lengths.histogram
     if len(bins) < 2:
         return
@@ -166,9 +166,9 @@ def show_histogram(found: Examination, console: Console) -> None:
 
 
 def colour(window: PreviewRow) -> Text:
-    """A window as text: learned green, context grey, a rule between documents.
+    """Return a window as coloured text: learned green, context grey, a rule between documents.
 
-    Of long texts their beginning and end; all of it is in the JSON and on the page.
+    A long text is shown by its beginning and end; the JSON and the page have all of it.
     """
     from rich.text import Text
 

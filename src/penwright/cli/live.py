@@ -1,4 +1,4 @@
-"""What a run looks like in a terminal: a live view, or plain lines where there is none."""
+"""Show a run in a terminal: a live view, or plain lines if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from penwright.verbs.finetune import FinishedRun
 
 MACHINE = {"mfu_percent": "MFU", "cpu_percent": "CPU", "gpu_percent": "GPU"}
-"""What is told of the machine, and what it is called; MFU is what of its arithmetic is used."""
+"""Figures of the machine and their labels; MFU is the share of its peak arithmetic in use."""
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def make_view() -> PlainView:
-    """The view that suits what standard error is."""
+    """Return a live view if standard error is a terminal, else a plain one."""
     console = Console(stderr=True, highlight=False)
     return LiveView(console) if console.is_terminal else PlainView(console)
 
 
 @contextmanager
 def stopping(view: PlainView, how: str = "") -> Iterator[None]:
-    """Say how a run that is stopped in this block goes on; raises KeyboardInterrupt then.
+    """Print how to continue a run that is interrupted in this block, and raise KeyboardInterrupt.
 
-    `how` is said instead of the run's own command.
+    `how` replaces the run's own command.
     """
     from penwright.train import Interrupted
 
@@ -51,7 +51,7 @@ def stopping(view: PlainView, how: str = "") -> Iterator[None]:
 
 
 class PlainView:
-    """A line now and then."""
+    """Prints a line of progress every ten seconds."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -76,7 +76,7 @@ class PlainView:
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
     def on_start(self, info: dict[str, Any]) -> None:
         plan, data, model = info["plan"], info["data"], info["model"]
@@ -115,24 +115,24 @@ class PlainView:
         self.draw()
 
     def on_samples(self, step: int, samples: list[dict[str, Any]]) -> None:
-        """Samples are kept in the run's folder; only the live view shows them."""
+        """Do nothing: samples are in the run's folder, and only the live view shows them."""
 
     def on_message(self, text: str) -> None:
         self.say(text)
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print a line."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def draw(self) -> None:
-        """A line of progress, if the last one is long enough ago."""
+        """Print a line of progress, at most every ten seconds."""
         if time.monotonic() - self._last_line < _SECONDS_BETWEEN_LINES or not self.step:
             return
         self._last_line = time.monotonic()
         self.say("  ".join(f"{name} {value}" for name, value in self.figures()))
 
     def figures(self) -> list[tuple[str, str]]:
-        """The figures to show, by name."""
+        """Return the figures to show with their names."""
         step = self.step
         loss = "left out" if step["loss"] is None else f"{step['loss']:.3f}"
         found = [("step", f"{step['step']:,}/{self.steps:,}"), ("loss", loss)]
@@ -146,7 +146,7 @@ class PlainView:
         return found
 
     def cost(self) -> str:
-        """What the steps took of the machine: the median speed, and memory at its peak."""
+        """Return the median speed and the peak memory as text."""
         speed = median(self._speeds)
         found = [f"{speed:,.0f} tokens/s"]
         if "mfu_percent" in self.step:
@@ -155,7 +155,7 @@ class PlainView:
         return ", ".join([*found, f"{data_size(self.step['memory_mb'] * 1e6)} of memory at most"])
 
     def time_left(self) -> str:
-        """How long the steps that are left will take, at the pace so far."""
+        """Return the expected duration of the remaining steps as text."""
         done = self.step["step"] - (self._first_step or 0)
         if not done:
             return "?"
@@ -163,7 +163,7 @@ class PlainView:
         return duration(pace * (self.steps - self.step["step"]))
 
     def show_result(self, run: FinishedRun) -> None:
-        """The outcome, and what to type next."""
+        """Print the outcome and the command to type next."""
         self.close()
         if run.perplexity_before and run.perplexity_after:
             self.say(
@@ -178,7 +178,7 @@ class PlainView:
 
 
 class LiveView(PlainView):
-    """A block that is redrawn in place: progress, figures, and the newest sample."""
+    """Redraws a block in place: progress, figures and the newest sample."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -201,7 +201,7 @@ class LiveView(PlainView):
             self.live.update(self.render())
 
     def render(self) -> RenderableType:
-        """The block."""
+        """Return the block."""
         table = Table.grid(padding=(0, 2))
         for name, value in self.figures():
             table.add_row(Text(name, style="dim"), Text(value, style="bold"))

@@ -1,4 +1,4 @@
-"""One frozen dataclass a verb: the single place where an option and its default are written.
+"""Define every option and its default, as a field of one frozen dataclass per verb.
 
 A field's docstring is its help on the command line; its name is its TOML key. A verb's function,
 the command line and the documentation all read them from here.

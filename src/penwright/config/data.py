@@ -32,18 +32,18 @@ class DataConfig:
     encoding: str | None = None
     """Text encoding of the files, such as cp1252. Default: UTF-8."""
     documents: DocumentRule = "auto"
-    """Where a document of a plain text file ends: at <|endoftext|>, at the end of the file, at each
-    line, or at a blank line."""
+    """End of a document in a plain text file: marker (<|endoftext|>), file (end of the file), line
+    (each line) or paragraph (blank line)."""
     split_at: str | None = None
     """Regular expression that ends a document. The match is left out; "(?m)^(?=CHAPTER )" keeps
     it."""
     header: bool | None = None
-    """Whether a CSV file starts with a row of column names. Default: detected."""
+    """The first row of a CSV file has the column names. Default: detected."""
     delimiter: str | None = None
-    """The character between the cells of a CSV file, such as ";" or "\\t", or none where a line is
-    one cell; looked at when not given."""
+    """Character between the cells of a CSV file, such as ";" or "\\t", or none if each line is one
+    cell. Default: detected."""
     quotes: QuoteStyle = "auto"
-    """How cells of a CSV file hold quotes: doubled, after a backslash, or none: as plain text."""
+    """Quotes inside cells of a CSV file: doubled, after a backslash, or none (plain characters)."""
     skip_bad_rows: bool = False
     """Leave out CSV rows that do not fit the columns, with a count, instead of stopping at them."""
     text_column: str | None = None
@@ -174,7 +174,7 @@ class KeywordsConfig:
     keywords_from: str | None = None
     """Column to extract keywords from. Default: the titles, or else the bodies."""
     extractor: Literal["auto", "spacy", "yake", "builtin"] = "auto"
-    """How to extract keywords. auto: with a spaCy model if one is installed, or else YAKE."""
+    """Extractor of keywords. auto: with a spaCy model if one is installed, or else YAKE."""
     spacy_model: str | None = None
     """The spaCy model, by name or folder."""
     keyword_dropout: float = 0.0
@@ -194,7 +194,7 @@ class KeywordsConfig:
     format: FormatName = "auto"
     """Format of the files. Default: detected."""
     header: bool | None = None
-    """Whether a CSV file starts with a row of column names. Default: detected."""
+    """The first row of a CSV file has the column names. Default: detected."""
     encoding: str | None = None
     """Text encoding of the files, such as cp1252. Default: UTF-8."""
     seed: int = 0

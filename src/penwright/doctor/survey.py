@@ -276,7 +276,7 @@ def measure_lengths(tokens: Int64) -> Lengths:
 
 CHUNK = 1 << 22
 COSTLY = 3
-"""The least tokens of a costly character."""
+"""Minimum number of tokens of a costly character."""
 MOST_SHOWN = 20
 
 

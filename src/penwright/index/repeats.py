@@ -1,4 +1,4 @@
-"""Find passages that stand in a data set more than once, and what of a text is copied from it.
+"""Find passages that occur in a data set more than once, and spans of a text copied from it.
 
 Lengths count only tokens that hold a letter or a digit, so that indentation and rules made of
 dashes are no passages.
@@ -22,28 +22,28 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 
 
 class Span(NamedTuple):
-    """A stretch of a text's tokens [start, end) that stands in the training text as well."""
+    """A stretch of a text's tokens [start, end) that also occurs in the training text."""
 
     start: int
     end: int
     length: int
     """Its tokens that hold a letter or a digit."""
     position: int
-    """Where on the store's line one such passage begins."""
+    """Position in the store where such a passage begins."""
 
 
 class CopiedText(NamedTuple):
-    """What of one text is copied."""
+    """The copied spans of one text."""
 
     spans: tuple[Span, ...]
     counted: int
     """Tokens of the text that hold a letter or a digit."""
     copied: int
-    """Those of them in the spans."""
+    """Those of them that are in the spans."""
 
     @property
     def longest(self) -> int:
-        """The length of the longest span, 0 where nothing is copied."""
+        """Return the length of the longest span, 0 if nothing is copied."""
         return max((span.length for span in self.spans), default=0)
 
 
@@ -56,12 +56,12 @@ class Repeats(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The share of the data's tokens that repeat earlier ones."""
+        """Return the share of the data's tokens that repeat earlier ones."""
         return float((self.copies[:, 1] - self.copies[:, 0]).sum()) / max(1, self.n_tokens)
 
 
 def counted_tokens(tokenizer: Tokenizer) -> Bool:
-    """For each token of the vocabulary, whether its text has a letter or a digit, bool [V].
+    """Return for each token of the vocabulary whether it has a letter or digit, bool [V].
 
     A token that is a part of a character counts: it can only belong to one outside of ASCII.
     """
@@ -79,7 +79,7 @@ def find_copied(
     min_tokens: int,
     begins: Sequence[int] | None = None,
 ) -> list[CopiedText]:
-    """For each text (token ids), find the longest spans that stand in the index verbatim.
+    """Find the longest spans of each text (token ids) that occur verbatim in the index.
 
     A span has at least `min_tokens` counted tokens and is part of no longer one; two may overlap.
     With `begins`, the tokens of a text before that place are a prompt: a span may begin there,
@@ -100,7 +100,7 @@ def find_copied(
 
 
 def _spans(counted: Bool, lengths: Int64, positions: Int64, min_tokens: int) -> CopiedText:
-    """The spans of one text, given for each token whether it counts and its longest match."""
+    """Return the spans of one text, given which tokens count and their longest matches."""
     counts = np.append(0, np.cumsum(counted))
     spans: list[Span] = []
     covered = np.zeros(len(counted), np.bool_)
@@ -136,7 +136,7 @@ def find_repeats(store: Store, ranges: Int64, counted: Bool, min_tokens: int) ->
 def _hash_grams(
     store: Store, ranges: Int64, counted: Bool, length: int, number: int, passes: int
 ) -> Iterator[tuple[npt.NDArray[np.uint64], Int64, Int64]]:
-    """The hash, start and end of each passage of `length` counted tokens, of one pass's hashes."""
+    """Yield hash, start and end of each passage of `length` counted tokens, for one pass."""
     values = np.random.default_rng(0).integers(0, 1 << 64, len(counted), np.uint64)
     inverse = np.uint64(pow(_BASE, -1, 1 << 64))
     sizes = np.cumsum(ranges[:, 1] - ranges[:, 0])
@@ -158,7 +158,7 @@ def _hash_grams(
 
 
 def _later(hashes: npt.NDArray[np.uint64], starts: Int64, ends: Int64) -> Int64:
-    """Start, end and first start of each passage whose hash an earlier one has, int64 [n, 3]."""
+    """Return start, end and first start of each passage with an earlier hash, int64 [n, 3]."""
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
     first = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])

@@ -1,4 +1,4 @@
-"""The shape of a GPT-2, or of the first GPT, as Hugging Face's config.json writes it."""
+"""Define the shape of GPT-2 and of the first GPT, by the fields of Hugging Face's config.json."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class GPT2Config:
 
     @property
     def first_gpt(self) -> bool:
-        """Whether this is the first GPT: norms after the sums, other names, no last norm."""
+        """Return whether this is the first GPT: norms after the sums, other names, no last norm."""
         return self.model_type == "openai-gpt"
 
     @property

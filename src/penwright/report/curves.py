@@ -97,7 +97,7 @@ def curves(data: RunData, facts: RunFacts) -> Html:
 
 
 def has_curves(data: RunData) -> bool:
-    """Whether the run has any value to draw."""
+    """Return whether the run has any value to draw."""
     return bool(data.evaluations) or any(curve.finite() for curve in data.curves.values())
 
 

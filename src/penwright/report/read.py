@@ -116,7 +116,7 @@ class RunData:
     snapshots: tuple[Snapshot, ...] = ()
     outcome: RecipeOutcome | None = None
     copied: Mapping[str, Any] | None = None
-    """What `penwright copied --json` prints, of the run's samples."""
+    """The output of `penwright copied --json` for the run's samples."""
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
