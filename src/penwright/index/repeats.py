@@ -145,7 +145,8 @@ def _hash_grams(
         lengths = group[:, 1] - group[:, 0]
         owner = np.repeat(np.arange(len(group)), lengths)
         places = np.flatnonzero(counted[tokens])
-        first, last = places[: len(places) - length + 1], places[length - 1 :]
+        last = places[length - 1 :]
+        first = places[: len(last)]
         within = owner[first] == owner[last]
         first, last = first[within], last[within] + 1
         powers = np.cumprod(np.full(len(tokens), np.uint64(_BASE)))
