@@ -11,6 +11,7 @@ import transformers
 
 from penwright import weights
 from penwright.errors import ModelError
+from penwright.markers import END_OF_TEXT
 from penwright.model import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import huggingface, stored
@@ -162,3 +163,45 @@ def test_the_card_says_what_it_is_made_of() -> None:
         assert part in card
     assert "machine-written" in card
     assert "base_model:" not in weights.model_card("x", base_model="base")
+
+
+def change(path: Path, changes: dict[str, object]) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+
+
+def test_a_special_token_without_an_id_is_named(saved: tuple[Path, GPT2]) -> None:
+    folder, _ = saved
+    before = weights.open(folder)
+    assert before.notes == ()
+    change(folder / "tokenizer_config.json", {"pad_token": "[PAD]"})
+    opened = weights.open(folder)
+    assert [note.partition(".")[0] for note in opened.notes] == ["Ignored: [PAD]"]
+    assert opened.tokenizer.encode("a[PAD]") == before.tokenizer.encode("a[PAD]")
+
+
+@pytest.mark.parametrize("in_template", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        (END_OF_TEXT, None, None),
+        (END_OF_TEXT, END_OF_TEXT, END_OF_TEXT),
+        ("a", None, "a"),
+        ("a", "b", "a, b"),
+    ],
+)
+def test_tokens_that_are_not_put_around_prompts_are_named(
+    saved: tuple[Path, GPT2], before: str, after: str | None, named: str | None, in_template: bool
+) -> None:
+    folder, _ = saved
+    if in_template:
+        first, last = ({"SpecialToken": {"id": text, "type_id": 0}} for text in (before, after))
+        items = [first, {"Sequence": {"id": "A", "type_id": 0}}, *([last] if after else [])]
+        template = {"type": "TemplateProcessing", "single": items}
+        both = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, template]}
+        change(folder / "tokenizer.json", {"post_processor": both})
+    else:
+        flags = {"add_bos_token": True, "add_eos_token": after is not None}
+        tokens = {"bos_token": before, "eos_token": after or END_OF_TEXT}
+        change(folder / "tokenizer_config.json", flags | tokens)
+    notes = " ".join(weights.open(folder).notes)
+    assert (f"Not added to prompts: {named}." in notes) if named else not notes

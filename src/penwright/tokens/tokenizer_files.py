@@ -224,6 +224,55 @@ def _declared(settings: Mapping[str, Any]) -> Iterator[tuple[str, int | None, Tr
             yield text, None, _traits(token) if isinstance(token, dict) else None
 
 
+def find_unapplied(folder: Path, vocabulary: Vocabulary) -> list[str]:
+    """Return a sentence for each setting of a folder's tokenizer that is not applied to text.
+
+    These are special tokens that have no id, and tokens that transformers would put around a
+    prompt; Penwright puts the end-of-text token before it, and nothing else.
+    """
+    settings, end = _settings(folder), vocabulary.end_of_text
+    known = {**vocabulary.ids, **vocabulary.markers}
+    lacking = dict.fromkeys(text for text, _, _ in _declared(settings) if text not in known)
+    notes = [
+        f"Ignored: {text}. The tokenizer's settings name it as a special token, but it has no id; "
+        "it is read as text."
+        for text in lacking
+    ]
+    before, after = _frame(folder, settings)
+    unapplied = [text for text in before if text != end] + after
+    if unapplied:
+        notes.append(
+            f"Not added to prompts: {', '.join(unapplied)}. The tokenizer's settings ask for it, "
+            f"but a prompt begins with {end} only. Write it in the prompt if the model needs it."
+        )
+    return notes
+
+
+def _frame(folder: Path, settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the tokens that a folder's settings put before and after a text."""
+    whole = folder / "tokenizer.json"
+    before, after = _frame_of(_read_json(whole).get("post_processor") if whole.is_file() else None)
+    if not before and settings.get("add_bos_token"):
+        before = [_text(settings.get("bos_token")) or END_OF_TEXT]
+    if not after and settings.get("add_eos_token"):
+        after = [_text(settings.get("eos_token")) or END_OF_TEXT]
+    return before, after
+
+
+def _frame_of(processor: Any) -> tuple[list[str], list[str]]:
+    match processor:
+        case {"type": "TemplateProcessing", "single": [*items]}:
+            texts = [item.get("SpecialToken", {}).get("id", "") for item in items]
+            place = texts.index("") if "" in texts else len(texts)
+            return texts[:place], [text for text in texts[place:] if text]
+        case {"type": "Sequence", "processors": [*parts]}:
+            frames = [_frame_of(part) for part in parts]
+            return [text for b, _ in frames for text in b], [text for _, a in frames for text in a]
+        case {"type": "BertProcessing" | "RobertaProcessing", "cls": [cls, _], "sep": [sep, _]}:
+            return [cls], [sep]
+    return [], []
+
+
 def _traits(token: Mapping[str, Any]) -> Traits:
     default = Traits()._asdict()
     return Traits(**{name: bool(token.get(name, default[name])) for name in default})

@@ -24,6 +24,7 @@ from penwright.files import read_json
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.tokens.bpe import Tokenizer
+from penwright.tokens.tokenizer_files import find_unapplied
 from penwright.tokens.vocabulary import Vocabulary
 from penwright.weights import pytorch_file, safetensors_file, stored
 from penwright.weights.stored import NAMES, TORCH_TYPES, Stored
@@ -111,11 +112,14 @@ def read_tokenizer(
 
 def _find_tokenizer(folder: Path, config: GPT2Config, notes: list[str]) -> Tokenizer:
     kind = FirstGPTTokenizer if config.first_gpt else Tokenizer
-    if has_tokenizer(folder):
-        return kind.from_folder(folder)
-    if folder.name.startswith("checkpoint-") and has_tokenizer(folder.parent):
-        notes.append(f"{folder.name} has no tokenizer: that of {folder.parent} is used.")
-        return kind.from_folder(folder.parent)
+    above = folder.parent if folder.name.startswith("checkpoint-") else folder
+    for place in (folder, above):
+        if has_tokenizer(place):
+            found = kind.from_folder(place)
+            if place != folder:
+                notes.append(f"{folder.name} has no tokenizer: that of {place} is used.")
+            notes += find_unapplied(place, found.vocabulary)
+            return found
     if config.vocab_size == GPT2_VOCABULARY and not config.first_gpt:
         notes.append(
             f"{folder} has no tokenizer: GPT-2's is used, since its vocabulary has the same size."
