@@ -301,9 +301,10 @@ def test_tensorboard_is_told_without_tensorflow(home):
     (home / "other").mkdir()
     (home / "other" / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     code = (
-        "import penwright.compat.gpt_2_simple as gpt2;"
-        "gpt2.finetune(None, 'titles.csv', steps=3, sample_every=0);"
-        "gpt2.finetune(None, 'titles.csv', steps=1, sample_every=0)"
+        "import sys, penwright.compat.gpt_2_simple as gpt2;"
+        "gpt2.finetune(None, 'titles.csv', steps=3, sample_every=2, sample_length=4);"
+        "gpt2.finetune(None, 'titles.csv', steps=1, sample_every=2, sample_length=4);"
+        "assert 'tensorboard.compat.notf' not in sys.modules"
     )
     paths = os.pathsep.join([str(home / "other"), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(

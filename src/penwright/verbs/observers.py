@@ -77,12 +77,19 @@ class TensorBoard(Silent):
     """Writes to the folder `tensorboard` of the run; what came after `step` no longer counts."""
 
     def __init__(self, run: Run, step: int) -> None:
-        # TensorBoard imports TensorFlow, where that is installed, unless it finds this module.
-        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-        from torch.utils.tensorboard import SummaryWriter
+        # TensorBoard imports TensorFlow, where that is installed, unless it finds this module. It
+        # decides once, when it opens a file; the module is removed for the rest of the process.
+        stub = "tensorboard.compat.notf"
+        is_new = stub not in sys.modules
+        sys.modules.setdefault(stub, ModuleType(stub))
+        try:
+            from torch.utils.tensorboard import SummaryWriter
 
-        folder = str(run.folder / "tensorboard")
-        self._writer: Any = SummaryWriter(folder, purge_step=step + 1 if step else None)
+            folder = str(run.folder / "tensorboard")
+            self._writer: Any = SummaryWriter(folder, purge_step=step + 1 if step else None)
+        finally:
+            if is_new:
+                sys.modules.pop(stub, None)
 
     def on_step(self, record: dict[str, Any]) -> None:
         self._add(record)
