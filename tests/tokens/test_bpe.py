@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penwright.errors import DataError, TokenizerError, UsageError
-from penwright.tokens import Tokenizer, chunks, word_table
+from penwright.tokens import Tokenizer, text_splitter, word_table
 from penwright.tokens.bpe import _FEW
 from tests.tokens.conftest import SCALARS, TEXTS
 
@@ -105,7 +105,7 @@ def test_bytes_that_are_not_text_are_replaced(gpt2):
         gpt2.decode([50257])
 
 
-@pytest.mark.parametrize("length", [1, 3 * _FEW, 3 * chunks.CHUNK])
+@pytest.mark.parametrize("length", [1, 3 * _FEW, 3 * text_splitter.CHUNK])
 def test_half_a_surrogate_pair_is_refused(gpt2, length):
     text = "x" * length + "\ud83d"
     with pytest.raises(DataError, match=r"half of a surrogate pair \(U\+D83D\)") as caught:
@@ -117,9 +117,9 @@ def test_half_a_surrogate_pair_is_refused(gpt2, length):
     "unit", ["^", "a", "=", " ", "\n", "0", "日", "\u3000", "a^", "'s", "\r\n"]
 )
 def test_long_runs_are_encoded_as_in_one_go(gpt2, monkeypatch, unit):
-    monkeypatch.setattr(chunks, "CHUNK", 300)
-    monkeypatch.setattr(chunks, "WINDOW", 200)
-    monkeypatch.setattr(chunks, "RUN_WINDOW", 64)
+    monkeypatch.setattr(text_splitter, "CHUNK", 300)
+    monkeypatch.setattr(text_splitter, "WINDOW", 200)
+    monkeypatch.setattr(text_splitter, "RUN_WINDOW", 64)
     monkeypatch.setattr("penwright.tokens.bpe.RUN_WINDOW", 64)
     monkeypatch.setattr("penwright.tokens.bpe.CHUNK", 300)
     for text in (unit * 900, "well " + unit * 900 + " done", unit * 700 + "x y" + unit * 500):
@@ -132,8 +132,8 @@ def test_long_runs_are_encoded_as_in_one_go(gpt2, monkeypatch, unit):
 def test_cutting_never_shows(gpt2, parts):
     text = "".join(part * times for part, times in parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CHUNK", 20)
-        patch.setattr(chunks, "WINDOW", 12)
+        patch.setattr(text_splitter, "CHUNK", 20)
+        patch.setattr(text_splitter, "WINDOW", 12)
         patch.setattr("penwright.tokens.bpe.CHUNK", 20)
         cut = gpt2.encode(text)
     assert cut == by_engine(gpt2, [text])[0]

@@ -1,4 +1,9 @@
-"""Documents become blocks of tokens: what one worker makes of a batch of documents.
+"""Encode batches of documents as blocks of tokens: the work of one worker.
+
+Each document has a digest, a number that is equal for equal tokens. A document of tokens t has the
+digest sum(r(t_i) * P^i) modulo 2^64, where r gives each token a random number and P is odd (Rabin
+and Karp 1987). The digests of two stretches give that of both, so a document may be encoded in
+chunks, and whole arrays of documents are summed at once.
 
 Legend: N tokens, S segments (an end-of-text token or a span), D documents that end in the block.
 """
@@ -7,20 +12,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from penwright.document import Document
+from penwright.seeds import random_words
 from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.chunks import FindEnds, cut
-from penwright.tokens.digests import UInt64, digest_stretches
 from penwright.tokens.shards import Array
 from penwright.tokens.store import Bool, Int64, token_dtype
+from penwright.tokens.text_splitter import FindEnds, cut
 
 BLOCK = 1 << 18
 """Characters in a block, about."""
 _MOST_DOCUMENTS = 1 << 14
+_P = 0x9E3779B97F4A7C15
+_INVERSE = pow(_P, -1, 1 << 64)
+_MASK = (1 << 64) - 1
+
+UInt64 = npt.NDArray[np.uint64]
 
 Spans = tuple[tuple[str, bool], ...]
 """Texts, and whether each is learned."""
@@ -61,7 +73,7 @@ class Block(NamedTuple):
     bytes: Int64
     """[D + 1] their bytes of text."""
     digests: UInt64
-    """[D + 1] the number of what of each document is in the block (see `digests`)."""
+    """[D + 1] the digests of the documents' tokens in the block."""
 
 
 def group(
@@ -167,3 +179,32 @@ def _sums(values_N: Array, ends_D: Int64) -> Int64:
     if begun.any():
         sums[begun] = np.add.reduceat(values_N, borders[begun], dtype=np.int64)
     return sums
+
+
+def digest_stretches(tokens_N: npt.NDArray[Any], borders: npt.NDArray[np.int64]) -> UInt64:
+    """Return the digest of each stretch, from its border to the next; the last to the end."""
+    weighed = _randoms(1 << max(int(tokens_N.max(initial=0)).bit_length(), 8))[tokens_N]
+    size = 1 << len(tokens_N).bit_length()
+    weighed *= _powers(_P, size)[: len(tokens_N)]
+    sums = np.zeros(len(borders), dtype=np.uint64)
+    begun = borders < len(tokens_N)  # all but an empty rest
+    if begun.any():
+        sums[begun] = np.add.reduceat(weighed, borders[begun], dtype=np.uint64)
+    return sums * _powers(_INVERSE, size)[borders]
+
+
+def join_digests(first: int, length: int, second: int) -> int:
+    """Return the digest of a stretch of `length` tokens and the one after it."""
+    return (first + pow(_P, length, 1 << 64) * second) & _MASK
+
+
+@cache
+def _randoms(count: int) -> UInt64:
+    return random_words(count, "document digest")
+
+
+@cache
+def _powers(base: int, count: int) -> UInt64:
+    powers = np.full(count, base, dtype=np.uint64)
+    powers[0] = 1
+    return np.multiply.accumulate(powers, dtype=np.uint64)

@@ -19,11 +19,17 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from penwright.document import END_OF_TEXT
 from penwright.errors import DataError, TokenizerError, UsageError
-from penwright.tokens import library, tokenizer_files
+from penwright.tokens import tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
-from penwright.tokens.chunks import CHUNK, RUN_WINDOW, cut, encode_run, find_cut
-from penwright.tokens.vocabulary import Vocabulary, byte_alphabet, marker_pattern, split_at
-from penwright.tokens.word_splitter import Words
+from penwright.tokens.text_splitter import CHUNK, RUN_WINDOW, Words, cut, encode_run, find_cut
+from penwright.tokens.vocabulary import (
+    Vocabulary,
+    byte_alphabet,
+    find_word_ends,
+    load_tokenizer,
+    marker_pattern,
+    split_at,
+)
 from penwright.tokens.word_table import WordTable
 
 Ids = npt.NDArray[np.uint32]
@@ -234,7 +240,7 @@ class Tokenizer:
     def word_ends(self, text: str) -> npt.NDArray[np.int64]:
         """Return where the words that are merged by themselves end in a text, in characters."""
         if self.vocabulary.library:
-            return np.array(library.word_ends(text), dtype=np.int64)
+            return np.array(find_word_ends(text), dtype=np.int64)
         return self._words.ends(text)
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
@@ -260,7 +266,7 @@ class Tokenizer:
         """Encodes text; knows no markers, so that all text is text."""
         vocabulary = self.vocabulary
         if vocabulary.library:
-            return library.load(vocabulary.library)
+            return load_tokenizer(vocabulary.library)
         model = models.BPE(vocab=dict(vocabulary.ids), merges=list(vocabulary.merges))
         engine = tokenizers.Tokenizer(model)
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

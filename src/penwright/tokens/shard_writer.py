@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from penwright.errors import DataError
-from penwright.tokens.blocks import Block
-from penwright.tokens.digests import join
+from penwright.tokens.blocks import Block, join_digests
 from penwright.tokens.shards import Array, map_tensors, sum_file, write_file, write_tensors
 from penwright.tokens.store import HEADER, SIZES, Int64, shard_dtypes, shard_name, token_dtype
 
@@ -133,7 +132,7 @@ class StoreWriter:
         learned[0] += before.learned
         size[0] += before.bytes
         digests = block.digests.copy()
-        digests[0] = join(before.digest, before.length, int(digests[0]))
+        digests[0] = join_digests(before.digest, before.length, int(digests[0]))
         goes_on = before.length if not len(block.ends_D) else -int(block.ends_D[-1])
         self._came_to = Mark(
             before.pieces + pieces,

@@ -9,8 +9,15 @@ from typing import Any
 
 from penwright.document import END_OF_TEXT
 from penwright.errors import TokenizerError
-from penwright.tokens import library
-from penwright.tokens.vocabulary import Traits, Vocabulary, parse_merges
+from penwright.tokens.vocabulary import (
+    Traits,
+    Vocabulary,
+    bert_tokenizer,
+    differs_from_gpt2,
+    parse_merges,
+    read_token_ids,
+    without_added_tokens,
+)
 
 _FILE_PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 _VERSION_LINE = "#version: 0.2"
@@ -111,7 +118,7 @@ def read_folder(folder: Path) -> Vocabulary:
         lines = _read_text(folder / "vocab.txt").rstrip("\n").split("\n")
         settings = _BERT_ROLES | _settings(folder)
         tokens = [line.removesuffix("\r") for line in lines]
-        content = library.bert(tokens, _text(settings["unk_token"]), settings)
+        content = bert_tokenizer(tokens, _text(settings["unk_token"]), settings)
         return parse_tokenizer(content, str(folder / "vocab.txt"), settings)
     other = next((name for name in _OTHER_FILES if (folder / name).is_file()), None)
     raise TokenizerError(
@@ -133,9 +140,9 @@ def parse_tokenizer(text: str, where: str, settings: Mapping[str, Any] | None = 
         raise TokenizerError(f"{where} has no model.", fix=_NEEDED)
     merges: tuple[tuple[str, str], ...] = ()
     other = ""
-    if library.differs_from_gpt2(content):
-        other = library.without_added_tokens(content)
-        ids = library.read_ids(other, where)
+    if differs_from_gpt2(content):
+        other = without_added_tokens(content)
+        ids = read_token_ids(other, where)
     else:
         ids = _read_ids(model.get("vocab"), where)
         merges = tuple(_pair(merge, where) for merge in model.get("merges") or ())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from penwright.tokens.word_splitter import BORDER_BYTE, Words
+from penwright.tokens.text_splitter import BORDER_BYTE, Words
 
 Ids = npt.NDArray[np.uint32]
 Int64 = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penwright.tokens import digests, prepare
+from penwright.tokens import blocks, prepare
 from tests.tokens.conftest import DOCUMENTS, document
 
 TOKENS = st.lists(st.integers(0, 70_000), max_size=30)
@@ -14,8 +14,8 @@ TOKENS = st.lists(st.integers(0, 70_000), max_size=30)
 
 def number(tokens: list[int]) -> int:
     """The formula, in the plainest way."""
-    randoms = digests._randoms(1 << 17).tolist()
-    return sum(randoms[t] * pow(digests._P, i, 1 << 64) for i, t in enumerate(tokens)) % (1 << 64)
+    randoms = blocks._randoms(1 << 17).tolist()
+    return sum(randoms[t] * pow(blocks._P, i, 1 << 64) for i, t in enumerate(tokens)) % (1 << 64)
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,14 +26,14 @@ def test_stretches_are_numbered_by_the_formula(stretches):
     borders = np.cumsum([0, *sizes[:-1]])
     # An empty stretch can only be the last: documents have two tokens at least.
     if all(sizes[:-1]):
-        found = digests.digest_stretches(line, borders).tolist()
+        found = blocks.digest_stretches(line, borders).tolist()
         assert found == [number(tokens) for tokens in stretches]
 
 
 @settings(max_examples=60, deadline=None)
 @given(TOKENS, TOKENS)
 def test_two_stretches_make_one(first, second):
-    assert digests.join(number(first), len(first), number(second)) == number(first + second)
+    assert blocks.join_digests(number(first), len(first), number(second)) == number(first + second)
 
 
 def test_what_differs_has_another_number():
