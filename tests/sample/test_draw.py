@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
-from penwright.sample import draw, logits
+from penwright.sample import logits
 
 samplings = st.builds(
     SamplingConfig,
@@ -23,7 +23,7 @@ SIZES = st.sampled_from([2, 40, 2000])
 
 
 def kept_by_shortlist(logits_BV: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
-    rows_N, ids_N, scores_N = draw.shortlist(logits_BV, sampling)
+    rows_N, ids_N, scores_N = logits.shortlist(logits_BV, sampling)
     full_BV = torch.full(logits_BV.shape, logits.RULED_OUT, dtype=torch.float64)
     full_BV[torch.from_numpy(rows_N), torch.from_numpy(ids_N)] = torch.from_numpy(scores_N)
     return full_BV
@@ -53,7 +53,7 @@ def test_shortlist_equals_plain_filters(sampling, seed, scale, ties, size):
 def test_shortlist_reaches_as_far_as_the_nucleus():
     flat_BV = torch.zeros(1, 3000) - torch.arange(3000) * 1e-4
     sampling = SamplingConfig(temperature=1.0, top_p=0.9)
-    _, ids_N, _ = draw.shortlist(flat_BV, sampling)
+    _, ids_N, _ = logits.shortlist(flat_BV, sampling)
     expected = int(logits.warp(flat_BV, sampling).isfinite().sum())
     assert expected > 2000
     assert len(ids_N) == expected
@@ -64,7 +64,7 @@ def test_shortlist_reaches_a_long_flat_tail():
     logits_BV = torch.zeros(1, 50_000) - torch.arange(50_000) * 1e-6
     logits_BV[0, 7] = 10.8
     sampling = SamplingConfig(temperature=1.0, top_p=0.9)
-    _, ids_N, _ = draw.shortlist(logits_BV, sampling)
+    _, ids_N, _ = logits.shortlist(logits_BV, sampling)
     expected = logits.warp(logits_BV, sampling)[0].isfinite().nonzero()[:, 0]
     assert 1000 < len(expected) < 49_000
     assert len(set(ids_N.tolist()) ^ set(expected.tolist())) <= 2
@@ -73,9 +73,9 @@ def test_shortlist_reaches_a_long_flat_tail():
 def test_ties_beyond_the_shortlist_share_the_nucleus():
     logits_BV = torch.tensor([[1.0, *[0.0] * 999]])
     sampling = SamplingConfig(temperature=1.0, top_k=2, top_p=0.002)
-    assert len(draw.shortlist(logits_BV, sampling)[1]) == 1  # the first has e / (e + 999)
+    assert len(logits.shortlist(logits_BV, sampling)[1]) == 1  # the first has e / (e + 999)
     logits_BV[0, 0] = 0.5
-    assert len(draw.shortlist(logits_BV, sampling)[1]) == 1000
+    assert len(logits.shortlist(logits_BV, sampling)[1]) == 1000
 
 
 def test_rows_do_not_see_each_other():
@@ -88,9 +88,9 @@ def test_rows_do_not_see_each_other():
 
 
 def test_seeds_write_the_same_in_every_version():
-    assert draw.sample_key(0, 0) == 12035550249420947055
-    keys = np.array([draw.sample_key(7, 3)] * 3, dtype=np.uint64)
-    noise = draw.gumbel(keys, np.array([11] * 3), np.arange(3))
+    assert logits.sample_key(0, 0) == 12035550249420947055
+    keys = np.array([logits.sample_key(7, 3)] * 3, dtype=np.uint64)
+    noise = logits.gumbel(keys, np.array([11] * 3), np.arange(3))
     np.testing.assert_allclose(
         noise, [0.7850993969048008, 1.3860722314798963, 0.06534890218565255], rtol=1e-12
     )
@@ -100,15 +100,15 @@ def test_seeds_write_the_same_in_every_version():
 def test_distribution_is_the_softmax(what):
     n, logits_V = 40_000, torch.tensor([2.0, 0.0, -1.0, 1.0, 0.5, -3.0, 0.0, 1.5])
     steps_B = np.zeros(n, dtype=np.int64)
-    keys = [draw.sample_key(3, 0)] * n
+    keys = [logits.sample_key(3, 0)] * n
     if what == "steps":
         steps_B = np.arange(n, dtype=np.int64)
     elif what == "samples":
-        keys = [draw.sample_key(3, index) for index in range(n)]
+        keys = [logits.sample_key(3, index) for index in range(n)]
     else:
-        keys = [draw.sample_key(seed, 5) for seed in range(n)]
+        keys = [logits.sample_key(seed, 5) for seed in range(n)]
     keys_B = np.array(keys, dtype=np.uint64)
-    chosen_B = draw.draw(
+    chosen_B = logits.draw(
         logits_V.expand(n, -1), SamplingConfig(temperature=1.0, top_p=1.0), keys_B, steps_B
     )
     expected_V = logits_V.double().softmax(0).numpy() * n
@@ -120,9 +120,9 @@ def test_distribution_is_the_softmax(what):
 
 
 def test_keys_take_any_integers():
-    keys = {draw.sample_key(seed, index) for seed in range(-50, 50) for index in range(50)}
+    keys = {logits.sample_key(seed, index) for seed in range(-50, 50) for index in range(50)}
     assert len(keys) == 5000
-    assert draw.sample_key(2**70, 0) != draw.sample_key(-1, 0)
+    assert logits.sample_key(2**70, 0) != logits.sample_key(-1, 0)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -132,9 +132,9 @@ def test_logits_that_are_not_numbers(bad, sampling):
     logits_BV[1, 77] = bad
     keys_B, steps_B = np.zeros(2, dtype=np.uint64), np.zeros(2, dtype=np.int64)
     with pytest.raises(ModelError, match="not numbers"):
-        draw.draw(logits_BV, sampling, keys_B, steps_B)
+        logits.draw(logits_BV, sampling, keys_B, steps_B)
     with pytest.raises(ModelError, match="not numbers"):
-        draw.likeliest(logits_BV)
+        logits.likeliest(logits_BV)
 
 
 def test_an_entry_in_the_table_of_warpers_is_all_that_sampling_needs(monkeypatch):
@@ -143,7 +143,7 @@ def test_an_entry_in_the_table_of_warpers_is_all_that_sampling_needs(monkeypatch
     )
     monkeypatch.setitem(logits.WARPERS, "length_penalty", keep_two)
     logits_BV = torch.arange(24.0).reshape(2, 12)
-    rows_N, ids_N, _ = draw.shortlist(logits_BV, SamplingConfig(length_penalty=2.0, top_p=1))
+    rows_N, ids_N, _ = logits.shortlist(logits_BV, SamplingConfig(length_penalty=2.0, top_p=1))
     assert rows_N.tolist() == [0, 0, 1, 1]
     assert ids_N.tolist() == [10, 11, 10, 11]
     with pytest.raises(UsageError, match="length_penalty must be above 0"):

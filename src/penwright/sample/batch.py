@@ -1,14 +1,16 @@
-"""Texts that are written side by side: each step gives every one of them its next token.
+"""Write texts side by side: each step gives every one of them its next token.
 
 B rows, T tokens, C channels, V vocabulary.
 
 All but the last token of each row's window are in the cache; a step reads the last ones, all rows
 at once, and chooses the next. A finished row leaves, and one whose window is full leaves and comes
-back with its last half, so every step computes living rows only.
+back with its last half, so every step computes living rows only. The functions that place the
+window are pure, so every way of writing sees the same; positions count from the window's start.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +19,89 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, KVCache, evaluating
-from penwright.sample import draw, logits, window
-from penwright.sample.stops import CharacterStream, StopMatcher
+from penwright.sample import logits
 from penwright.tokens.bpe import Tokenizer
+
+
+def begin_window(prompt: int, max_new: int, context: int) -> int:
+    """Where the window of a prompt of so many tokens begins.
+
+    A prompt that fits is read whole. Of a longer one the last part is, with room left to write
+    `max_new` tokens, or half the context if they need more.
+    """
+    if prompt <= context:
+        return 0
+    return prompt - max(1, context - min(max_new, context // 2))
+
+
+def follow_window(start: int, length: int, context: int) -> int:
+    """Where the window begins once the text has `length` tokens.
+
+    It stays until it is full; then it keeps the last half of a context, and fills up again.
+    """
+    if length - start <= context:
+        return start
+    return length - max(1, context // 2)
+
+
+class CharacterStream:
+    """Bytes in, whole characters out.
+
+    A character whose bytes are not all there is held back, and left out if they never come; bytes
+    that can be no UTF-8 become U+FFFD. What came out is what decoding all bytes at once gives,
+    but for such an unfinished last character.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, data: bytes) -> str:
+        """The characters that `data` completes."""
+        return self._decoder.decode(data)
+
+
+class StopMatcher:
+    """Text in, text out up to the first stop text.
+
+    The stop text that is complete first ends the text, the longest if several are complete with
+    the same character, and the text is cut where it begins. That does not depend on how the text
+    is cut into pieces. What could still become a stop text is held back.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.found: str | None = None
+
+    def feed(self, text: str) -> str:
+        """Return the text that no stop text can begin in any more; hold back the rest."""
+        if not self._stops:
+            return text
+        if not text or self.found is not None:
+            return ""
+        text = self._held + text
+        ends = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if ends:
+            _, at, self.found = min(ends)
+            self._held = ""
+            return text[:at]
+        sure = len(text) - max(_overlap(text, stop) for stop in self._stops)
+        self._held = text[sure:]
+        return text[:sure]
+
+    def finish(self) -> str:
+        """Return the text that was held back, at the end."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of `text` that a longer `stop` begins with."""
+    for length in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0
+
 
 PREFILL_TOKENS = 4096
 CPU_BYTES = 2**30
@@ -34,8 +116,8 @@ class Row:
         self.index = index
         self.ids = list(prompt)
         self.prompt_length = len(prompt)
-        self.key = draw.sample_key(sampling.seed, index)
-        self.start = window.begin(len(prompt), sampling.max_new_tokens, context)
+        self.key = logits.sample_key(sampling.seed, index)
+        self.start = begin_window(len(prompt), sampling.max_new_tokens, context)
         self.max_new = sampling.max_new_tokens
         self.finish_reason = "" if self.max_new else "length"
         self.pieces: list[str] = []
@@ -118,7 +200,7 @@ class Batch:
         leaving = [number for number, row in enumerate(self.rows) if row.finish_reason]
         full = []
         for number, row in enumerate(self.rows):
-            start = window.follow(row.start, len(row.ids), self._context)
+            start = follow_window(row.start, len(row.ids), self._context)
             if start != row.start and not row.finish_reason:
                 row.start = start
                 full.append(number)
@@ -145,9 +227,9 @@ class Batch:
                 logits_BV, texts, written_B, self._tokenizer.end_ids, sampling
             )
             if logits.is_greedy(sampling):
-                chosen_B = draw.likeliest(logits_BV)
+                chosen_B = logits.likeliest(logits_BV)
             else:
-                chosen_B = draw.draw(logits_BV, sampling, self._keys_B, self._steps_B)
+                chosen_B = logits.draw(logits_BV, sampling, self._keys_B, self._steps_B)
             self._steps_B += 1
             return [int(token) for token in chosen_B]
 

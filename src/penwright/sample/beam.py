@@ -22,9 +22,8 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, evaluating
-from penwright.sample import draw, logits, window
-from penwright.sample.batch import empty_cache
-from penwright.sample.stops import CharacterStream
+from penwright.sample import logits
+from penwright.sample.batch import CharacterStream, begin_window, empty_cache, follow_window
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -41,12 +40,12 @@ class _Reader:
         self._model = model
         self._device = model.head_weight_VC.device
         self._context = model.config.n_positions
-        self._start = window.begin(prompt, max_new, self._context)
+        self._start = begin_window(prompt, max_new, self._context)
         self._cache = empty_cache(model, 0)
 
     def read(self, texts: list[list[int]], parents: list[int]) -> Tensor:
         """The logits_KV behind `texts`; `parents` says which text of the last call each goes on."""
-        start = window.follow(self._start, len(texts[0]), self._context)
+        start = follow_window(self._start, len(texts[0]), self._context)
         if start != self._start or not self._cache.lengths:
             self._start = start
             self._cache = empty_cache(self._model, len(texts))
@@ -113,7 +112,7 @@ def _best(
     scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
     total = (logp_KV + scores_K1).flatten()
     best = total.topk(min(2 * sampling.num_beams, len(total)))
-    draw.check_scores(best.values[:1].cpu().numpy())
+    logits.check_scores(best.values[:1].cpu().numpy())
     return [
         (place // logits_KV.shape[1], _append(running, place, logits_KV.shape[1], score))
         for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)

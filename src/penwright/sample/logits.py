@@ -1,4 +1,4 @@
-"""Change the scores of the next token, by pure functions of the logits in one table.
+"""From logits to the next token: penalties and filters in one table, and the draw.
 
 A sampling option is a field of SamplingConfig, a function here, and an entry in `PROCESSORS`
 (applied to greedy choice, sampling and beams) or `WARPERS` (sampling only).
@@ -11,21 +11,34 @@ min-p). Greedy choice takes the likeliest token after `process` alone.
 
 `ids_BT` is the text of each row so far, at the left, filled up with any number >= V.
 
-These are the plain forms, each over the whole vocabulary; `draw.shortlist` gives the same
+These are the plain forms, each over the whole vocabulary; `shortlist` gives the same
 distribution as `warp` without sorting it all, and a test holds it to that.
+
+A token is drawn by the Gumbel-max trick: the largest of logit + noise has exactly the softmax's
+distribution. The noise of a token is a pure function of (seed, index of the sample, how many
+tokens the sample has, token), so each sample has its own random numbers: the same in any batch, at
+any batch size, on any device. And as the noise belongs to the token, not to its rank or its place
+in a cumulative sum, a rounding difference in the logits changes the choice only where two sums are
+as close as that difference.
+
+N shortlisted tokens of all rows, one row after the other.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.errors import UsageError
+from penwright.errors import ModelError, UsageError
+from penwright.seeds import GAMMA, mix
 
 RULED_OUT = float("-inf")
 _NO_TEXT = torch.empty(0, dtype=torch.long)
@@ -224,3 +237,133 @@ def warp(logits_BV: Tensor, sampling: SamplingConfig) -> Tensor:
     for name in find_active(WARPERS, sampling):
         logits_BV = WARPERS[name].apply(logits_BV, getattr(sampling, name), rows)
     return logits_BV
+
+
+_FEW = 2048
+_FAST = {"temperature", "top_k", "top_p", "min_p"}
+"""Warpers that `shortlist` applies without sorting the vocabulary."""
+
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+def sample_key(seed: int, index: int) -> int:
+    """The 64 bits that all random numbers of sample `index` come from; any two integers do."""
+    words = np.array([seed % 2**64, index % 2**64], dtype=np.uint64)
+    seeded = mix(mix(words[:1] + GAMMA) + words[1:] * GAMMA + GAMMA)
+    return int(seeded[0])
+
+
+def gumbel(keys_N: U64, steps_N: I64, ids_N: I64) -> F64:
+    """Standard Gumbel noise of tokens `ids_N`, each of the sample with that key at that step."""
+    step_keys_N = mix(keys_N + (steps_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
+    bits_N = mix(step_keys_N + (ids_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
+    uniform_N = ((bits_N >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    noise_N: F64 = -np.log(-np.log(uniform_N))
+    return noise_N
+
+
+def shortlist(logits_BV: Tensor, sampling: SamplingConfig) -> tuple[I64, I64, F64]:
+    """The tokens that `warp` leaves, row by row: rows_N, ids_N and warped logits_N.
+
+    Never sorts the vocabulary: a first look leaves the few hundred tokens that could matter, and
+    only those are sorted, row by row. Raises as `draw` does.
+    """
+    if not _FAST.issuperset(find_active(WARPERS, sampling)):
+        warped_BV = warp(logits_BV, sampling)
+        lowest_B1 = torch.full_like(warped_BV[:, :1], torch.finfo(warped_BV.dtype).min)
+        return _at_least(warped_BV, lowest_B1)
+    scaled_BV = logits_BV if sampling.temperature == 1 else logits_BV / sampling.temperature
+    if sampling.top_k:
+        k = min(sampling.top_k, scaled_BV.shape[1])
+        kth_B1 = scaled_BV.topk(k).values[:, -1:]
+        return _filter(*_at_least(scaled_BV, kth_B1), None, sampling)
+    if sampling.top_p == 1:
+        border_B1 = scaled_BV.amax(-1, keepdim=True)
+        border_B1 += math.log(sampling.min_p) - 1e-3 if sampling.min_p else -math.inf
+        return _filter(*_at_least(scaled_BV, border_B1), None, sampling)
+    total_B1 = scaled_BV.logsumexp(-1, keepdim=True)
+    total_B = _numpy(total_B1[:, 0])
+    check_scores(total_B)
+    # Tokens below (1 - p) / V have less than 1 - p together, so the nucleus has none of them.
+    for share in (_FEW, 2 * scaled_BV.shape[1]):
+        border_B1 = total_B1 + math.log((1 - sampling.top_p) / share)
+        few = _at_least(scaled_BV, border_B1)
+        mass_B = np.bincount(few[0], np.exp(few[2] - total_B[few[0]]), len(total_B))
+        if (mass_B > sampling.top_p + 1e-6).all():
+            break
+    return _filter(*few, total_B, sampling)
+
+
+def _at_least(scaled_BV: Tensor, border_B1: Tensor) -> tuple[I64, I64, F64]:
+    """All values from `border_B1` up: their rows_N, in order, ids_N and values_N."""
+    rows_N, ids_N = (scaled_BV >= border_B1).nonzero(as_tuple=True)
+    values_N = _numpy(scaled_BV[rows_N, ids_N])
+    rows: I64 = rows_N.cpu().numpy()
+    ids: I64 = ids_N.cpu().numpy()
+    found_B = np.bincount(rows, minlength=len(scaled_BV))
+    if not found_B.all():  # no value is as large as itself: the row is not of numbers
+        check_scores(_numpy(scaled_BV.amax(-1)))
+    return rows, ids, values_N
+
+
+def _filter(
+    rows_N: I64, ids_N: I64, values_N: F64, total_B: F64 | None, sampling: SamplingConfig
+) -> tuple[I64, I64, F64]:
+    """Top-p, with `total_B` the logarithms of what the rows' tokens sum to, and min-p."""
+    ends_B = np.bincount(rows_N).cumsum()
+    borders_B = np.full(len(ends_B), -np.inf)
+    for row, values in enumerate(np.split(values_N, ends_B[:-1])):
+        if sampling.top_p < 1:
+            sorted_K = np.sort(values)[::-1]
+            check_scores(sorted_K[:1])
+            p_K = np.exp(sorted_K - (sorted_K[0] if total_B is None else total_B[row]))
+            before_K = np.cumsum(p_K) - p_K
+            whole = p_K.sum() if total_B is None else 1.0
+            n = int(np.count_nonzero(before_K < sampling.top_p * whole))
+            borders_B[row] = sorted_K[max(n, 1) - 1]
+        if sampling.min_p:
+            borders_B[row] = max(borders_B[row], values.max() + math.log(sampling.min_p))
+    kept_N = values_N >= borders_B[rows_N]
+    return rows_N[kept_N], ids_N[kept_N], values_N[kept_N]
+
+
+def _numpy(x: Tensor) -> F64:
+    return x.cpu().numpy().astype(np.float64)
+
+
+def draw(logits_BV: Tensor, sampling: SamplingConfig, keys_B: U64, steps_B: I64) -> I64:
+    """A token for each row, by chance. Raises ModelError for logits that are not numbers,
+    UsageError when every token is ruled out.
+    """
+    rows_N, ids_N, scores_N = shortlist(logits_BV, sampling)
+    scores_N = scores_N + gumbel(keys_B[rows_N], steps_B[rows_N], ids_N)
+    starts_B = np.searchsorted(rows_N, np.arange(len(keys_B)))
+    best_B = np.maximum.reduceat(scores_N, starts_B)
+    check_scores(best_B)
+    winners = np.flatnonzero(scores_N == best_B[rows_N])
+    return ids_N[winners[np.searchsorted(rows_N[winners], np.arange(len(keys_B)))]]
+
+
+def likeliest(logits_BV: Tensor) -> I64:
+    """The likeliest token of each row. Raises ModelError for logits that are not numbers,
+    UsageError when every token is ruled out.
+    """
+    best = torch.max(logits_BV, dim=-1)
+    check_scores(best.values.cpu().numpy())
+    ids_B: I64 = best.indices.cpu().numpy()
+    return ids_B
+
+
+def check_scores(best_B: NDArray[np.floating]) -> None:
+    """Raises ModelError or UsageError when a row's best score is no number."""
+    if np.isneginf(best_B).any():
+        raise UsageError(
+            "Every token is ruled out as the next one.", fix="Give a larger --no-repeat-ngram-size."
+        )
+    if not np.isfinite(best_B).all():
+        raise ModelError(
+            "The model computes scores that are not numbers, so it cannot write.",
+            fix="Try --precision fp32, or a checkpoint from before the training diverged.",
+        )

@@ -11,7 +11,8 @@ import torch
 
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, evaluating
-from penwright.sample import draw, logits, window
+from penwright.sample import logits
+from penwright.sample.batch import begin_window, follow_window
 from penwright.sample.engine import FinishReason, Sample
 from penwright.tokens.bpe import Tokenizer
 
@@ -25,17 +26,17 @@ def write(
     """
     ids = tokenizer.encode_prompt(prompt)
     prompt_length, context = len(ids), model.config.n_positions
-    start = window.begin(prompt_length, sampling.max_new_tokens, context)
+    start = begin_window(prompt_length, sampling.max_new_tokens, context)
     margins: list[float] = []
     text, reason = "", "length"
     while len(ids) - prompt_length < sampling.max_new_tokens:
-        start = window.follow(start, len(ids), context)
+        start = follow_window(start, len(ids), context)
         scores_V = _scores(model, tokenizer, ids, start, prompt_length, sampling)
         if not logits.is_greedy(sampling):
             every_V = np.arange(len(scores_V), dtype=np.int64)
-            keys_V = np.full(len(every_V), draw.sample_key(sampling.seed, index), dtype=np.uint64)
+            keys_V = np.full(len(every_V), logits.sample_key(sampling.seed, index), dtype=np.uint64)
             steps_V = np.full(len(every_V), len(ids) - prompt_length, dtype=np.int64)
-            scores_V = scores_V + torch.from_numpy(draw.gumbel(keys_V, steps_V, every_V))
+            scores_V = scores_V + torch.from_numpy(logits.gumbel(keys_V, steps_V, every_V))
         best = scores_V.topk(2)
         margins.append(float(best.values[0] - best.values[1]))
         token = int(best.indices[0])

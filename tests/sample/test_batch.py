@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from penwright.sample.stops import CharacterStream, StopMatcher
+from penwright.sample.batch import CharacterStream, StopMatcher
 
 LIGHT = settings(deadline=None)
 letters = st.text("ab", max_size=12)
