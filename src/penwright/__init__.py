@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from penwright.verbs.finetune import FinishedRun as FinishedRun
     from penwright.verbs.finetune import finetune as finetune
     from penwright.verbs.inspect import inspect as inspect
-    from penwright.verbs.keywords import decode_keywords as decode_keywords
-    from penwright.verbs.keywords import encode_keywords as encode_keywords
-    from penwright.verbs.new import new as new
-    from penwright.verbs.new import train_tokenizer as train_tokenizer
+    from penwright.verbs.model_folders import new as new
+    from penwright.verbs.model_folders import train_tokenizer as train_tokenizer
     from penwright.verbs.plan import Planned as Planned
     from penwright.verbs.plan import plan as plan
+    from penwright.verbs.prepare import decode_keywords as decode_keywords
+    from penwright.verbs.prepare import encode_keywords as encode_keywords
     from penwright.verbs.prepare import prepare as prepare
     from penwright.verbs.run_recipe import recipe as recipe
     from penwright.verbs.sequence import cross_train as cross_train
@@ -47,19 +47,19 @@ _HOMES = {
     "Writer": "writer",
     "copied": "copied",
     "cross_train": "sequence",
-    "decode_keywords": "keywords",
+    "decode_keywords": "prepare",
     "describe": "describe",
-    "encode_keywords": "keywords",
+    "encode_keywords": "prepare",
     "evaluate": "evaluate",
     "finetune": "finetune",
     "generate": "writer",
     "inspect": "inspect",
     "load": "writer",
-    "new": "new",
+    "new": "model_folders",
     "plan": "plan",
     "prepare": "prepare",
     "recipe": "run_recipe",
-    "train_tokenizer": "new",
+    "train_tokenizer": "model_folders",
 }
 """Each public name and its module in `penwright.verbs`."""
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from penwright import formats
-from penwright.tokens import Store, hashing
+from penwright.dataset import store_cache
+from penwright.tokens import Store
 
 SHORT = ("--model", "base", "--steps", "1", "--sample-every", "0", "--max-length", "32")
 
@@ -59,7 +60,7 @@ def test_a_second_run_on_the_same_data_reads_none_of_it(penwright, tmp_path, mon
         raise AssertionError("the text was read again")
 
     monkeypatch.setattr(formats, "read", never)
-    monkeypatch.setattr(hashing, "hash_file", never)
+    monkeypatch.setattr(store_cache, "hash_file", never)
     again = penwright("finetune", "a.txt", *SHORT, "--name", "two")
     assert again.code == 0, again.err
 

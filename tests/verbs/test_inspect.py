@@ -9,8 +9,8 @@ import pytest
 
 import penwright
 from penwright.config import DataConfig
-from penwright.dataset.splits import Splits, divide, tell_repeats
 from penwright.dataset.store_cache import name_data, open_data
+from penwright.dataset.training import Splits, divide, tell_repeats
 from penwright.errors import ModelError, UsageError
 from penwright.runs import Run
 from penwright.tokens import Tokenizer

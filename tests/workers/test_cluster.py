@@ -10,8 +10,7 @@ import pytest
 
 from penwright.config import WorkConfig
 from penwright.errors import DataError, OutOfRoomError, UsageError
-from penwright.verbs.keywords import encode_keywords
-from penwright.verbs.prepare import prepare
+from penwright.verbs.prepare import encode_keywords, prepare
 from penwright.workers import engines, spread
 
 ray = pytest.importorskip("ray", reason="needs ray: pip install 'penwright[ray]'")

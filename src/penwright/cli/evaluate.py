@@ -88,7 +88,7 @@ def report(run: str) -> None:
     run
         The run's name under runs/, or its folder.
     """
-    from penwright.verbs.runs import write_report
+    from penwright.verbs.describe import write_report
 
     print(write_report(run))
 
@@ -98,7 +98,7 @@ def runs(*, json_: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from penwright.verbs.runs import summarise
+    from penwright.verbs.describe import summarise
 
     summaries, damaged = summarise()
     for sentence in damaged:

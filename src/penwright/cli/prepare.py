@@ -69,7 +69,7 @@ def encode(*data: str, options: Annotated[KeywordsFileConfig, Opened]) -> None:
     data
         CSV, JSONL, JSON or Parquet files.
     """
-    from penwright.verbs.keywords import run_encode
+    from penwright.verbs.prepare import run_encode
     from penwright.wording import count
 
     done = run_encode(data, options.output, options, warn)
@@ -94,7 +94,7 @@ def decode(
 
     from penwright.files import refuse_existing
     from penwright.sections import NAMES, Marks
-    from penwright.verbs.keywords import decode_keywords
+    from penwright.verbs.prepare import decode_keywords
     from penwright.wording import count
 
     output = options.output
@@ -127,7 +127,7 @@ def train_tokenizer(*data: str, options: Annotated[TokenizerConfig, Opened]) -> 
     data
         Files, folders or globs.
     """
-    from penwright.verbs.new import run_train_tokenizer
+    from penwright.verbs.model_folders import run_train_tokenizer
 
     tokenizer = run_train_tokenizer(data, options, warn)
     print(f"{tokenizer.vocab_size:,} tokens in {options.output}")
@@ -137,7 +137,7 @@ def train_tokenizer(*data: str, options: Annotated[TokenizerConfig, Opened]) -> 
 def new(*, options: Annotated[NewConfig, Opened]) -> None:
     """Make an untrained model with random weights, to train from nothing."""
     from penwright.runs import spell
-    from penwright.verbs.new import run_new
+    from penwright.verbs.model_folders import run_new
 
     print(f"{run_new(options):,} parameters in {options.output}")
     print(f"To train it: penwright finetune DATA --model {spell(options.output)}")
@@ -151,7 +151,7 @@ def download(name: str) -> None:
     name
         A size (124M, 355M, 774M, 1558M) or a name on the Hub.
     """
-    from penwright.verbs.export import download as run_download
+    from penwright.verbs.model_folders import download as run_download
 
     print(run_download(name))
 

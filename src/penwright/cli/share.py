@@ -21,7 +21,7 @@ def export(model: str, *, options: Annotated[ExportConfig, Opened], json_: Json 
     """
     from dataclasses import asdict
 
-    from penwright.verbs.export import run_export
+    from penwright.verbs.model_folders import run_export
 
     made = run_export(
         model,
@@ -51,7 +51,7 @@ def merge(model: str, adapter: str, *, options: Annotated[MergeConfig, Opened]) 
     adapter
         A folder in PEFT's format.
     """
-    from penwright.verbs.export import merge as run_merge
+    from penwright.verbs.model_folders import merge as run_merge
 
     print(run_merge(model, adapter, options.output))
 
@@ -70,6 +70,6 @@ def push(
     private
         Make the repository private.
     """
-    from penwright.verbs.export import push as run_push
+    from penwright.verbs.model_folders import push as run_push
 
     print(run_push(model, repository, private=private))

@@ -17,7 +17,7 @@ from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import UsageError, suggest
 from penwright.formats.keyword_extractors import find_models
 from penwright.sections import BEGINS, MARKS, NAMES, SECTION, Marks, parse
-from penwright.verbs.keywords import decode_keywords, run_encode
+from penwright.verbs.prepare import decode_keywords, run_encode
 
 __all__ = ["build_pattern", "decode_file", "decode_texts", "encode_keywords"]
 

@@ -1,9 +1,8 @@
-"""Files or stores that a user names -> a token store, divided into training and held-out parts.
+"""Files or stores that a user names -> a token store, divided into training and held-out splits.
 
-training      the data of a run: opened and split as `finetune` does it
-store_cache   files -> a token store, kept in a cache
-packed        a token store as one .zip file
-splits        a store -> training and held-out split, mixed and freed of leaks if asked for
-schema        fields that a template joins, found again in a text
-tasks         documents -> prompts and the texts that follow them
+training       the data of a run: opened, and split into training and held-out documents
+training_text  the training text of a run, indexed for search
+store_cache    files -> a token store, kept in a cache under a fingerprint
+packed         a token store as one .zip file
+tasks          documents -> prompts and the texts that follow them; a text -> its fields
 """

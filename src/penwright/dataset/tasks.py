@@ -1,18 +1,67 @@
-"""Find the prompts in a data set, and the texts that follow them."""
+"""Find the prompts in a data set and the texts that follow them, and the fields in a text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import string
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from penwright.config import DataConfig
 from penwright.errors import UsageError
-from penwright.formats.rows import EVERYTHING
 from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Split, Tokenizer
+
+if TYPE_CHECKING:
+    from penwright.formats import Choice
+
+
+def find_template(choices: Iterable[Choice]) -> str | None:
+    """The template that all files were read with, if its fields can be told apart; else None."""
+    templates = {choice.template for choice in choices}
+    template = templates.pop() if len(templates) == 1 else None
+    return template if template and _is_separable(template) else None
+
+
+def find_fields(template: str, text: str) -> dict[str, str]:
+    """The fields of a text that follows `template`, by name; the last one may be unfinished.
+
+    Fields that the text does not come to are left out, and a text that does not begin as the
+    template does has none.
+    """
+    found: dict[str, str] = {}
+    parts = _parts(template)
+    for number, (before, name) in enumerate(parts):
+        if not text.startswith(before):
+            return found
+        text = text[len(before) :]
+        after = parts[number + 1][0] if number + 1 < len(parts) else ""
+        value, mark, rest = text.partition(after) if after else (text, "", "")
+        if name:
+            found[name] = value
+        text = mark + rest
+    return found
+
+
+def _is_separable(template: str) -> bool:
+    """Whether there are several fields, and text between each and the next."""
+    parts = [part for part in _parts(template) if part[1]]
+    return len(parts) > 1 and all(before for before, _ in parts[1:])
+
+
+def _parts(template: str) -> list[tuple[str, str]]:
+    """Each field's name with the text before it; what comes after the last has no name."""
+    parts, before = [], ""
+    for literal, name, _, _ in string.Formatter().parse(template):
+        before += literal
+        if name is not None:
+            parts.append((before, name))
+            before = ""
+    return [*parts, (before, "")] if before else parts
+
 
 _WRITTEN = ("title", "body")
 _SAMPLES = 3
@@ -33,7 +82,9 @@ class Task:
 
 
 def with_prompts(data: DataConfig) -> DataConfig:
-    """`data` read so that prompts are told from what follows them, even where all is learned."""
+    """Return `data` changed so that prompts are not learned, even where all the text is."""
+    from penwright.formats.rows import EVERYTHING
+
     return replace(data, learn=()) if EVERYTHING in data.learn else data
 
 

@@ -28,8 +28,7 @@ import numpy as np
 from penwright.errors import DataError
 from penwright.files import disk_errors
 from penwright.index.suffix_array import UInt32, UInt64, key_bits, make_keys, sort_suffixes
-from penwright.tokens.shards import Array, map_tensors, sum_file, write_tensors
-from penwright.tokens.store import Int64, Store
+from penwright.tokens.store import Array, Int64, Store, map_tensors, sum_file, write_tensors
 
 VERSION = 1
 HEADER = "header.json"

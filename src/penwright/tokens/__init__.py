@@ -1,10 +1,10 @@
 """Documents become token ids, a memory-mapped store of them, and batches.
 
-bpe         text <-> token ids (byte-level BPE)
-encode      documents -> a store on disk
-store       the store, opened by memory map
+bpe          text <-> token ids (byte-level BPE)
+encode       documents -> a store on disk
+store        the store, opened by memory map
 store_split  a store -> training and held-out split
-batches     a split -> batches of tensors; the only module here that imports torch
+batches      a split -> batches of tensors; with mixing, the only module that imports torch
 
 Names are loaded when they are first used: generation needs the tokenizer alone, and processes
 that encode need no torch.
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from penwright.tokens.batches import split_micro as split_micro
     from penwright.tokens.bpe import Tokenizer as Tokenizer
     from penwright.tokens.encode import prepare as prepare
-    from penwright.tokens.hashing import fingerprint as fingerprint
-    from penwright.tokens.hashing import hash_file as hash_file
-    from penwright.tokens.hashing import hash_files as hash_files
     from penwright.tokens.store import Store as Store
     from penwright.tokens.store_split import Split as Split
     from penwright.tokens.store_split import split as split
@@ -35,10 +32,7 @@ _HOMES = {
     "BatchSchedule": "batches",
     "Store": "store",
     "Tokenizer": "bpe",
-    "fingerprint": "hashing",
     "fit_length": "batches",
-    "hash_file": "hashing",
-    "hash_files": "hashing",
     "prepare": "encode",
     "split": "store_split",
     "split_micro": "batches",

@@ -21,8 +21,7 @@ import numpy.typing as npt
 from penwright.document import Document
 from penwright.seeds import random_words
 from penwright.tokens.bpe import Tokenizer
-from penwright.tokens.shards import Array
-from penwright.tokens.store import Bool, Int64, token_dtype
+from penwright.tokens.store import Array, Bool, Int64, token_dtype
 from penwright.tokens.text_splitter import FindEnds, cut
 
 BLOCK = 1 << 18

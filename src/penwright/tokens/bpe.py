@@ -25,8 +25,6 @@ from penwright.tokens.text_splitter import CHUNK, RUN_WINDOW, Words, cut, encode
 from penwright.tokens.vocabulary import (
     Vocabulary,
     byte_alphabet,
-    find_word_ends,
-    load_tokenizer,
     marker_pattern,
     split_at,
 )
@@ -240,7 +238,7 @@ class Tokenizer:
     def word_ends(self, text: str) -> npt.NDArray[np.int64]:
         """Return where the words that are merged by themselves end in a text, in characters."""
         if self.vocabulary.library:
-            return np.array(find_word_ends(text), dtype=np.int64)
+            return np.array(vocabularies.find_word_ends(text), dtype=np.int64)
         return self._words.ends(text)
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
@@ -266,7 +264,7 @@ class Tokenizer:
         """Encodes text; knows no markers, so that all text is text."""
         vocabulary = self.vocabulary
         if vocabulary.library:
-            return load_tokenizer(vocabulary.library)
+            return vocabularies.load_tokenizer(vocabulary.library)
         model = models.BPE(vocab=dict(vocabulary.ids), merges=list(vocabulary.merges))
         engine = tokenizers.Tokenizer(model)
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

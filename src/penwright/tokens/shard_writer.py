@@ -11,8 +11,19 @@ import numpy as np
 
 from penwright.errors import DataError
 from penwright.tokens.blocks import Block, join_digests
-from penwright.tokens.shards import Array, map_tensors, sum_file, write_file, write_tensors
-from penwright.tokens.store import HEADER, SIZES, Int64, shard_dtypes, shard_name, token_dtype
+from penwright.tokens.store import (
+    HEADER,
+    SIZES,
+    Array,
+    Int64,
+    map_tensors,
+    shard_dtypes,
+    shard_name,
+    sum_file,
+    token_dtype,
+    write_file,
+    write_tensors,
+)
 
 PLAN = "plan.json"
 MARKS = "marks.json"

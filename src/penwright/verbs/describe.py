@@ -1,15 +1,18 @@
-"""Tell models from data by their names, and describe a model. No torch."""
+"""Describe a model, and the runs with their results; tell models from data by name. No torch."""
 
 from __future__ import annotations
 
 import glob
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from penwright.errors import ModelError, UsageError, suggest
+from penwright import report
+from penwright.errors import ModelError, RunError, UsageError, suggest
 from penwright.formats.catalog import SUFFIXES
 from penwright.formats.corpora import PAIR_SUFFIXES
 from penwright.formats.streams import is_remote, kind_suffix
-from penwright.runs import RUNS, list_runs
+from penwright.runs import RUNS, Run, list_runs
 from penwright.weights import describing, names
 from penwright.weights.describing import Description
 
@@ -55,3 +58,62 @@ def describe(name: str | Path) -> Description:
             f"'{name}' is no file or folder, no run, and no model on this machine.",
             fix=near or error.fix,
         ) from None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line about a run."""
+
+    name: str
+    status: str
+    created: str
+    model: str
+    step: int
+    steps: int
+    perplexity_before: float | None
+    perplexity_after: float | None
+    seconds: float | None
+    folder: str
+    resume: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The line for a program."""
+        return asdict(self)
+
+
+def summarise(folder: Path = RUNS) -> tuple[list[Summary], list[str]]:
+    """Every run under `folder`, oldest first, and a sentence for each that is damaged."""
+    summaries, damaged = [], []
+    for run in list_runs(folder):
+        try:
+            summaries.append(_summary(run))
+        except (RunError, KeyError) as error:
+            damaged.append(f"{run.folder} cannot be read: {error}")
+    return summaries, damaged
+
+
+def write_report(name: str | Path) -> Path:
+    """Write the HTML report of a run, given by name or folder, again; return its path."""
+    folder = Path(name) if (Path(name) / "run.json").exists() else RUNS / name
+    return report.write(Run.open(folder).folder)
+
+
+def _summary(run: Run) -> Summary:
+    info, status = run.info, run.status
+    result = info.get("result", {})
+    steps = [record["step"] for record in run.metrics()[-1:]]
+    return Summary(
+        name=run.name,
+        status=status,
+        created=info["created"],
+        model=info["model"]["name"],
+        step=result.get("steps") or (steps[0] if steps else 0),
+        steps=info["plan"]["steps"],
+        perplexity_before=result.get("perplexity_before"),
+        perplexity_after=result.get("perplexity_after"),
+        seconds=result.get("seconds"),
+        folder=str(run.folder),
+        resume=f"penwright finetune --resume --name {run.name}"
+        if status == "interrupted"
+        else None,
+    )

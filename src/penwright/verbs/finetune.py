@@ -37,7 +37,7 @@ from penwright.train import (
     make_plan,
 )
 from penwright.train.calibrate import peak_flops
-from penwright.verbs import observers, resuming, run_info
+from penwright.verbs import observers, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
 from penwright.verbs.writer import Writer, load
 from penwright.weights.opening import with_tokens
@@ -174,19 +174,19 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
     it another run, and for a model or data that is not what the run began with.
     """
     asked: FinetuneConfig = build(FinetuneConfig, options)
-    run = Run.open(resuming.folder_to_resume(asked))
+    run = Run.open(run_info.folder_to_resume(asked))
     run.claim()
     try:
         info, tell = run.info, observer.on_message
         stored = build(FinetuneConfig, info["config"])
-        changes = resuming.find_changes(options, stored, run)
+        changes = run_info.find_changes(options, stored, run)
         config: FinetuneConfig = build(FinetuneConfig, flat_values(stored) | changes)
         device = choose_device(config.compute.device)
-        checkpoint = resuming.choose_checkpoint(run, asked.checkpoint, observer)
+        checkpoint = run_info.choose_checkpoint(run, asked.checkpoint, observer)
         # The factors of LoRA stand beside the model that the run began with, not the merged one.
         kept = checkpoint if info["plan"].get("method") != "lora" else None
         opened = _open_model(kept or info["model"]["name"], config)
-        resuming.check_model(run, opened, is_checkpoint=kept is not None)
+        run_info.check_model(run, opened, is_checkpoint=kept is not None)
         dataset = open_training_data(
             paths or info["data"]["paths"],
             config,
@@ -194,9 +194,9 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
             tell,
             info["data"]["held_out"]["share"],
         )
-        resuming.check_data(run, dataset.data)
+        run_info.check_data(run, dataset.data)
         plan = TrainPlan.from_json(info["plan"])
-        plan = resuming.change_plan(plan, changes)
+        plan = run_info.change_plan(plan, changes)
         run.update(status="running", plan=plan.as_json(), config=flat_values(config))
         trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
         if checkpoint:

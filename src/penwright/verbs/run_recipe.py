@@ -18,7 +18,7 @@ from penwright.config import (
     KeywordsConfig,
     build,
 )
-from penwright.dataset.store_cache import open_data
+from penwright.dataset.store_cache import hash_files, open_data
 from penwright.dataset.tasks import Task, find_tasks, with_prompts
 from penwright.dataset.training import open_held_out
 from penwright.errors import DataError, MissingExtraError
@@ -26,13 +26,13 @@ from penwright.files import cache_folder, jsonable, write_json
 from penwright.formats.catalog import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
-from penwright.tokens import Split, hash_files
+from penwright.tokens import Split
 from penwright.train import Observer, Silent
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
-from penwright.verbs.keywords import run_encode
+from penwright.verbs.prepare import run_encode
 from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
-from penwright.verbs.resuming import as_it_began
+from penwright.verbs.run_info import as_it_began
 from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn, count
 

@@ -10,7 +10,7 @@ from typing import Any
 from penwright import sample, weights
 from penwright.compute import DTYPES, choose_device, emulation_warning
 from penwright.config import GenerateConfig, WriteConfig, build
-from penwright.dataset.schema import find_fields
+from penwright.dataset.tasks import find_fields
 from penwright.errors import UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample

@@ -132,7 +132,7 @@ class _Call:
 
     def _goes_on(self, files: list[str], tokenizer: Tokenizer) -> bool:
         """Whether the run in the folder has these options and data, and so can be resumed."""
-        from penwright.tokens import fingerprint, hash_files
+        from penwright.dataset.store_cache import fingerprint, hash_files
 
         if self.source != self.folder or not has_checkpoint(self.folder):
             return False

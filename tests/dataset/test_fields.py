@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import penwright
 from penwright.cli import run as command
-from penwright.dataset.schema import find_fields, find_template
+from penwright.dataset.tasks import find_fields, find_template
 from penwright.errors import UsageError
 from penwright.formats import Choice
 

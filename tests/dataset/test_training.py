@@ -9,14 +9,12 @@ from dataclasses import replace
 import pytest
 
 from penwright.config import DataConfig, FinetuneConfig
-from penwright.dataset.splits import divide
 from penwright.dataset.store_cache import open_data
-from penwright.dataset.training import open_training_data
+from penwright.dataset.training import divide, open_training_data
 from penwright.errors import TokenizerError, UsageError
 from penwright.tokens import BatchSchedule, Tokenizer
 from penwright.tokens.mixing import ChangingMix
-from penwright.verbs.keywords import encode_keywords
-from penwright.verbs.prepare import prepare
+from penwright.verbs.prepare import encode_keywords, prepare
 from penwright.weights.names import resolve
 from penwright.weights.opening import read_place
 

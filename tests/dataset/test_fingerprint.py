@@ -10,8 +10,9 @@ import time
 import pytest
 
 from penwright.config import DataConfig
+from penwright.dataset import store_cache
+from penwright.dataset.store_cache import fingerprint, hash_file, hash_files
 from penwright.errors import DataError
-from penwright.tokens import fingerprint, hash_file, hash_files, hashing
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_hashes_are_of_the_content_and_the_suffix(text):
 def test_a_file_is_read_once(text, tmp_path, monkeypatch):
     memory = tmp_path / "cache" / "hashes.json"
     first = hash_files([text], memory)
-    monkeypatch.setattr(hashing, "hash_file", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(store_cache, "hash_file", lambda _: pytest.fail("read again"))
     assert hash_files([text], memory) == first
 
 

@@ -1,4 +1,4 @@
-"""Create a tokenizer from a text, and an untrained model."""
+"""Make model folders: train a tokenizer, make an untrained model, export, merge, push, download."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from penwright.files import atomic_folder, refuse_existing
 from penwright.model import GPT2, SIZES, init_weights
 from penwright.tokens import Tokenizer
 from penwright.weights.describing import MIND
-from penwright.wording import Warn
+from penwright.weights.huggingface import SHARD_BYTES
+from penwright.wording import Warn, parse_size
 
 
 def train_tokenizer(
@@ -81,3 +82,32 @@ def run_new(config: NewConfig) -> int:
     with atomic_folder(output) as folder:
         weights.save(folder, model, tokenizer, card=card, penwright={})
     return model.n_parameters
+
+
+def run_export(
+    model: str | Path,
+    to: str,
+    output: Path,
+    *,
+    dtype: str | None = None,
+    shard_size: str | None = None,
+    check: bool = False,
+) -> weights.Exported:
+    """Write `model` for another runtime; see `penwright.weights.export`."""
+    size = SHARD_BYTES if shard_size is None else parse_size(shard_size)
+    return weights.export(model, to, output, dtype=dtype, shard_bytes=size, check=check)
+
+
+def merge(model: str | Path, adapter: str | Path, output: Path) -> Path:
+    """Merge a LoRA adapter into its model, and write the result to `output`."""
+    return weights.merge(model, adapter, output)
+
+
+def push(model: str | Path, repository: str, *, private: bool = False) -> str:
+    """Upload a model and its card to the Hugging Face Hub; return the address."""
+    return weights.push(model, repository, private=private)
+
+
+def download(name: str) -> Path:
+    """Download a model into the Hub's cache, and return its folder."""
+    return weights.download(name)
