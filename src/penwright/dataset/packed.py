@@ -44,7 +44,7 @@ def pack(store: Store, target: Path) -> None:
 
 
 def unpack(path: Path, folder: Path) -> Path:
-    """The folder with what `path` holds, unpacked there unless it was before.
+    """Unpack `path` into `folder` unless that was done before; return the folder.
 
     Raises DataError for a damaged file, OutOfRoomError where there is no room.
     """

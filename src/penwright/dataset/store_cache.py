@@ -279,7 +279,7 @@ _SETTLED = 2.0
 
 
 def fingerprint(files: Sequence[str], data: DataConfig, tokenizer_hash: str) -> str:
-    """Names a preparation (SHA-256, hex): the same files, read the same way, encoded the same.
+    """Return the SHA-256 (hex) of the files, the options that read them, and the tokenizer.
 
     `files` holds each file's hash in reading order (see `hash_files`), or any other text that
     changes when the file does.
@@ -294,7 +294,7 @@ def fingerprint(files: Sequence[str], data: DataConfig, tokenizer_hash: str) -> 
 
 
 def hash_file(path: str | Path) -> str:
-    """The SHA-256 (hex) of a file; raises DataError when it cannot be read."""
+    """Return the SHA-256 (hex) of a file; raises DataError when it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def find_template(choices: Iterable[Choice]) -> str | None:
-    """The template that all files were read with, if its fields can be told apart; else None."""
+    """Return the template of all files if its fields can be told apart; None otherwise."""
     templates = {choice.template for choice in choices}
     template = templates.pop() if len(templates) == 1 else None
     return template if template and _is_separable(template) else None
 
 
 def find_fields(template: str, text: str) -> dict[str, str]:
-    """The fields of a text that follows `template`, by name; the last one may be unfinished.
+    """Return the fields of a text that follows `template`; the last one may be unfinished.
 
     Fields that the text does not come to are left out, and a text that does not begin as the
     template does has none.
@@ -48,12 +48,12 @@ def find_fields(template: str, text: str) -> dict[str, str]:
 
 def _is_separable(template: str) -> bool:
     """Whether there are several fields, and text between each and the next."""
-    parts = [part for part in _parts(template) if part[1]]
+    parts = [field for field in _parts(template) if field[1]]
     return len(parts) > 1 and all(before for before, _ in parts[1:])
 
 
 def _parts(template: str) -> list[tuple[str, str]]:
-    """Each field's name with the text before it; what comes after the last has no name."""
+    """Return each field's name with the text before it; text after the last has no name."""
     parts, before = [], ""
     for literal, name, _, _ in string.Formatter().parse(template):
         before += literal
@@ -88,17 +88,17 @@ def with_prompts(data: DataConfig) -> DataConfig:
     return replace(data, learn=()) if EVERYTHING in data.learn else data
 
 
-def find_tasks(part: Split, tokenizer: Tokenizer, documents: int | None = None) -> list[Task]:
-    """The tasks of the first `documents` documents of `part`; those of a dialogue are its turns.
+def find_tasks(split: Split, tokenizer: Tokenizer, documents: int | None = None) -> list[Task]:
+    """Return the tasks of the first `documents` documents; those of a dialogue are its turns.
 
     What is learned follows its prompt: all that stands before it in the document. Texts with
     keywords are to be written from their title or body on. A document without either has none.
     """
-    ranges = part.ranges[:documents].tolist()
+    ranges = split.ranges[:documents].tolist()
     return [
         task
         for number, (start, end) in enumerate(ranges)
-        for task in _of_document(number, stretches(part, tokenizer, start, end))
+        for task in _of_document(number, stretches(split, tokenizer, start, end))
     ]
 
 
@@ -130,11 +130,11 @@ def _of_document(number: int, stretches: Sequence[tuple[str, bool]]) -> Iterator
         prompt += piece
 
 
-def stretches(part: Split, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
-    """A document as stretches of text, each learned or not, without its end-of-text tokens."""
-    tokens = part.store.tokens(start, end)
+def stretches(split: Split, tokenizer: Tokenizer, start: int, end: int) -> list[tuple[str, bool]]:
+    """Return a document's stretches of text, each learned or not, without end-of-text tokens."""
+    tokens = split.store.tokens(start, end)
     text = tokens != tokenizer.eot_id
-    tokens, learn = tokens[text], part.store.learn(start, end)[text]
+    tokens, learn = tokens[text], split.store.learn(start, end)[text]
     borders = np.flatnonzero(np.diff(learn.astype(np.int8))) + 1
     return [
         (tokenizer.decode(piece.tolist()), bool(learned[0]))
@@ -143,21 +143,21 @@ def stretches(part: Split, tokenizer: Tokenizer, start: int, end: int) -> list[t
     ]
 
 
-def sample_prompts(part: Split, tokenizer: Tokenizer) -> list[str]:
+def sample_prompts(split: Split, tokenizer: Tokenizer) -> list[str]:
     """Return three prompts at most: those of documents, or else their first words.
 
     One long document without a prompt gives lines from several places in it.
     """
     prompts: list[str] = []
-    places = part.ranges[: 10 * _SAMPLES].tolist()
-    if len(part) == 1 and not _context(part, *places[0]):
-        (start_, end), size = places[0], part.n_tokens
+    places = split.ranges[: 10 * _SAMPLES].tolist()
+    if len(split) == 1 and not _context(split, *places[0]):
+        (start_, end), size = places[0], split.n_tokens
         places += [[start_ + size * third // 3, end] for third in (1, 2)]
     for start_, end in places:
-        context = _context(part, start_, end)
-        ids = part.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
+        context = _context(split, start_, end)
+        ids = split.store.tokens(start_ + 1, min(end, start_ + 1 + (context or _LOOK_AHEAD)))
         text = tokenizer.decode(token for token in ids.tolist() if token != tokenizer.eot_id)
-        whole = context or int(part.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
+        whole = context or int(split.store.tokens(start_, start_ + 1)[0]) == tokenizer.eot_id
         prompt = text if context else _first_words(text, begins=bool(whole))
         if prompt.strip() and prompt not in prompts:
             prompts.append(prompt)
@@ -166,9 +166,9 @@ def sample_prompts(part: Split, tokenizer: Tokenizer) -> list[str]:
     return prompts or [""]
 
 
-def _context(part: Split, start: int, end: int) -> int:
+def _context(split: Split, start: int, end: int) -> int:
     """Count the tokens between a document's first one and its first learned one."""
-    learn = part.store.learn(start + 1, end)
+    learn = split.store.learn(start + 1, end)
     return int(learn.argmax()) if len(learn) else 0
 
 

@@ -43,7 +43,7 @@ class Splits(NamedTuple):
 
 
 def tell_repeats(store: Store) -> str:
-    """A sentence about documents that are there twice; nothing where none is."""
+    """Return a sentence about documents that are there twice; empty if there are none."""
     found = count_repeats(store)
     if not found:
         return ""
@@ -66,7 +66,7 @@ def divide(
 ) -> Splits:
     """Hold documents out: `share` of them, or those from number `apart` on.
 
-    With `fix` none whose text is trained on too. With `shares` the training part is a mix of the
+    With `fix` none whose text is trained on too. With `shares` the training split is a mix of the
     data sets that have `counts` documents each; one share alone is that of every set. With
     `last_shares` they change from step to step. Both sides lack the stretches in
     `copies`, int64 [n, 2]. The same for the same store and arguments. Raises

@@ -65,14 +65,14 @@ class TrainingText:
         return self.tokenizer.decode(self.store.tokens(start, end).tolist())
 
     def around(self, start: int, end: int) -> tuple[str, str]:
-        """Some text before and after [start, end), within the document."""
+        """Return some text before and after [start, end), within the document."""
         document = self._document_of(start)
         first, last = self.store.offsets[[document, document + 1]].tolist()
         before = self.read(max(first + 1, start - _CONTEXT), max(first + 1, start))
         return before, self.read(min(end, last - 1), min(end + _CONTEXT, last - 1))
 
     def places(self, positions: Sequence[int]) -> dict[int, str]:
-        """Where in the files these positions of the store are: file and line, where known."""
+        """Return the file and line, where known, of these positions of the store."""
         numbers = {at: self._document_of(at) for at in positions}
         wanted, found = set(numbers.values()), dict[int, Source]()
         for number, source in enumerate(self.sources() if wanted and self.sources else ()):

@@ -152,7 +152,7 @@ def examine(
         duplicates=duplicates,
         passages=passages,
         near=[(a, b) for a, b in near if digests[a] != digests[b]],
-        leaks=_leaked(found, plan.part, held_out),
+        leaks=_leaked(found, plan.split, held_out),
         parameters=parameters,
         warnings=warnings,
     )

@@ -24,9 +24,9 @@ from penwright.tokens.bpe import Tokenizer
 
 
 def begin_window(prompt: int, max_new: int, context: int) -> int:
-    """Where the window of a prompt of so many tokens begins.
+    """Return the start of the window of a prompt of `prompt` tokens.
 
-    A prompt that fits is read whole. Of a longer one the last part is, with room left to write
+    A prompt that fits is read whole. Of a longer one only the end is read, with room left to write
     `max_new` tokens, or half the context if they need more.
     """
     if prompt <= context:
@@ -35,7 +35,7 @@ def begin_window(prompt: int, max_new: int, context: int) -> int:
 
 
 def follow_window(start: int, length: int, context: int) -> int:
-    """Where the window begins once the text has `length` tokens.
+    """Return the start of the window once the text has `length` tokens.
 
     It stays until it is full; then it keeps the last half of a context, and fills up again.
     """
@@ -45,7 +45,7 @@ def follow_window(start: int, length: int, context: int) -> int:
 
 
 class CharacterStream:
-    """Bytes in, whole characters out.
+    """A decoder of UTF-8 that takes bytes and returns whole characters.
 
     A character whose bytes are not all there is held back, and left out if they never come; bytes
     that can be no UTF-8 become U+FFFD. What came out is what decoding all bytes at once gives,
@@ -56,12 +56,12 @@ class CharacterStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, data: bytes) -> str:
-        """The characters that `data` completes."""
+        """Return the characters that `data` completes."""
         return self._decoder.decode(data)
 
 
 class StopMatcher:
-    """Text in, text out up to the first stop text.
+    """A filter that passes text on up to the first stop text.
 
     The stop text that is complete first ends the text, the longest if several are complete with
     the same character, and the text is cut where it begins. That does not depend on how the text
@@ -96,7 +96,7 @@ class StopMatcher:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """The length of the longest end of `text` that a longer `stop` begins with."""
+    """Return the length of the longest end of `text` that a longer `stop` begins with."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length
@@ -240,7 +240,7 @@ class Batch:
         self._texts_BT: Tensor | None = None
 
     def _texts(self) -> tuple[Tensor, Tensor]:
-        """The rows' texts without the <|endoftext|> before the prompt, and their lengths."""
+        """Return the rows' texts without the <|endoftext|> before the prompt, and their lengths."""
         lengths = [len(row.ids) - 1 for row in self.rows]
         lengths_B = torch.tensor(lengths, device=self._device)
         if self._texts_BT is None:
@@ -255,7 +255,7 @@ class Batch:
         return self._texts_BT[:, : max(lengths)], lengths_B
 
     def _prefill(self, texts: Sequence[list[int]]) -> KVCache:
-        """A cache of these texts, each different one read once."""
+        """Return a cache of these texts, each different one read once."""
         different = {tuple(text): None for text in texts if text}
         numbers = {text: number for number, text in enumerate(different)}
         cache = empty_cache(self._model, len(numbers))
@@ -273,7 +273,7 @@ class Batch:
 
 
 def empty_cache(model: GPT2, rows: int) -> KVCache:
-    """A cache in the precision that the model computes in."""
+    """Return a cache in the precision that the model computes in."""
     weight_VC = model.head_weight_VC
     kind = weight_VC.device.type
     amp = torch.is_autocast_enabled(kind)

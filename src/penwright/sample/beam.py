@@ -44,7 +44,7 @@ class _Reader:
         self._cache = empty_cache(model, 0)
 
     def read(self, texts: list[list[int]], parents: list[int]) -> Tensor:
-        """The logits_KV behind `texts`; `parents` says which text of the last call each goes on."""
+        """Return the logits_KV behind `texts`; `parents` are the indices of what they continue."""
         start = follow_window(self._start, len(texts[0]), self._context)
         if start != self._start or not self._cache.lengths:
             self._start = start
@@ -61,7 +61,7 @@ class _Reader:
 def search(
     model: GPT2, tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig
 ) -> list[list[int]]:
-    """The tokens of the `num_beams` best texts behind `prompt`, the best first.
+    """Return the tokens of the `num_beams` best texts behind `prompt`, the best first.
 
     A text that ended by itself has an end-of-text token as its last. Raises ModelError for a model
     that computes no numbers.
@@ -101,7 +101,7 @@ def _best(
     end_tokens: Sequence[int],
     sampling: SamplingConfig,
 ) -> list[tuple[int, _Found]]:
-    """The likeliest continuations by one token, twice as many as beams; each with its beam."""
+    """Return the likeliest continuations by one token, two for each beam, with their beams."""
     texts = [[*prompt[1:], *found.tokens] for found in running]
     ids_KT = torch.tensor(texts, dtype=torch.long, device=logits_KV.device)
     lengths_K = torch.full((len(texts),), len(texts[0]), device=logits_KV.device)

@@ -85,7 +85,7 @@ def write_each(
     on_text: Callable[[int, str], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[Sample]:
-    """As `generate`, but yields each sample as soon as it is finished."""
+    """Write as `generate` does, but yield each sample as soon as it is finished."""
     logits.check(sampling)
     if n < 1:
         raise UsageError("n, the number of texts for a prompt, must be at least 1.")
@@ -184,7 +184,7 @@ def _search(
     sampling: SamplingConfig,
     first_index: int,
 ) -> Iterator[tuple[Row, str]]:
-    """The `n` best texts of a beam search for each prompt, each in one piece."""
+    """Yield the `n` best texts of a beam search for each prompt, each as a whole."""
     if n > sampling.num_beams:
         raise UsageError(
             f"{sampling.num_beams} beams find at most {sampling.num_beams} texts for a prompt.",

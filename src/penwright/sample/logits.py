@@ -63,7 +63,7 @@ def is_greedy(sampling: SamplingConfig) -> bool:
 
 
 def temperature(logits_BV: Tensor, t: float) -> Tensor:
-    """Logits divided by `t` > 0."""
+    """Divide the logits by `t` > 0."""
     return logits_BV / t
 
 
@@ -249,14 +249,14 @@ I64 = NDArray[np.int64]
 
 
 def sample_key(seed: int, index: int) -> int:
-    """The 64 bits that all random numbers of sample `index` come from; any two integers do."""
+    """Return the 64 bits that all random numbers of sample `index` come from."""
     words = np.array([seed % 2**64, index % 2**64], dtype=np.uint64)
     seeded = mix(mix(words[:1] + GAMMA) + words[1:] * GAMMA + GAMMA)
     return int(seeded[0])
 
 
 def gumbel(keys_N: U64, steps_N: I64, ids_N: I64) -> F64:
-    """Standard Gumbel noise of tokens `ids_N`, each of the sample with that key at that step."""
+    """Return standard Gumbel noise of tokens `ids_N`, each for its sample's key and step."""
     step_keys_N = mix(keys_N + (steps_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
     bits_N = mix(step_keys_N + (ids_N.astype(np.uint64) + np.uint64(1)) * GAMMA)
     uniform_N = ((bits_N >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
@@ -265,7 +265,7 @@ def gumbel(keys_N: U64, steps_N: I64, ids_N: I64) -> F64:
 
 
 def shortlist(logits_BV: Tensor, sampling: SamplingConfig) -> tuple[I64, I64, F64]:
-    """The tokens that `warp` leaves, row by row: rows_N, ids_N and warped logits_N.
+    """Return the tokens that `warp` leaves, row by row: rows_N, ids_N and warped logits_N.
 
     Never sorts the vocabulary: a first look leaves the few hundred tokens that could matter, and
     only those are sorted, row by row. Raises as `draw` does.
@@ -297,7 +297,7 @@ def shortlist(logits_BV: Tensor, sampling: SamplingConfig) -> tuple[I64, I64, F6
 
 
 def _at_least(scaled_BV: Tensor, border_B1: Tensor) -> tuple[I64, I64, F64]:
-    """All values from `border_B1` up: their rows_N, in order, ids_N and values_N."""
+    """Return all values from `border_B1` up: their rows_N, in order, ids_N and values_N."""
     rows_N, ids_N = (scaled_BV >= border_B1).nonzero(as_tuple=True)
     values_N = _numpy(scaled_BV[rows_N, ids_N])
     rows: I64 = rows_N.cpu().numpy()
@@ -311,7 +311,7 @@ def _at_least(scaled_BV: Tensor, border_B1: Tensor) -> tuple[I64, I64, F64]:
 def _filter(
     rows_N: I64, ids_N: I64, values_N: F64, total_B: F64 | None, sampling: SamplingConfig
 ) -> tuple[I64, I64, F64]:
-    """Top-p, with `total_B` the logarithms of what the rows' tokens sum to, and min-p."""
+    """Apply top-p, with `total_B` the log-sum-exp of each row's logits, and min-p."""
     ends_B = np.bincount(rows_N).cumsum()
     borders_B = np.full(len(ends_B), -np.inf)
     for row, values in enumerate(np.split(values_N, ends_B[:-1])):
@@ -334,7 +334,7 @@ def _numpy(x: Tensor) -> F64:
 
 
 def draw(logits_BV: Tensor, sampling: SamplingConfig, keys_B: U64, steps_B: I64) -> I64:
-    """A token for each row, by chance. Raises ModelError for logits that are not numbers,
+    """Draw a token for each row. Raises ModelError for logits that are not numbers,
     UsageError when every token is ruled out.
     """
     rows_N, ids_N, scores_N = shortlist(logits_BV, sampling)
@@ -347,7 +347,7 @@ def draw(logits_BV: Tensor, sampling: SamplingConfig, keys_B: U64, steps_B: I64)
 
 
 def likeliest(logits_BV: Tensor) -> I64:
-    """The likeliest token of each row. Raises ModelError for logits that are not numbers,
+    """Return the likeliest token of each row. Raises ModelError for logits that are not numbers,
     UsageError when every token is ruled out.
     """
     best = torch.max(logits_BV, dim=-1)

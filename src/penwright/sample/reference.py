@@ -1,4 +1,4 @@
-"""The plainest way to write a text: the oracle that the fast one is tested against.
+"""Write a text in the plainest way: the oracle that `generate` is tested against.
 
 One sequence, no cache: every token reads the whole window again, every filter looks at the whole
 vocabulary, and every step decodes the whole text and looks for stop texts in it.
@@ -20,7 +20,7 @@ from penwright.tokens.bpe import Tokenizer
 def write(
     model: GPT2, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig, index: int = 0
 ) -> tuple[Sample, list[float]]:
-    """The sample that `generate` should write, and how much better each token was than the next.
+    """Return the sample that `generate` should write, and the margin of each token over the next.
 
     A margin is a difference of two logits (noise included): below 1e-4, rounding may decide.
     """
@@ -78,7 +78,7 @@ def _scores(
 
 
 def _whole_characters(tokenizer: Tokenizer, ids: list[int]) -> str:
-    """The text of `ids` without an unfinished last character."""
+    """Return the text of `ids` without an unfinished last character."""
     data = b"".join(tokenizer.printed_bytes(token) for token in ids)
     for unfinished in (3, 2, 1):
         try:
@@ -91,7 +91,7 @@ def _whole_characters(tokenizer: Tokenizer, ids: list[int]) -> str:
 
 
 def _cut(text: str, stops: tuple[str, ...]) -> str:
-    """`text` up to the stop text that is complete first, the longest of those."""
+    """Return `text` up to the stop text that is complete first, the longest of those."""
     for end in range(1, len(text) + 1):
         starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
         if starts:

@@ -1,4 +1,4 @@
-"""Batches: pure functions of a part, a seed and a step.
+"""Make batches: pure functions of a split, a seed and a step.
 
 Legend: B rows, T time (tokens in a row).
 
@@ -6,14 +6,14 @@ A sequence of n tokens is n - 1 inputs, each with the token after it as its targ
 
 packed   Whole documents side by side in rows of `length`, as many as fit; attention and positions
          stay inside each document. Only documents longer than a row are cut, into rows of their
-         own and a first piece that shares one.
+         own and a first chunk that shares one.
 rows     A document a row, padded on the right to the longest row of its batch. A document longer
          than `length` goes on in further rows, so no text is lost.
 windows  Crops of the line of all documents, at places that are random in each epoch and that
          together cover every token; documents inside a crop are kept apart as in packed.
 
 Long documents are cut from their end, so that the learned end of one has as much context as fits;
-pieces without a learned token are left out. Every learned token is a target exactly once an epoch
+chunks without a learned token are left out. Every learned token is a target exactly once an epoch
 in packed and rows, and at least once in windows. Batches of windows can be without any learned
 token where long stretches are context.
 
@@ -61,40 +61,40 @@ class Batch:
 class BatchSchedule:
     """All batches of a training run: `batch(step)` for any step from 0 on.
 
-    An epoch is `steps_per_epoch` steps and goes through the part once, in an order of its own.
+    An epoch is `steps_per_epoch` steps and goes through the split once, in an order of its own.
     The last batch of an epoch has fewer rows where they do not divide.
     """
 
     def __init__(
-        self, part: Split, shape: BatchShape, batch_size: int, length: int, seed: int
+        self, split: Split, shape: BatchShape, batch_size: int, length: int, seed: int
     ) -> None:
         if batch_size < 1 or length < 1:
             raise UsageError(f"A batch cannot be {batch_size} rows of {length} tokens.")
         if shape not in ("packed", "windows", "rows"):
             raise UsageError(f"There is no batch shape '{shape}': packed, windows or rows.")
-        if part.n_learned == 0:
+        if split.n_learned == 0:
             raise DataError("There is no text to learn from in the training part.")
-        self.part = part
+        self.split = split
         self.shape = shape
         self.batch_size = batch_size
         self.length = length
         self.seed = seed
-        self._table: _Windows | _Pieces
+        self._table: _Windows | _Chunks
         if shape == "windows":
-            self._table = _Windows(part, length, seed)
+            self._table = _Windows(split, length, seed)
         else:
-            self._table = _Pieces(part, length, seed, packed=shape == "packed")
+            self._table = _Chunks(split, length, seed, packed=shape == "packed")
         self.n_rows = self._table.n_rows
         """Rows in an epoch."""
         self._order: tuple[int, Int64] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps that go through the part once."""
+        """Steps that go through the split once."""
         return -(-self.n_rows // self.batch_size)
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, which is counted from 0."""
+        """Return the batch of a step, counted from 0."""
         epoch, number = divmod(step, self.steps_per_epoch)
         first = number * self.batch_size
         rows = self._epoch_order(epoch)[first : first + self.batch_size]
@@ -117,7 +117,7 @@ class BatchSchedule:
 
 
 def split_micro(batch: Batch, micro_batch: int) -> list[Batch]:
-    """Slices of a batch of at most `micro_batch` rows, which together are the batch."""
+    """Split a batch into slices of at most `micro_batch` rows."""
     slices = [
         slice(first, first + micro_batch) for first in range(0, len(batch.tokens_BT), micro_batch)
     ]
@@ -154,55 +154,55 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def fit_length(part: Split, length: int, shape: BatchShape = "packed") -> int:
-    """`length`, or the longest row that the part can fill where that is shorter."""
-    inputs = np.diff(part.alternatives[0].ranges)[:, 0] - 1
+def fit_length(split: Split, length: int, shape: BatchShape = "packed") -> int:
+    """Return `length`, or the longest row that the split can fill where that is shorter."""
+    inputs = np.diff(split.alternatives[0].ranges)[:, 0] - 1
     if shape == "rows":
         fill = int(inputs.max(initial=1))
     elif shape == "packed":
         fill = int(inputs.sum())
     else:
-        fill = part.n_tokens - 1
+        fill = split.n_tokens - 1
     return max(1, min(length, fill))
 
 
-class _Pieces:
+class _Chunks:
     """Packed or rows: documents cut to at most `length` inputs, and the rows they stand in."""
 
-    def __init__(self, part: Split, length: int, seed: int, *, packed: bool) -> None:
-        self._part = part
-        self._store = part.store
+    def __init__(self, split: Split, length: int, seed: int, *, packed: bool) -> None:
+        self._split = split
+        self._store = split.store
         self._seed = seed
         self._length = length
         self._packed = packed
-        self._starts, self._counts, pieces, owners = _share_places(part, length)
-        room = np.maximum.reduceat(self._counts, pieces)
+        self._starts, self._counts, chunks, owners = _share_places(split, length)
+        room = np.maximum.reduceat(self._counts, chunks)
         if packed:
             row_of = pack(room, length, seed)
             order = np.argsort(row_of, kind="stable")
-            pieces, owners, row_of = pieces[order], owners[order], row_of[order]
+            chunks, owners, row_of = chunks[order], owners[order], row_of[order]
         else:
             row_of = np.arange(len(room), dtype=np.int64)
-        self._pieces, self._owners = pieces, owners
+        self._chunks, self._owners = chunks, owners
         self.n_rows = int(row_of[-1]) + 1
         self._first = np.searchsorted(row_of, np.arange(self.n_rows + 1))
         self._chosen: tuple[int, Int64] | None = None
 
     def batch(self, rows: Int64, epoch: int) -> Batch:
-        """The batch of these rows: the same in each epoch, but for alternatives."""
+        """Return the batch of these rows: the same in each epoch, but for alternatives."""
         numbers = self._first[rows + 1] - self._first[rows]
         row_P = np.repeat(np.arange(len(rows)), numbers)
         document_P = count_up(numbers)
         place_P = np.repeat(self._first[rows], numbers) + document_P
-        piece_P = self._pieces[place_P] + self._choice(epoch)[self._owners[place_P]]
-        count_P = self._counts[piece_P]
+        chunk_P = self._chunks[place_P] + self._choice(epoch)[self._owners[place_P]]
+        count_P = self._counts[chunk_P]
         column_P = np.cumsum(count_P) - count_P
         column_P -= np.repeat(column_P[np.cumsum(numbers) - numbers], numbers)
         width = self._length
         if not self._packed:
             width = min(width, max(1, -(-int(count_P.max()) // _ROUND)) * _ROUND)
         position = count_up(count_P)
-        source = np.repeat(self._starts[piece_P], count_P) + position
+        source = np.repeat(self._starts[chunk_P], count_P) + position
         place = np.repeat(row_P * width + column_P, count_P) + position
         shape = (len(rows), width)
         targets = np.where(
@@ -217,27 +217,27 @@ class _Pieces:
 
     def _choice(self, epoch: int) -> Int64:
         if self._chosen is None or self._chosen[0] != epoch:
-            self._chosen = epoch, self._part.choose(self._seed, epoch)
+            self._chosen = epoch, self._split.choose(self._seed, epoch)
         return self._chosen[1]
 
 
 class _Windows:
     """Crops of the line of all ranges, taken as a ring; each epoch begins elsewhere on it."""
 
-    def __init__(self, part: Split, length: int, seed: int) -> None:
-        self._part = part
-        self._store = part.store
+    def __init__(self, split: Split, length: int, seed: int) -> None:
+        self._split = split
+        self._store = split.store
         self._length = length
         self._seed = seed
-        every, self._owner = part.alternatives
+        every, self._owner = split.alternatives
         self._ranges = every.ranges
-        self._first = np.cumsum(part.choices) - part.choices
+        self._first = np.cumsum(split.choices) - split.choices
         most = np.maximum.reduceat(np.diff(every.ranges)[:, 0], self._first)
         self.n_rows = -(-int(most.sum()) // length)
         self._ring: tuple[int, Int64, Int64] | None = None
 
     def batch(self, rows: Int64, epoch: int) -> Batch:
-        """The batch of these windows of an epoch."""
+        """Return the batch of these windows of an epoch."""
         starts, line = self._ring_of(epoch)
         size = int(line[-1])
         phase = int(random_words(1, self._seed, "phase", epoch)[0] % np.uint64(size))
@@ -260,61 +260,61 @@ class _Windows:
         )
 
     def _ring_of(self, epoch: int) -> tuple[Int64, Int64]:
-        """Where the ranges of an epoch begin in the store, and where on the ring; and its size."""
+        """Return the starts of an epoch's ranges in the store and on the ring, then its size."""
         if self._ring is None or self._ring[0] != epoch:
-            ranges = self._ranges[self._first + self._part.choose(self._seed, epoch)]
+            ranges = self._ranges[self._first + self._split.choose(self._seed, epoch)]
             line = np.append(0, np.cumsum(np.diff(ranges)[:, 0]))
             self._ring = epoch, ranges[:, 0], line
         return self._ring[1:]
 
 
-def _share_places(part: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
-    """Pieces in places: alternatives share those of what stands for them, counted from the end.
+def _share_places(split: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+    """Place the chunks: alternatives share the places of their range, counted from the end.
 
-    Where each piece begins, how many inputs it has (0 where an alternative is too short for a
-    piece there), the first piece of each place, and the range that the place is of.
+    Returns each chunk's start and number of inputs (0 where an alternative is too short for a
+    chunk there), the first chunk of each place, and the range that the place is of.
     """
-    every, range_A = part.alternatives
+    every, range_A = split.alternatives
     starts, counts, owner, number = _cut(every, length)
-    first_A = np.cumsum(part.choices) - part.choices
+    first_A = np.cumsum(split.choices) - split.choices
     range_P = range_A[owner]
     most = int(number.max(initial=0)) + 1
     key_P = range_P * most + (most - 1 - number)
     order = np.argsort(key_P, kind="stable")
     new = np.diff(key_P[order], prepend=-1) != 0
     owners = range_P[order][new]
-    ends = np.cumsum(part.choices[owners])
-    pieces = ends - part.choices[owners]
-    place_P = pieces[np.cumsum(new) - 1] + (owner - first_A[range_P])[order]
+    ends = np.cumsum(split.choices[owners])
+    chunks = ends - split.choices[owners]
+    place_P = chunks[np.cumsum(new) - 1] + (owner - first_A[range_P])[order]
     sizes = (int(ends[-1]),)
     return (
         _spread(sizes, place_P, starts[order], 0),
         _spread(sizes, place_P, counts[order], 0),
-        pieces,
+        chunks,
         owners,
     )
 
 
-def _cut(part: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
-    """Pieces of all ranges: where each begins, its inputs, its range, and which from the end."""
-    inputs = part.ranges[:, 1] - part.ranges[:, 0] - 1
+def _cut(split: Split, length: int) -> tuple[Int64, Int64, Int64, Int64]:
+    """Cut all ranges to chunks; return their starts, inputs, ranges, and numbers from the end."""
+    inputs = split.ranges[:, 1] - split.ranges[:, 0] - 1
     numbers = -(-inputs // length)
     first = inputs - (numbers - 1) * length
     owner = np.repeat(np.arange(len(inputs)), numbers)
     index = count_up(numbers)
     counts = np.where(index == 0, first[owner], length)
     begins = np.where(index == 0, 0, first[owner] + (index - 1) * length)
-    starts = part.ranges[owner, 0] + begins
-    learned = part.learned
+    starts = split.ranges[owner, 0] + begins
+    learned = split.learned
     in_doubt = (learned < inputs) & ((numbers > 1) | (learned == 0))
     keep = np.ones(len(starts), np.bool_)
     for i in np.flatnonzero(in_doubt[owner]).tolist():
-        keep[i] = part.store.learn(int(starts[i]) + 1, int(starts[i] + counts[i]) + 1).any()
+        keep[i] = split.store.learn(int(starts[i]) + 1, int(starts[i] + counts[i]) + 1).any()
     return starts[keep], counts[keep], owner[keep], (numbers[owner] - 1 - index)[keep]
 
 
 def _spread(shape: tuple[int, ...], place: Int64, values: Int64, rest: int) -> Int64:
-    """An array of `rest` with `values` at flat places."""
+    """Return an array of `rest` with `values` at flat places."""
     out = np.full(math.prod(shape), rest, np.int64)
     out[place] = values
     return out.reshape(shape)
@@ -335,11 +335,11 @@ def _tensor(array: npt.NDArray[np.int64] | npt.NDArray[np.int32]) -> torch.Tenso
 
 
 def pack(counts: Int64, length: int, seed: int) -> Int64:
-    """The row of each piece: best-fit decreasing (Johnson 1974), for pieces of 1 to `length`.
+    """Return each chunk's row by best-fit decreasing (Johnson 1974), for sizes of 1 to `length`.
 
-    The longest pieces come first, those of one length in a random order; each goes into the row
-    with the least room that it fits in, or a new one. Pieces of one length are placed together,
-    so the work grows with the lengths that occur and not with the pieces.
+    The longest chunks come first, those of one length in a random order; each goes into the row
+    with the least room that it fits in, or a new one. Chunks of one length are placed together,
+    so the work grows with the lengths that occur and not with the chunks.
     """
     rows = np.empty(len(counts), np.int64)
     order = permutation(len(counts), seed, "pack")
@@ -347,34 +347,34 @@ def pack(counts: Int64, length: int, seed: int) -> Int64:
     sizes, firsts = np.unique(-counts[order], return_index=True)
     with_room: dict[int, Int64] = {}
     n_rows = 0
-    for size, pieces in zip((-sizes).tolist(), np.split(order, firsts[1:]), strict=True):
+    for size, chunks in zip((-sizes).tolist(), np.split(order, firsts[1:]), strict=True):
         for room in sorted(r for r in with_room if r >= size):
-            if not len(pieces):
+            if not len(chunks):
                 break
-            pieces = _fill(rows, pieces, size, room, with_room)
-        if len(pieces):
-            needed = -(-len(pieces) // (length // size))
+            chunks = _fill(rows, chunks, size, room, with_room)
+        if len(chunks):
+            needed = -(-len(chunks) // (length // size))
             with_room[length] = np.arange(n_rows, n_rows + needed, dtype=np.int64)
             n_rows += needed
-            _fill(rows, pieces, size, length, with_room)
+            _fill(rows, chunks, size, length, with_room)
     return rows
 
 
-def _fill(rows: Int64, pieces: Int64, size: int, room: int, with_room: dict[int, Int64]) -> Int64:
-    """Put pieces of one size into the rows that have `room`; returns the pieces left over.
+def _fill(rows: Int64, chunks: Int64, size: int, room: int, with_room: dict[int, Int64]) -> Int64:
+    """Put chunks of one size into the rows that have `room`; returns the chunks left over.
 
     A row takes as many as it holds before the next row is begun, since it has the least room.
     """
     open_rows = with_room.pop(room)
     each = room // size
-    used = min(-(-len(pieces) // each), len(open_rows))
-    placed = min(len(pieces), used * each)
-    rows[pieces[:placed]] = np.repeat(open_rows[:used], each)[:placed]
+    used = min(-(-len(chunks) // each), len(open_rows))
+    placed = min(len(chunks), used * each)
+    rows[chunks[:placed]] = np.repeat(open_rows[:used], each)[:placed]
     in_last = placed - (used - 1) * each
     _give_back(with_room, room, open_rows[used:])
     _give_back(with_room, room - each * size, open_rows[: used - 1])
     _give_back(with_room, room - in_last * size, open_rows[used - 1 : used])
-    return pieces[placed:]
+    return chunks[placed:]
 
 
 def _give_back(with_room: dict[int, Int64], room: int, rows: Int64) -> None:

@@ -36,7 +36,7 @@ UInt64 = npt.NDArray[np.uint64]
 Spans = tuple[tuple[str, bool], ...]
 """Texts, and whether each is learned."""
 Text = tuple[Spans, bool, bool]
-"""A document or a piece of one to encode: its spans, whether the document begins here, and whether
+"""A document or a chunk of one to encode: its spans, whether the document begins here, and whether
 it ends here."""
 
 
@@ -45,8 +45,8 @@ class Batch(NamedTuple):
 
     owners: list[Document]
     texts: list[Text]
-    pieces: int
-    """Documents, or pieces of one, that end here."""
+    chunks: int
+    """Documents, or chunks of one, that end here."""
     whole: bool
     """Whether the last of them ends with the batch."""
 
@@ -63,10 +63,10 @@ class Block(NamedTuple):
     """Tokens of some documents; the first may have begun before and the last may go on."""
 
     tokens_N: Array
-    """As the store keeps them, uint16 or uint32."""
+    """uint16 or uint32, as the store keeps them."""
     learn_N: Bool
     ends_D: Int64
-    """Where documents end in the block."""
+    """The ends of documents in the block."""
     learned: Int64
     """[D + 1] learned tokens up to each end, and after the last."""
     bytes: Int64
@@ -78,13 +78,13 @@ class Block(NamedTuple):
 def group(
     documents: Iterable[Document], word_ends: FindEnds, *, begins: bool = True
 ) -> Iterator[Batch]:
-    """Documents in batches of about `BLOCK` characters, longer ones in several.
+    """Yield the documents in batches of about `BLOCK` characters, longer ones in several.
 
     `word_ends` is the tokenizer's; `begins` is false when the first goes on with one before it.
     """
     owners: list[Document] = []
     texts: list[Text] = []
-    size = pieces = 0
+    size = chunks = 0
     last = True
     for document in documents:
         for spans, length, last in _portions(document, word_ends):
@@ -93,18 +93,18 @@ def group(
             texts.append((spans, begins, ends))
             begins = ends
             size += length
-            pieces += last
+            chunks += last
             if size >= BLOCK or len(texts) >= _MOST_DOCUMENTS:
-                yield Batch(owners, texts, pieces, last)
-                owners, texts, size, pieces = [], [], 0, 0
+                yield Batch(owners, texts, chunks, last)
+                owners, texts, size, chunks = [], [], 0, 0
     if texts:
-        yield Batch(owners, texts, pieces, last)
+        yield Batch(owners, texts, chunks, last)
 
 
 def _portions(document: Document, word_ends: FindEnds) -> Iterator[tuple[Spans, int, bool]]:
-    """A document's spans in portions of about `BLOCK` characters, their length, and the last.
+    """Yield a document's spans by about `BLOCK` characters, their length, and if they are last.
 
-    A span is cut only where its tokens end anyway (see `pieces`).
+    A span is cut only where its tokens end anyway (see `text_splitter`).
     """
     length = sum([len(text) for text, _ in document.spans])
     if length <= 2 * BLOCK:
@@ -123,7 +123,7 @@ def _portions(document: Document, word_ends: FindEnds) -> Iterator[tuple[Spans, 
 
 
 def encode_block(tokenizer: Tokenizer, texts: Sequence[Text], markers: Sequence[str]) -> Block:
-    """The tokens of `texts`, each document between two end-of-text tokens."""
+    """Encode `texts`, each document between two end-of-text tokens."""
     ids_N, lengths = tokenizer.encode_flat(
         [text for spans, _, _ in texts for text, _ in spans],
         markers=markers,
@@ -171,7 +171,7 @@ def _number(document: Document) -> int:
 
 
 def _sums(values_N: Array, ends_D: Int64) -> Int64:
-    """The sum of `values` up to each end, and after the last."""
+    """Return the sum of `values` up to each end, and after the last."""
     borders = np.append(0, ends_D)
     sums = np.zeros(len(borders), dtype=np.int64)
     begun = borders < len(values_N)  # all but an empty rest

@@ -22,12 +22,7 @@ from penwright.errors import DataError, TokenizerError, UsageError
 from penwright.tokens import tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
 from penwright.tokens.text_splitter import CHUNK, RUN_WINDOW, Words, cut, encode_run, find_cut
-from penwright.tokens.vocabulary import (
-    Vocabulary,
-    byte_alphabet,
-    marker_pattern,
-    split_at,
-)
+from penwright.tokens.vocabulary import Vocabulary, byte_alphabet, marker_pattern, split_at
 from penwright.tokens.word_table import WordTable
 
 Ids = npt.NDArray[np.uint32]
@@ -50,7 +45,7 @@ class Tokenizer:
         self.always = tuple(always)
         """Markers that become their one id wherever they stand in a text."""
         self.vocab_size = vocabulary.size
-        """One more than the largest id: the rows of the embedding."""
+        """The largest id and one: the rows of the embedding."""
         self.eot_id = vocabulary.markers[vocabulary.end_of_text]
         """The end-of-text token, which stands before and after every document."""
         self.end_ids = tuple(dict.fromkeys((self.eot_id, *ends)))
@@ -64,7 +59,7 @@ class Tokenizer:
 
     @classmethod
     def gpt2(cls) -> Tokenizer:
-        """GPT-2's own tokenizer."""
+        """Return GPT-2's own tokenizer."""
         return cls(vocabularies.gpt2())
 
     @classmethod
@@ -78,7 +73,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-        """A new tokenizer learned from `texts`; id 0 is <|endoftext|>, then the 256 bytes.
+        """Train a new tokenizer on `texts`; id 0 is <|endoftext|>, then the 256 bytes.
 
         It has fewer than `vocab_size` tokens when the texts are too few to merge so many.
         """
@@ -137,14 +132,14 @@ class Tokenizer:
         return type(self)(vocabulary, self.always if always is None else always, self.end_ids[1:])
 
     def marker_id(self, marker: str) -> int:
-        """The id of a marker; raises TokenizerError when there is no such marker."""
+        """Return the id of a marker; raises TokenizerError when there is no such marker."""
         try:
             return self.vocabulary.markers[marker]
         except KeyError:
             raise TokenizerError(f"The tokenizer has no marker '{marker}'.") from None
 
     def encode(self, text: str, *, markers: Sequence[str] = ()) -> list[int]:
-        """The ids of `text`; those of `markers` that stand in it become their one id.
+        """Return the ids of `text`; `markers` in it become their one id.
 
         Raises DataError for a lone surrogate, which no encoding of Unicode can spell.
         """
@@ -161,11 +156,11 @@ class Tokenizer:
         return ids if ids[:1] == [self.eot_id] else [self.eot_id, *ids]
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text`."""
+        """Return the number of tokens of `text`."""
         return int(self.encode_flat([text])[1][0])
 
     def encode_batch(self, texts: Sequence[str], *, markers: Sequence[str] = ()) -> list[Ids]:
-        """The ids of each text, as uint32; much faster than one text at a time."""
+        """Return the ids of each text, as uint32; much faster than one text at a time."""
         ids, lengths = self.encode_flat(texts, markers=markers)
         return np.split(ids, np.cumsum(lengths)[:-1]) if len(texts) else []
 
@@ -185,7 +180,7 @@ class Tokenizer:
         spaced = self.vocabulary.add_prefix_space
         try:
             if not table and not spaced and sum(map(len, texts)) <= 4 * CHUNK:
-                return self._encode_pieces(list(texts))
+                return self._encode_chunks(list(texts))
             job = _Job(self, len(texts))
             pattern = marker_pattern(table, self.vocabulary.traits_of) if table else None
             for owner, text in enumerate(texts):
@@ -202,11 +197,11 @@ class Tokenizer:
             raise _refuse_surrogate(texts) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
+        """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of `ids`, which a single token may leave in the middle of a character."""
+        """Return the bytes of `ids`; a single token may end in the middle of a character."""
         table = self.vocabulary.token_bytes
         try:
             return b"".join([table[id_] for id_ in ids])
@@ -221,7 +216,7 @@ class Tokenizer:
         return np.array([self.token_bytes(i).count(b"\n") for i in range(self.vocab_size)])
 
     def token_bytes(self, id_: int) -> bytes:
-        """The bytes that one token stands for."""
+        """Return the bytes of one token."""
         return self.decode_bytes([id_])
 
     def printed_bytes(self, id_: int) -> bytes:
@@ -285,8 +280,8 @@ class Tokenizer:
     def _table(self) -> WordTable:
         return WordTable(self._words, self._merge_words, self.vocab_size)
 
-    def _encode_pieces(self, texts: list[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """`encode_flat` for texts that are not too long together."""
+    def _encode_chunks(self, texts: list[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Do as `encode_flat` for texts that are not too long together."""
         if sum(map(len, texts)) >= _FEW and not self.vocabulary.library:
             return self._table.encode(texts)
         for text in texts:
@@ -297,7 +292,7 @@ class Tokenizer:
         return np.array([id_ for row in rows for id_ in row], dtype=np.uint32), lengths
 
     def _merge_words(self, words: list[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """The ids of words, each merged by itself, and how many each has."""
+        """Return the ids of words, each merged by itself, and the number of each."""
         ids: list[Ids] = [np.empty(0, dtype=np.uint32)]
         counts = np.zeros(len(words), dtype=np.int64)
         for first in range(0, len(words), _WORDS_AT_ONCE):
@@ -323,7 +318,7 @@ class Tokenizer:
 
 
 class _Job:
-    """Collects the pieces of many texts, encodes them together, counts each text's ids."""
+    """Collects the chunks of many texts, encodes them together, counts each text's ids."""
 
     def __init__(self, tokenizer: Tokenizer, n_texts: int) -> None:
         self._tokenizer = tokenizer
@@ -337,23 +332,23 @@ class _Job:
 
     def add_text(self, owner: int, text: str) -> None:
         if len(text) <= 2 * CHUNK or self._tokenizer.vocabulary.library:
-            self._add_piece(owner, text)
+            self._add_chunk(owner, text)
             return
-        for piece in cut(text, self._tokenizer.word_ends, CHUNK):
-            part = text[piece.start : piece.end]
-            if piece.run:
+        for chunk in cut(text, self._tokenizer.word_ends, CHUNK):
+            part = text[chunk.start : chunk.end]
+            if chunk.run:
                 self._flush()
                 ids, _ = self._tokenizer._merge_words([part.encode()])
                 self._done.append(ids)
                 self._lengths[owner] += len(ids)
             else:
-                self._add_piece(owner, part)
+                self._add_chunk(owner, part)
 
     def finish(self) -> tuple[Ids, npt.NDArray[np.int64]]:
         self._flush()
         return np.concatenate(self._done), self._lengths
 
-    def _add_piece(self, owner: int, text: str) -> None:
+    def _add_chunk(self, owner: int, text: str) -> None:
         self._waiting.append(text)
         self._owners.append(owner)
         self._characters += len(text)
@@ -361,7 +356,7 @@ class _Job:
             self._flush()
 
     def _flush(self) -> None:
-        ids, lengths = self._tokenizer._encode_pieces(self._waiting)
+        ids, lengths = self._tokenizer._encode_chunks(self._waiting)
         np.add.at(self._lengths, self._owners, lengths)
         if self._markers:
             ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
@@ -392,7 +387,7 @@ def _refuse_surrogate(texts: Sequence[str]) -> DataError:
 
 
 def _short_texts(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in pieces of some kilobytes, since the trainer holds a text's words at once."""
+    """Yield the texts in chunks of some kilobytes, as the trainer holds a text's words at once."""
     for text in texts:
         start = 0
         while start < len(text):

@@ -114,13 +114,13 @@ def _write(
     """
     rest = iter(documents)
     begins = True
-    for document in itertools.islice(rest, writer.mark.pieces):
+    for document in itertools.islice(rest, writer.mark.chunks):
         begins = not document.more
     batches = group(rest, tokenizer.word_ends, begins=begins)
     try:
         encoded = _encode(batches, tokenizer, markers, work)
         for number, (batch, block) in enumerate(encoded, start=1):
-            learned = writer.add(block, batch.groups_D, batch.pieces, whole=batch.whole)
+            learned = writer.add(block, batch.groups_D, batch.chunks, whole=batch.whole)
             _check_learned(learned, batch)
             if number % _RELEASE_EVERY == 0:
                 _release()
@@ -134,7 +134,7 @@ def _write(
 def _encode(
     batches: Iterator[Batch], tokenizer: Tokenizer, markers: Sequence[str], work: WorkConfig
 ) -> Iterator[tuple[Batch, Block]]:
-    """The blocks of `batches`, in order; in this process alone while there are few."""
+    """Yield the blocks of `batches`, in order; in this process alone while there are few."""
     waiting: deque[Batch] = deque()
 
     def texts() -> Iterator[list[Text]]:
@@ -177,7 +177,7 @@ def _naming(batches: Iterable[Batch]) -> Iterator[None]:
 
 
 def _existing(folder: Path, tokenizer: Tokenizer, fingerprint: str) -> Store:
-    """The store in `folder`, when it is the one that is asked for."""
+    """Open the store in `folder` if it has this fingerprint; None otherwise."""
     if (folder / HEADER).is_file() and fingerprint:
         store = Store.open(folder)
         same = store.header["tokenizer"]["hash"] == tokenizer.hash
@@ -210,7 +210,7 @@ def describe_work(tokenizer: Tokenizer, markers: Sequence[str]) -> tuple[Any, ..
 
 
 def make_work(setup: tuple[Any, ...]) -> Work:
-    """Return the work of another process: texts to the parts of their block."""
+    """Return the work of another process: texts to the fields of their block."""
     module, name, content, markers = setup
     traits = {text: Traits(*values) for text, values in content["traits"].items()}
     vocabulary = Vocabulary(**{**content, "traits": traits})
@@ -218,7 +218,7 @@ def make_work(setup: tuple[Any, ...]) -> Work:
 
 
 def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:
-    """The same work with a tokenizer that is at hand."""
+    """Return the same work with a loaded tokenizer."""
 
     def work(texts: Sequence[Text]) -> tuple[Any, ...]:
         block = encode_block(tokenizer, texts, markers)
@@ -230,7 +230,7 @@ def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:
 
 
 def unpack(parts: tuple[Any, ...]) -> Block:
-    """The block that the work gave."""
+    """Return the block that the work gave."""
     kind, tokens, learn, ends, learned, size, digests = parts
     tokens_N = np.frombuffer(tokens, kind)
     bits = np.unpackbits(np.frombuffer(learn, np.uint8), count=len(tokens_N), bitorder="little")

@@ -1,7 +1,7 @@
 """Several data sets in one run, in the shares that are asked for.
 
 Nothing is cut away: the set that is the largest beside its share is gone through once, and of the
-others documents come again, as often as their shares ask. The mix is a part like any other, so
+others documents come again, as often as their shares ask. The mix is a split like any other, so
 its batches stay a pure function of the seed and the step.
 
 Where the shares change during the run, each set keeps epochs of its own and every batch draws its
@@ -24,34 +24,34 @@ from penwright.tokens.store import Int64, Store
 from penwright.tokens.store_split import Split, choose
 
 
-def mix(parts: Sequence[Split], shares: Sequence[float], seed: int) -> Split:
-    """The documents of all parts, repeated so that each part has its share of the tokens.
+def mix(splits: Sequence[Split], shares: Sequence[float], seed: int) -> Split:
+    """Return the documents of all splits, repeated so that each has its share of the tokens.
 
     A whole pass is repeated as often as it goes into the share; the rest is documents chosen by
-    the seed, and the piece of one that is missing. `shares` need not sum to one. Raises
+    the seed, and the rest of one that is missing. `shares` need not sum to one. Raises
     UsageError for shares that cannot be.
     """
-    if len(parts) != len(shares) or not parts:
+    if len(splits) != len(shares) or not splits:
         raise UsageError(
-            f"There are {len(parts)} data sets, but {len(shares)} shares to mix them in.",
+            f"There are {len(splits)} data sets, but {len(shares)} shares to mix them in.",
             fix="Give one number for each, such as --mix 0.7,0.3.",
         )
     if min(shares) <= 0:
         raise UsageError(
             "Each share of a mix must be above 0.", fix="Leave a data set out instead."
         )
-    size = max(part.n_tokens / share for part, share in zip(parts, shares, strict=True))
+    size = max(split.n_tokens / share for split, share in zip(splits, shares, strict=True))
     ranges = [
-        _repeat(part, round(share * size), (seed, number))
-        for number, (part, share) in enumerate(zip(parts, shares, strict=True))
+        _repeat(split, round(share * size), (seed, number))
+        for number, (split, share) in enumerate(zip(splits, shares, strict=True))
     ]
-    return Split(parts[0].store, np.concatenate(ranges))
+    return Split(splits[0].store, np.concatenate(ranges))
 
 
 class ChangingMix(Split):
     """A mix of data sets whose shares change linearly from the first step of a run to its last.
 
-    As a part it is the mix at the first step; that is what is counted. Raises UsageError for
+    As a split it is the mix at the first step; that is what is counted. Raises UsageError for
     shares that cannot be.
     """
 
@@ -71,7 +71,7 @@ class ChangingMix(Split):
 
 
 class MixedBatches:
-    """The batches of a `ChangingMix`, as `BatchSchedule` has those of a part.
+    """The batches of a `ChangingMix`, as `BatchSchedule` has those of a split.
 
     A batch has each set's share of its rows at that step, rounded up or down by systematic
     sampling. It is a function of the seed, the step and the number of steps.
@@ -86,7 +86,7 @@ class MixedBatches:
         seed: int,
         steps: int,
     ) -> None:
-        self._plans = [BatchSchedule(part, shape, batch_size, length, seed) for part in mix.sets]
+        self._plans = [BatchSchedule(split, shape, batch_size, length, seed) for split in mix.sets]
         progress_S1 = ((np.arange(steps) + 0.5) / steps)[:, None]
         ends_SK = np.cumsum(mix.first + (mix.last - mix.first) * progress_S1, axis=1)
         offset_S1 = random_words(steps, seed, "rows of a mix")[:, None] / 2.0**64
@@ -121,18 +121,18 @@ def divide_sources(
     return divided
 
 
-def _repeat(part: Split, wanted: int, seed: tuple[int, int]) -> Int64:
-    """Ranges of the part with `wanted` tokens in all, give or take two."""
-    times, left = divmod(wanted, part.n_tokens)
-    ranges = [part.ranges] * times
+def _repeat(split: Split, wanted: int, seed: tuple[int, int]) -> Int64:
+    """Return ranges of the split with `wanted` tokens in all, give or take two."""
+    times, left = divmod(wanted, split.n_tokens)
+    ranges = [split.ranges] * times
     if left:
-        order = part.ranges[permutation(len(part), *seed, "mix")]
+        order = split.ranges[permutation(len(split), *seed, "mix")]
         ends = np.cumsum(order[:, 1] - order[:, 0])
         whole = int(np.searchsorted(ends, left, side="right"))
         ranges.append(order[:whole])
         missing = left - (int(ends[whole - 1]) if whole else 0)
         if missing > 1:
-            piece = order[whole : whole + 1].copy()
-            piece[0, 1] = piece[0, 0] + missing
-            ranges.append(piece)
+            rest = order[whole : whole + 1].copy()
+            rest[0, 1] = rest[0, 0] + missing
+            ranges.append(rest)
     return np.concatenate(ranges)

@@ -30,18 +30,18 @@ MARKS = "marks.json"
 
 
 class Mark(NamedTuple):
-    """A place in the input where a Document, or a piece of one, ended, and what was before it."""
+    """A place in the input where a Document, or a chunk of one, ended, and the counts before it."""
 
-    pieces: int = 0
+    chunks: int = 0
     tokens: int = 0
     learned: int = 0
     """Learned tokens so far of the document that goes on there."""
     bytes: int = 0
-    """Their bytes of text."""
+    """Bytes of text of those tokens."""
     length: int = 0
     """All tokens so far of that document."""
     digest: int = 0
-    """Their number."""
+    """Digest of those tokens."""
 
 
 class StoreWriter:
@@ -72,18 +72,18 @@ class StoreWriter:
         else:
             self._start_anew()
         self.mark = self._marks[-1] if self._marks else Mark()
-        """How much of the input need not be given again."""
+        """The end of the input that need not be given again."""
         self._came_to = self.mark
         self._to_pass = self.n_tokens - self.mark.tokens
         self._empty_shard()
 
-    def add(self, block: Block, groups_D: Int64, pieces: int, *, whole: bool) -> Int64:
+    def add(self, block: Block, groups_D: Int64, chunks: int, *, whole: bool) -> Int64:
         """Take a block; returns how many tokens each document that ends in it has learned.
 
-        `groups_D` are the groups of those documents. `pieces` of the input end in it, and the
+        `groups_D` are the groups of those documents. `chunks` of the input end in it, and the
         last of them with it when it is `whole`.
         """
-        learned_D, bytes_D, digests_D = self._close(block, pieces)
+        learned_D, bytes_D, digests_D = self._close(block, chunks)
         position = min(self._to_pass, len(block.tokens_N))
         self._to_pass -= position
         ended = int(np.searchsorted(block.ends_D, position, side="right"))
@@ -136,8 +136,8 @@ class StoreWriter:
         self._delete_own()
         self.folder.rmdir()
 
-    def _close(self, block: Block, pieces: int) -> tuple[Int64, Int64, Int64]:
-        """Learned tokens, their bytes, and the number of each document that ends in `block`."""
+    def _close(self, block: Block, chunks: int) -> tuple[Int64, Int64, Int64]:
+        """Return the learned tokens, bytes and digest of each document that ends in `block`."""
         before = self._came_to
         learned, size = block.learned.copy(), block.bytes.copy()
         learned[0] += before.learned
@@ -146,7 +146,7 @@ class StoreWriter:
         digests[0] = join_digests(before.digest, before.length, int(digests[0]))
         goes_on = before.length if not len(block.ends_D) else -int(block.ends_D[-1])
         self._came_to = Mark(
-            before.pieces + pieces,
+            before.chunks + chunks,
             before.tokens + len(block.tokens_N),
             int(learned[-1]),
             int(size[-1]),
@@ -209,7 +209,7 @@ class StoreWriter:
             self._count({"file": path.name, **sum_file(path)}, self._room, tensors)
 
     def _read_marks(self) -> None:
-        """The marks of the shards that are there; fewer when they were not all noted."""
+        """Read the marks of the shards that are there; fewer when they were not all noted."""
         path = self.folder / MARKS
         if path.is_file():
             marks = [Mark(*mark) for mark in json.loads(path.read_bytes())]

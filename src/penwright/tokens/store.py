@@ -76,7 +76,7 @@ def write_file(path: Path, parts: Iterable[bytes | memoryview]) -> dict[str, int
 
 
 def sum_file(path: Path) -> dict[str, int]:
-    """The size and CRC-32 of a file."""
+    """Return the size and CRC-32 of a file."""
     size = crc = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -86,7 +86,7 @@ def sum_file(path: Path) -> dict[str, int]:
 
 
 def map_tensors(path: Path, dtypes: Mapping[str, str]) -> dict[str, Array]:
-    """The tensors of a safetensors file as read-only arrays, each of one dimension.
+    """Map the tensors of a safetensors file as read-only arrays of one dimension.
 
     `dtypes` names the tensors that must be there and their dtypes ("U8", "I64", ...). Raises
     DataError that names the file when it is anything else.
@@ -131,7 +131,7 @@ Bool = npt.NDArray[np.bool_]
 
 
 def shard_name(number: int) -> str:
-    """The file name of a shard."""
+    """Return the file name of a shard."""
     return f"shard-{number:05d}.safetensors"
 
 
@@ -141,7 +141,7 @@ def token_dtype(vocab_size: int) -> str:
 
 
 def shard_dtypes(vocab_size: int) -> dict[str, str]:
-    """The tensors of a shard."""
+    """Return the names and dtypes of a shard's tensors."""
     counts = dict.fromkeys(("ends", "learned", "bytes", "groups", "digests"), "I64")
     return {"tokens": token_dtype(vocab_size), "learn": "U8", **counts}
 
@@ -180,7 +180,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path, tokenizer_hash: str | None = None) -> Store:
-        """The store in `folder`.
+        """Open the store in `folder`.
 
         Raises DataError when it is no store or a damaged one, TokenizerError when it was made
         with another tokenizer than `tokenizer_hash`.
@@ -201,7 +201,7 @@ class Store:
 
     @classmethod
     def join(cls, stores: Sequence[Store]) -> Store:
-        """Several stores as one, their documents one after another; nothing is copied.
+        """Return several stores as one, one after another; nothing is copied.
 
         Its folder and the rest of its header are those of the first. Raises TokenizerError when
         they were not made with the same tokenizer.
@@ -265,7 +265,7 @@ class Store:
         return map_tensors(self.folder / SIZES, {"sizes": "I64"})["sizes"]
 
     def tokens(self, start: int, end: int) -> Array:
-        """Tokens at positions `start` to `end`, as they are stored (uint16 or uint32)."""
+        """Return the tokens at positions `start` to `end`, as stored (uint16 or uint32)."""
         parts = [self._shard(n)["tokens"][a:b] for n, a, b in self._stretches(start, end)]
         return parts[0] if len(parts) == 1 else np.concatenate([self._no_tokens, *parts])
 
@@ -279,7 +279,7 @@ class Store:
         return np.concatenate(parts)
 
     def take(self, positions: Int64) -> Int64:
-        """The tokens at any positions, in the shape of `positions`."""
+        """Return the tokens at any positions, in the shape of `positions`."""
         out = np.empty(positions.shape, np.int64)
         for number, where, local in self._scattered(positions):
             out[where] = self._shard(number)["tokens"][local]
@@ -307,7 +307,7 @@ class Store:
         return np.empty(0, self._shards[0].tensors["tokens"].dtype if self._shards else np.uint16)
 
     def _shard(self, number: int) -> dict[str, Array]:
-        """A shard's tensors, compared with its CRC-32 when first used."""
+        """Return a shard's tensors, compared with its CRC-32 when first used."""
         shard = self._shards[number]
         if not self._checked[number]:
             _check_file(shard.folder, shard.entry)
@@ -315,7 +315,7 @@ class Store:
         return shard.tensors
 
     def _stretches(self, start: int, end: int) -> list[tuple[int, int, int]]:
-        """The shards that hold `start` to `end`, each with a stretch of its own tokens."""
+        """Return the shards that hold `start` to `end`, each with a stretch of its own tokens."""
         if not 0 <= start <= end <= self.n_tokens:
             raise IndexError(f"{start} to {end} is not within {self.n_tokens} tokens")
         if start == end:
@@ -327,7 +327,7 @@ class Store:
         ]
 
     def _scattered(self, positions: Int64) -> list[tuple[int, Any, Int64]]:
-        """The shards that hold `positions`, each with which of them and where in the shard."""
+        """Return the shards that hold `positions`, each with which of them and where in it."""
         if len(self._shards) == 1:
             return [(0, slice(None), positions)]
         numbers = np.searchsorted(self._starts, positions, side="right") - 1
@@ -339,7 +339,7 @@ class Store:
 
 
 def _open_shards(folder: Path, header: dict[str, Any]) -> list[Shard]:
-    """The shards that a header names; raises DataError when they are not what it says."""
+    """Open the shards that a header names; raises DataError when they do not fit it."""
     dtypes = shard_dtypes(header["tokenizer"]["vocab_size"])
     shards = [Shard(folder, e, _open(folder, e, dtypes), 0) for e in header["shards"]]
     full = all(shard.n_tokens == header["shard_tokens"] for shard in shards[:-1])

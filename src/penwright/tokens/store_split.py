@@ -14,7 +14,7 @@ _CHUNK = 1 << 22
 
 
 class Split:
-    """Stretches of a store's line of tokens, each a document or a piece of one.
+    """Stretches of a store's line of tokens, each a document or a section of one.
 
     `ranges` is int64 [n, 2], global positions. The first token of a range is context: nothing
     predicts it, so it counts neither as learned nor in bytes. A document that has alternatives
@@ -27,7 +27,7 @@ class Split:
 
     @classmethod
     def whole(cls, store: Store) -> Split:
-        """All documents of a store, alternatives as one."""
+        """Return all documents of a store, alternatives as one."""
         return cls(store, store.offsets[np.stack([store.leads, store.leads + 1], axis=1)])
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class Split:
         return totals[0], totals[1]
 
     def _count(self, start: int, end: int) -> tuple[int, int]:
-        """Learned tokens and their bytes in a stretch, but for its first token.
+        """Count the learned tokens and their bytes in a stretch, but for its first token.
 
         Read from it, or from what its documents have around it, whichever is less.
         """
@@ -131,11 +131,11 @@ class Split:
 
 
 def split(store: Store, held_out: float, seed: int) -> tuple[Split, Split]:
-    """The training part and the held-out part, the same for the same seed.
+    """Return the training and the held-out split, the same for the same seed.
 
     `held_out` is the share of documents held out, chosen at random; both sides get one at least.
     Documents of one group stay together. A document is never split, but where there is only one
-    its last part is held out: that share of its learned tokens. 0 holds nothing out. What cannot
+    its end is held out: that share of its learned tokens. 0 holds nothing out. What cannot
     be divided (a single group, or a document with a single learned token) is all training.
 
     Raises UsageError unless 0 <= held_out < 1.
@@ -179,16 +179,16 @@ def choose(groups: Int64, held_out: float, *seeds: int | str) -> Bool:
 
 
 def count_up(numbers: Int64) -> Int64:
-    """0 to n - 1 for each n of `numbers`, one after another."""
+    """Return 0 to n - 1 for each n of `numbers`, one after another."""
     ends = np.cumsum(numbers)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total, dtype=np.int64) - np.repeat(ends - numbers, numbers)
 
 
 def _border(store: Store, held_out: float) -> int | None:
-    """Where the held-out part of a single document begins; None when it cannot be divided."""
+    """Return the start of a single document's held-out end; None if it cannot be divided."""
     wanted = round(held_out * store.n_learned)
-    # The held-out part's first token is not learned: one learned token is lost at the border.
+    # The held-out split's first token is not learned: one learned token is lost at the border.
     wanted = min(max(wanted, 1), store.n_learned - 2)
     if wanted < 1:
         return None
@@ -203,7 +203,7 @@ def _border(store: Store, held_out: float) -> int | None:
 
 
 def _read(store: Store, start: int, end: int) -> tuple[int, int]:
-    """Learned tokens and their bytes in a stretch."""
+    """Count the learned tokens and their bytes in a stretch."""
     learned = size = 0
     for chunk in range(start, end, _CHUNK):
         stop = min(chunk + _CHUNK, end)

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from penwright.document import WORD_END
 
 CHUNK = 1 << 17
-"""Characters in a piece, about."""
+"""Characters in a chunk, about."""
 WINDOW = 1 << 16
 """Characters looked at to find where words end; a word that fills it is a run."""
 RUN_WINDOW = 1 << 13
@@ -45,7 +45,7 @@ _LOOKAHEAD = 3
 Ids = npt.NDArray[np.uint32]
 Merge = Callable[[bytes], Ids]
 FindEnds = Callable[[str], npt.NDArray[np.int64]]
-"""Where GPT-2's words end in a text."""
+"""Returns the ends of GPT-2's words in a text."""
 
 
 class Chunk(NamedTuple):
@@ -57,33 +57,33 @@ class Chunk(NamedTuple):
 
 
 def find_cut(text: str, start: int, end: int | None = None) -> int | None:
-    """The first place from `start` on where a non-space is followed by ASCII white space."""
+    """Return the first place from `start` on between a non-space and ASCII white space."""
     found = WORD_END.search(text, start, len(text) if end is None else end)
     return found.end() if found else None
 
 
 def cut(text: str, find_ends: FindEnds, size: int) -> Iterator[Chunk]:
-    """Pieces of `text`, in order, whose encodings one after another are the text's own.
+    """Yield chunks of `text`, in order, whose encodings joined are the encoding of the text.
 
     They have about `size` characters, at most twice as many; but for runs, which stay whole.
     """
     position, length = 0, len(text)
     while length - position > 2 * size:
         found = find_cut(text, position + size, position + 2 * size)
-        piece = Chunk(position, found) if found else _cut_by_words(text, position, find_ends)
-        yield piece
-        position = piece.end
+        chunk = Chunk(position, found) if found else _cut_by_words(text, position, find_ends)
+        yield chunk
+        position = chunk.end
     if position < length:
         yield Chunk(position, length)
 
 
 def _cut_by_words(text: str, start: int, find_ends: FindEnds) -> Chunk:
-    """The longest piece from `start` within a window that ends where a word does, or a run."""
+    """Return the longest chunk from `start` within a window that ends with a word, or a run."""
     window = text[start : start + WINDOW]
     ends = find_ends(window)
     unsettled = _LOOKAHEAD if start + len(window) < len(text) else 0
     settled = ends[ends <= len(window) - unsettled].tolist()
-    # White space that ends a piece would be one word there, where in the text it may be two.
+    # White space that ends a chunk would be one word there, where in the text it may be two.
     solid = (end for end in reversed(settled) if not window[end - 1].isspace())
     if end := next(solid, None):
         return Chunk(start, start + end)
@@ -96,7 +96,7 @@ def _cut_by_words(text: str, start: int, find_ends: FindEnds) -> Chunk:
 
 
 def _end_of_run(text: str, start: int, find_ends: FindEnds) -> int:
-    """Where the word that begins at `start`, and fills a window, ends.
+    """Return the end of the word that begins at `start` and fills a window.
 
     The word is all of one kind of character but for a first space, so its last two characters
     and what follows them tell whether it goes on.
@@ -111,7 +111,7 @@ def _end_of_run(text: str, start: int, find_ends: FindEnds) -> int:
 
 
 def encode_run(raw: bytes, merge: Merge, sizes: npt.NDArray[np.int64]) -> Ids:
-    """The ids of one word of any length, in linear time where the merges settle locally.
+    """Return the ids of one word of any length, in linear time where merges settle locally.
 
     `merge` applies BPE to bytes, `sizes` holds each token's number of bytes.
 
@@ -150,7 +150,7 @@ def _agree(
     right: Ids,
     right_starts: npt.NDArray[np.int64],
 ) -> tuple[int, int] | None:
-    """Indices into both of the first token that both have at the same place."""
+    """Return the indices into both of the first token that both have at the same place."""
     _, in_left, in_right = np.intersect1d(
         left_starts, right_starts, assume_unique=True, return_indices=True
     )
@@ -177,7 +177,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 class Words:
-    """Finds words; `look` is the tokenizers library's way to do so, with their places."""
+    """Finds words; `look` splits a text with the tokenizers library, and gives their places."""
 
     def __init__(self, look: Callable[[str], Pairs]) -> None:
         self._look = look
@@ -186,7 +186,7 @@ class Words:
         self._byte_kinds: Kinds | None = None
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
-        """Where the words of `text` end, in characters."""
+        """Return the ends of the words of `text`, in characters."""
         codes = np.frombuffer((text + "\0\0").encode("utf-32-le"), dtype="<u4").copy()
         codes[-2:] = _BORDER_CODE
         starts = self.starts(codes)
@@ -211,7 +211,7 @@ class Words:
         return starts
 
     def kinds(self, codes: Codes) -> Kinds:
-        """The kind of each character, in the form that `starts` takes them."""
+        """Return the kind of each character; `codes` are as for `starts`."""
         if codes.dtype == np.uint8:
             return self._kinds_of_bytes()[codes]
         codes = np.minimum(codes, _N_CODES)
@@ -224,7 +224,7 @@ class Words:
 
     @staticmethod
     def _cut_contractions(codes: Codes, starts: Bool) -> None:
-        """A quote that begins a word and s, t, m, d, re, ve or ll after it are a word."""
+        """Make a word of a quote that begins one and s, t, m, d, re, ve or ll after it."""
         quote = np.flatnonzero((codes == ord("'")) & starts)
         first, second = codes[quote + 1], codes[np.minimum(quote + 2, len(codes) - 1)]
         short = np.isin(first, [ord(c) for c in "stmd"])

@@ -176,7 +176,7 @@ def _finish(
     settings: Mapping[str, Any],
     other: str,
 ) -> Vocabulary:
-    """Build the vocabulary with all that the other files of its folder say of it."""
+    """Build the vocabulary from its tokens and the settings in the other files of its folder."""
     for text, id_, traits in _declared(settings):
         known = added[text][0] if text in added else ids.get(text, id_)
         if known is not None:

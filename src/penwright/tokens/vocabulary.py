@@ -289,7 +289,7 @@ def marker_pattern(markers: Iterable[str], traits_of: Callable[[str], Traits]) -
 
 
 def split_at(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
-    """Yield the parts of `text` between markers, and the markers, each with whether it is one."""
+    """Yield the markers in `text` and the stretches between, each with whether it is a marker."""
     start = 0
     for found in pattern.finditer(text):
         if found.start() > start:

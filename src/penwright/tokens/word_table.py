@@ -61,7 +61,7 @@ class WordTable:
         self._split_sizes: Int64 = np.empty(0, dtype=np.int64)
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Int64]:
-        """The ids of all texts one after another, and how many each has."""
+        """Return the ids of all texts one after another, and the number of each."""
         if (
             self._n_words > _MOST_WORDS
             or len(self._parts) > _MOST_PARTS
@@ -77,7 +77,7 @@ class WordTable:
         return ids, np.diff(after[borders - np.arange(len(borders))], prepend=0)
 
     def _cut(self, texts: Sequence[str]) -> tuple[bytes, Int64, Int64]:
-        """The texts' bytes, where words begin in them, and which of the words are borders.
+        """Return the texts' bytes, the starts of words in them, and the words that are borders.
 
         There is a border after each text, and past the last one there are bytes to spare.
         """
@@ -102,7 +102,7 @@ class WordTable:
         return raw + bytes(16), starts, np.flatnonzero(is_border)[:-1]
 
     def _look_up(self, raw: bytes, starts: Int64, sizes: Int64) -> Int64:
-        """The codes of words, new ones merged and remembered."""
+        """Return the codes of words; new ones are merged and remembered."""
         low, high = _keys(raw, starts, sizes)
         slots = _hash(low, high)
         codes = self._codes[slots]
@@ -129,7 +129,7 @@ class WordTable:
         return np.concatenate(absent)
 
     def _learn(self, raw: bytes, starts: Int64, sizes: Int64) -> Int64:
-        """The codes of words that the table does not have."""
+        """Return the codes of words that the table does not have."""
         spans = zip(starts.tolist(), (starts + sizes).tolist(), strict=True)
         words = [raw[start:end] for start, end in spans]
         codes = {word: self._long.get(word, _EMPTY) for word in words}
@@ -143,7 +143,7 @@ class WordTable:
         return np.fromiter(map(codes.__getitem__, words), dtype=np.int64, count=len(words))
 
     def _make_codes(self, ids: Ids, counts: Int64) -> Int64:
-        """A code for each word of `counts` tokens; those of several tokens go into the pool."""
+        """Return a code for each word of `counts` tokens; several tokens go into the pool."""
         starts = np.cumsum(counts) - counts
         whole = counts == 1
         split = np.flatnonzero(~whole)
@@ -175,7 +175,7 @@ class WordTable:
         self._n_words += len(words)
 
     def _expand(self, codes: Int64) -> tuple[Ids, Int64]:
-        """The ids of words by their codes, and the number of ids up to and with each word."""
+        """Return the ids of words by their codes, and the number of ids up to each word's end."""
         split = np.flatnonzero(codes >= self._vocab_size)
         numbers = codes[split] - self._vocab_size
         sizes = np.ones(len(codes), dtype=np.int64)
@@ -193,7 +193,7 @@ class WordTable:
 
 
 def _keys(raw: bytes, starts: Int64, sizes: Int64) -> tuple[UInt64, UInt64]:
-    """16 bytes that tell short words apart: up to 15 bytes of the word, and its size.
+    """Return 16 bytes that tell short words apart: up to 15 bytes of the word, and its size.
 
     Words of more than 15 bytes get a size that no word in the table has.
     """

@@ -45,7 +45,7 @@ class CopiedSpan:
     start: int
     end: int
     tokens: int
-    """Its tokens that hold a letter or a digit."""
+    """Tokens of the span that hold a letter or a digit."""
     source: str
     """File and line, or the number of the document."""
     before: str
@@ -80,7 +80,7 @@ class Copied:
     """The same figures of people's text of the same kind, which was not trained on."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return everything as plain values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ def copied(
 def run_copied(
     name: str | Path, samples: str | Path | None, config: CopiedConfig, warn: Warn
 ) -> Copied:
-    """Do what `penwright copied` does."""
+    """Find the copies as `config` asks."""
     if config.min_tokens < 1:
         raise UsageError(f"--min-tokens must be at least 1, not {config.min_tokens}.")
     passages = None if samples is None else read_passages(Path(samples))
@@ -243,7 +243,7 @@ def write_page(found: Copied) -> Path:
 
 
 def _figures(found: Sequence[CopiedText]) -> tuple[int, float]:
-    """The longest span, and the share of counted tokens that are copied."""
+    """Return the longest span, and the share of counted tokens that are copied."""
     counted = sum(one.counted for one in found)
     share = sum(one.copied for one in found) / counted if counted else 0.0
     return max((one.longest for one in found), default=0), share
@@ -263,7 +263,7 @@ def _describe(
     found: CopiedText,
     places: dict[int, str],
 ) -> SampleCopies:
-    """One text with its spans in characters."""
+    """Return one text with its spans in characters."""
     whole = text.tokenizer.decode_bytes(ids)
     shift = len(whole.decode("utf-8", "replace")) - len(passage.text)  # prompt, and a first space
     ends = np.cumsum([0, *(len(text.tokenizer.token_bytes(token)) for token in ids)])

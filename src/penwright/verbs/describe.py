@@ -77,12 +77,12 @@ class Summary:
     resume: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """The line for a program."""
+        """Return the line for a program."""
         return asdict(self)
 
 
 def summarise(folder: Path = RUNS) -> tuple[list[Summary], list[str]]:
-    """Every run under `folder`, oldest first, and a sentence for each that is damaged."""
+    """Return every run under `folder`, oldest first, and a sentence for each damaged one."""
     summaries, damaged = [], []
     for run in list_runs(folder):
         try:

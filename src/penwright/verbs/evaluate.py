@@ -44,7 +44,7 @@ class Evaluation:
     """Metrics of texts that the model wrote."""
 
     def as_json(self) -> dict[str, Any]:
-        """The figures for a program."""
+        """Return the figures for a program."""
         record = asdict(replace(self, measured=None))
         del record["measured"]
         return record | ({"metrics": self.measured.as_json()} if self.measured else {})
@@ -56,7 +56,7 @@ def evaluate(
     warn: Warn = lambda _: None,
     **options: Any,
 ) -> Evaluation:
-    """Perplexity and bits per byte of `model` on `data`, and the metrics asked for.
+    """Measure perplexity and bits per byte of `model` on `data`, and the metrics asked for.
 
     `options` are those of `penwright evaluate`. Raises ModelError and DataError.
     """
@@ -80,11 +80,11 @@ def evaluate_writer(
 ) -> Evaluation:
     """Measure a loaded model as `config` asks."""
     _check(data, config)
-    evaluation = _perplexity(writer, _open_part(writer, data, config, warn)[0], config)
+    evaluation = _perplexity(writer, _open_split(writer, data, config, warn)[0], config)
     if not config.metrics:
         return evaluation
-    part, opened = _open_part(writer, data, config, warn, with_prompts)
-    tasks = find_tasks(part, writer.tokenizer, config.metric_documents)
+    split, opened = _open_split(writer, data, config, warn, with_prompts)
+    tasks = find_tasks(split, writer.tokenizer, config.metric_documents)
     by_keywords = any(metrics.METRICS[name].compares == "keywords" for name in config.metrics)
     check_tasks(tasks, config.metrics, keywords=by_keywords)
     if any(metrics.METRICS[name].all_answers for name in config.metrics):
@@ -95,7 +95,7 @@ def evaluate_writer(
 def measure_writing(
     writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
 ) -> Measurements:
-    """The metrics of what the model writes from the prompts of `tasks`."""
+    """Measure the texts that the model writes from the prompts of `tasks`."""
     texts = write_tasks(writer, tasks, config, warn)
     every = [task for task in tasks for _ in range(config.n)]
     return metrics.measure(
@@ -110,7 +110,7 @@ def measure_writing(
 def write_tasks(
     writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
 ) -> list[str]:
-    """`config.n` texts for each task. Where every reference is one line, so is every text."""
+    """Write `config.n` texts for each task. Where every reference is one line, so is every text."""
     written = sample.generate(
         writer.model,
         writer.tokenizer,
@@ -124,7 +124,7 @@ def write_tasks(
 
 
 def first_line(text: str) -> str:
-    """The first line that has text in it."""
+    """Return the first line that has text in it."""
     return text.strip().partition("\n")[0].rstrip()
 
 
@@ -138,7 +138,7 @@ def _check(data: Sequence[str | Path], config: EvaluateConfig) -> None:
         raise UsageError("Metrics take one document and one text at least.")
 
 
-def _open_part(
+def _open_split(
     writer: Writer,
     data: Sequence[str | Path],
     config: EvaluateConfig,
@@ -157,7 +157,7 @@ def _open_part(
 
 
 def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
-    """The tasks with what other people answered, where the data tells."""
+    """Return the tasks with other people's answers, where the data has them."""
     wanted = {task.prompt for task in tasks}
     more = {
         prompt: answers
@@ -171,21 +171,21 @@ def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
     ]
 
 
-def _perplexity(writer: Writer, part: Split, config: EvaluateConfig) -> Evaluation:
-    """Perplexity, by the average that is asked for, with its interval."""
+def _perplexity(writer: Writer, split: Split, config: EvaluateConfig) -> Evaluation:
+    """Measure the perplexity, by the average that is asked for, with its interval."""
     device = choose_device(config.compute.device)
     wanted = "fp32" if config.compute.precision == "auto" else config.compute.precision
     arithmetic = autocast(device, choose_precision(wanted, device, writer.model.config.n_embd))
     if config.average == "batch":
-        return _average_batches(writer, part, config, arithmetic)
+        return _average_batches(writer, split, config, arithmetic)
     losses_D, counts_D = score_documents(
-        writer.model, part, stride=config.stride, autocast=arithmetic
+        writer.model, split, stride=config.stride, autocast=arithmetic
     )
     score = Score(
         loss_sum=math.fsum(losses_D),
         tokens=int(counts_D.sum()),
         documents=len(losses_D),
-        bytes=part.n_bytes,
+        bytes=split.n_bytes,
     )
     spread = _interval(np.stack([losses_D, counts_D], axis=1))
     return Evaluation(
@@ -203,13 +203,13 @@ def _perplexity(writer: Writer, part: Split, config: EvaluateConfig) -> Evaluati
 
 def _average_batches(
     writer: Writer,
-    part: Split,
+    split: Split,
     config: EvaluateConfig,
     arithmetic: AbstractContextManager[object] | None,
 ) -> Evaluation:
     mean = batch_average(
         writer.model,
-        part,
+        split,
         eot_id=writer.tokenizer.eot_id,
         batch_size=config.batch_size,
         max_length=config.max_length or min(512, writer.model.config.n_positions),

@@ -48,7 +48,7 @@ _TRAINING_OVER_SCORING = 3.0  # how much longer a token takes to train on than t
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that came to its end. Perplexities are those of the full held-out part, if any."""
+    """A run that came to its end. Perplexities are those of the full held-out split, if any."""
 
     folder: Path
     perplexity_before: float | None
@@ -282,7 +282,7 @@ def _make_trainer(
 
 
 def finished(run: Run) -> FinishedRun:
-    """The outcome of a finished run, from its folder."""
+    """Return the outcome of a finished run, from its folder."""
     result = run.info["result"]
     names = [field.name for field in dataclasses.fields(FinishedRun) if field.name != "folder"]
     return FinishedRun(run.folder, **{name: result[name] for name in names})
@@ -305,7 +305,7 @@ def _measure_before(trainer: Trainer) -> None:
 
 
 def _measure_after(trainer: Trainer) -> None:
-    """Score the best weights on the full held-out part, and close the run's book."""
+    """Score the best weights on the full held-out split, and record the result of the run."""
     run, state = trainer.run, trainer.state
     score: Score | None = None
     if len(trainer.held_out):

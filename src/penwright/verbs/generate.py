@@ -45,7 +45,7 @@ class Text:
         return "\n".join(str(self.sections[n]) for n in ("title", "body") if n in self.sections)
 
     def as_json(self) -> dict[str, Any]:
-        """The record for a program."""
+        """Return the record for a program."""
         record = asdict(self)
         return {key: record[key] for key in record if key not in _PARTS or record[key]}
 

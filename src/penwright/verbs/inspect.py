@@ -24,9 +24,9 @@ from penwright.train.plan import choose_window
 from penwright.weights import choose_model, read_shape
 
 ALIKE = 0.8
-"""Documents that share this part of their runs of words are near duplicates."""
+"""Documents that share this fraction of their runs of words are near duplicates."""
 _MOST_COMPARED = 20_000
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 def inspect(
@@ -81,7 +81,7 @@ def run_inspect(
 def _find_near(
     documents: Callable[[], Iterator[Document]], data: Data, threshold: float | None
 ) -> list[tuple[int, int]]:
-    """Near duplicates; unasked only where it takes a moment, and where none are there by design."""
+    """Find near duplicates; unasked only in small data sets that are not cut into sections."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(
             f"--near must be from 0 to 1, not {threshold}.",
@@ -94,14 +94,14 @@ def _find_near(
 
 
 def read_store(store: Store, tokenizer: Tokenizer, name: str) -> Iterator[Document]:
-    """The documents of a store as text, long ones in pieces; their places are numbers."""
+    """Yield the documents of a store as text, long ones in chunks; their places are numbers."""
     for number, (start, end) in enumerate(
         zip(store.offsets[:-1].tolist(), store.offsets[1:].tolist(), strict=True), 1
     ):
         source = Source(name, number)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for first in range(start + 1, end - 1, _PIECE):
-            last = min(first + _PIECE, end - 1)
+        for first in range(start + 1, end - 1, _CHUNK):
+            last = min(first + _CHUNK, end - 1)
             spans = _spans(store, tokenizer, decoder, first, last)
             yield Document(tuple(spans), source, more=last < end - 1)
 

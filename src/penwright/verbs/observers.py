@@ -1,4 +1,4 @@
-"""Who is told how a run goes, besides the terminal: hooks, TensorBoard, Weights & Biases."""
+"""Observers of a run besides the terminal: hooks, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROJECT = "penwright"
 
 
 class Several:
-    """Tells each of them, in their order."""
+    """Several observers as one, told in their order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.observers = observers
@@ -170,7 +170,7 @@ def check(names: Sequence[LoggerName]) -> None:
 
 
 def open_loggers(run: Run, step: int, say: Callable[[str], None]) -> Loggers:
-    """The loggers that a run was asked for, which has come to `step`."""
+    """Open the loggers of a run that has come to `step`."""
     names = run.info["config"].get("log", ())
     check(names)
     made: list[Logger] = []
@@ -183,7 +183,7 @@ def open_loggers(run: Run, step: int, say: Callable[[str], None]) -> Loggers:
 
 
 def figures(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The figures of a line of metrics, by names such as `training/loss` and `held-out/loss`."""
+    """Yield the figures of a line of metrics, named `training/loss`, `held-out/loss` and so on."""
     group = "held-out" if record["kind"] == "eval" else "training"
     for name, value in record.items():
         if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool):

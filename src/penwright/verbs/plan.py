@@ -50,11 +50,11 @@ class Planned:
     rates: tuple[Rates, ...]
     taken: Option | None
     says: str
-    """Why that one; or, where none fits, what would."""
+    """The reason for that one; or, where none fits, what would help."""
     config: Any
 
     def tokens_per_s(self, number: int) -> float:
-        """Tokens a second of an option."""
+        """Return the tokens a second of an option."""
         load = self.options[number].load
         step = seconds_a_step(self.config, load, self.rates[number])
         return load.batch_size * load.length / step
@@ -66,7 +66,7 @@ class Planned:
         return self.steps * self.batch_size * self.length / self.tokens_per_s(number)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything in plain values."""
+        """Return everything as plain values."""
         return {
             "model": self.model,
             "device": self.device,
@@ -85,7 +85,7 @@ class Planned:
 
 
 def plan(model: str | None = None, *data: str | Path, **options: Any) -> Planned:
-    """Return the memory by part, the speed and the time of training `model` on `data`.
+    """Return the memory by use, the speed and the time of training `model` on `data`.
 
     `options` are those of `penwright plan`.
     """

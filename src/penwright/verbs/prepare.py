@@ -89,7 +89,7 @@ def decode_keywords(
     marks: Marks | None = None,
     warn: Warn = lambda _: None,
 ) -> Iterator[dict[str, str]]:
-    """These sections of every text in a file, as a stream; texts without all of them are left out.
+    """Yield these sections of every text in a file; texts without all of them are left out.
 
     Raises UsageError for a section that there is not, DataError for a file that cannot be read or
     has no such text.

@@ -43,7 +43,7 @@ _OPTIONS = {
     "prompt": "prompt_column",
     "completion": "completion_column",
 }
-"""By which option a column is named that is called otherwise."""
+"""The option that names each column."""
 _TABLES = ("sample", "base", "keywords", "measure", "write")
 
 On = Literal["held out", "data"]
@@ -51,7 +51,7 @@ On = Literal["held out", "data"]
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """One piece of a recipe's writing, shown under `title`.
+    """One text of a recipe's writing, shown under `title`.
 
     From the prompts that are given, or from those of the first `documents` that were held out or
     learned, whose own text is shown as well; with `untrained` beside what the model wrote before.
@@ -119,7 +119,7 @@ class Recipe:
         return options
 
     def with_prompts(self, prompts: Sequence[str]) -> Recipe:
-        """This recipe, writing from `prompts` where there are any.
+        """Return this recipe, writing from `prompts` where there are any.
 
         Raises UsageError for a recipe that writes to keywords.
         """
@@ -137,11 +137,11 @@ class Recipe:
         return replace(self, write=tuple(write))
 
     def sample_data(self) -> list[str]:
-        """The bundled data."""
+        """Return the bundled data."""
         return _samples([self.about.data])
 
     def check(self, paths: Sequence[str | Path], config: FinetuneConfig) -> None:
-        """Raises DataError, naming the recipe and the file, for data that it cannot use.
+        """Raise DataError, naming the recipe and the file, for data that it cannot use.
 
         UsageError where the data is a table that the recipe divides itself.
         """
@@ -179,7 +179,7 @@ class Recipe:
         return config.data if self.keywords is None else replace(config.data, learn=())
 
     def _check_columns(self, choice: Choice, config: FinetuneConfig) -> None:
-        """Raises DataError when a table of several columns lacks one of the recipe's."""
+        """Raise DataError when a table of several columns lacks one of the recipe's."""
         names = choice.columns
         for column in self.about.columns if len(names) > 1 else ():
             option = _OPTIONS[column]
@@ -193,7 +193,7 @@ class Recipe:
                 )
 
     def refusal(self, error: DataError) -> DataError:
-        """`error` as one about this recipe, with what it takes where nothing else mends it."""
+        """Return `error` as one about this recipe, with the data it takes as the last remedy."""
         if error.message.startswith("The recipe"):
             return error
         fix = error.fix or f"It takes {self.about.takes}."
@@ -201,13 +201,13 @@ class Recipe:
 
 
 def list_recipes() -> list[Recipe]:
-    """The recipes that come along, in the order of the systems that they stand in for."""
+    """Return the bundled recipes, in the order of the systems that they stand in for."""
     found = [_read(path) for path in _folder().glob("*.toml")]
     return sorted(found, key=lambda recipe: (recipe.about.system, recipe.name))
 
 
 def read_recipe(name: str | Path) -> Recipe:
-    """A recipe by its name, or by the path of its file; raises UsageError."""
+    """Read a recipe by its name, or by the path of its file; raises UsageError."""
     text = str(name)
     if text.endswith(".toml"):
         return _read(Path(text))
@@ -222,14 +222,14 @@ def read_recipe(name: str | Path) -> Recipe:
 
 
 def _category(choice: Choice, config: FinetuneConfig) -> str | None:
-    """The column of the category: the one that is named, or the first with a known name."""
+    """Return the category's column: the one that is named, or the first with a known name."""
     if config.data.category_column is not None:
         return config.data.category_column
     return next((name for name in choice.columns if name.lower() in CATEGORY_NAMES), None)
 
 
 def _folder() -> Path:
-    """Where the recipes are: in the installed package, or beside it in a checkout."""
+    """Return the recipes' folder: in the installed package, or beside it in a checkout."""
     installed = PACKAGE / "assets" / "recipes"
     return installed if installed.is_dir() else PACKAGE.parent.parent / "recipes"
 

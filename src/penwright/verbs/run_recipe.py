@@ -71,7 +71,7 @@ class Outcome:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """The outcome for a program."""
+        """Return the outcome for a program."""
         first = self.measured[0]
         found: dict[str, Any] = {
             "name": self.name,
@@ -188,7 +188,7 @@ class Ending:
     warn: Warn
 
     def measure(self, wanted: Measure) -> Measured:
-        """Both models measured on the same; on the data itself where nothing was held out."""
+        """Measure both models on the same; on the data itself where nothing was held out."""
         on = wanted.on if self.held_out else "data"
         config, data = replace(wanted.evaluate, data=self.data), self.learned
         if on == "held out":
@@ -201,7 +201,7 @@ class Ending:
         )
 
     def write(self, writing: Writing) -> list[Written]:
-        """Texts from each prompt, beside the human text and the untrained model's."""
+        """Write from each prompt, beside the human text and the untrained model's."""
         tasks = self._tasks(writing) if writing.documents else []
         if tasks:
             prompts = tuple(task.prompt for task in tasks)
@@ -228,11 +228,11 @@ class Ending:
         """Find the tasks of the first held-out documents, or of the first if none are held out."""
         tokenizer = self.after.tokenizer
         if self.held_out and writing.on == "held out":
-            part, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+            split, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
-            part = Split.whole(store)
-        return find_tasks(part, tokenizer, writing.documents)
+            split = Split.whole(store)
+        return find_tasks(split, tokenizer, writing.documents)
 
 
 def _write(writer: Writer, config: GenerateConfig) -> list[tuple[str, ...]]:

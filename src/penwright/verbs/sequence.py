@@ -23,7 +23,7 @@ Paths = Sequence[str | Path]
 
 @dataclass(frozen=True)
 class _Stage:
-    """One data set of a sequence, the folder of its run, and that of the run before."""
+    """A data set of a sequence, the folder of its run, and that of the run before."""
 
     number: int
     paths: Paths

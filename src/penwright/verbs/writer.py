@@ -96,7 +96,7 @@ class Writer:
         return [self.fields_of(text) for text in self.generate(prompt, n, **options)]
 
     def fields_of(self, text: Sample) -> dict[str, str]:
-        """The fields of a text by name; none of a model that has not learned records."""
+        """Return the fields of a text by name; none for a model that has not learned records."""
         return find_fields(self.template, text.prompt + text.text) if self.template else {}
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
@@ -127,7 +127,7 @@ class Writer:
         return build_prefix(self.sections, words, config.category, prompt)
 
     def in_form(self, prompt: str, *, raw: bool = False) -> str:
-        """The prompt in the form that prompts had in the model's data."""
+        """Return the prompt in the form that prompts had in the model's data."""
         if raw or not self.prompt_format:
             return prompt
         return self.prompt_format.replace("{prompt}", prompt)
@@ -177,5 +177,5 @@ def generate(
 
 
 def _strip(text: Sample) -> Sample:
-    """Without white space at its ends; the space after a prompt belongs between the two."""
+    """Strip white space at the ends; the space after a prompt belongs between the two."""
     return replace(text, text=text.text.rstrip() if text.prompt else text.text.strip())
