@@ -79,7 +79,7 @@ def search(
             candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, sampling)
         over = [_is_over(found.tokens, tokenizer, sampling) for _, found in candidates]
         going = [one for one, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
-        # What ends behind the first K places is worse than what goes on, while anything does.
+        # A text that ends behind the first K places is worse than those that go on, if any do.
         ended = [
             _Found(found.score / len(found.tokens) ** sampling.length_penalty, found.tokens)
             for place, (_, found) in enumerate(candidates)

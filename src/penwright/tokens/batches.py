@@ -38,7 +38,6 @@ from penwright.seeds import permutation, random_words
 from penwright.tokens.store import Int64
 from penwright.tokens.store_split import Split, count_up
 
-"""The target where nothing is learned."""
 _ROUND = 8
 
 

@@ -36,7 +36,7 @@ def prepare(
 def run_prepare(
     paths: Sequence[str | Path], config: PrepareConfig, warn: Callable[[str], None]
 ) -> Store:
-    """Encode, as `config` asks."""
+    """Encode files into a store, as `config` asks."""
     output = config.output
     if not paths:
         raise UsageError("There is no data to prepare.", fix="Name a file or a folder.")
@@ -76,7 +76,7 @@ def encode_keywords(
 def run_encode(
     paths: Sequence[str | Path], output: Path, config: KeywordsConfig, warn: Warn
 ) -> Encoded:
-    """Encode, as `config` asks."""
+    """Encode tables as texts that begin with keywords, as `config` asks."""
     if output.resolve() in {Path(path).resolve() for path in paths}:
         raise UsageError(f"{output} would replace the data.", fix="Choose another --output.")
     return encode(paths, output, config, warn)
