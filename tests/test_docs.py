@@ -104,7 +104,10 @@ def to_run(command: str) -> list[str]:
 
 
 def fewer(words: list[str], flag: str, value: str) -> None:
-    """Set `flag` to `value`, whatever it was."""
+    """Set `flag` to `value`, whatever it was, and take out what contradicts it."""
+    if flag == "--steps" and "--epochs" in words:
+        at = words.index("--epochs")
+        del words[at : at + 2]
     if flag in words:
         words[words.index(flag) + 1] = value
     else:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from penwright.verbs.evaluate import evaluate as evaluate
     from penwright.verbs.finetune import FinishedRun as FinishedRun
     from penwright.verbs.finetune import finetune as finetune
+    from penwright.verbs.generate import Writer as Writer
+    from penwright.verbs.generate import generate as generate
+    from penwright.verbs.generate import load as load
     from penwright.verbs.inspect import inspect as inspect
     from penwright.verbs.model_folders import new as new
     from penwright.verbs.model_folders import train_tokenizer as train_tokenizer
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     from penwright.verbs.prepare import prepare as prepare
     from penwright.verbs.run_recipe import recipe as recipe
     from penwright.verbs.sequence import cross_train as cross_train
-    from penwright.verbs.writer import Writer as Writer
-    from penwright.verbs.writer import generate as generate
-    from penwright.verbs.writer import load as load
 
 __version__ = "0.1.0"
 _HOMES = {
@@ -44,7 +44,7 @@ _HOMES = {
     "Evaluation": "evaluate",
     "FinishedRun": "finetune",
     "Planned": "plan",
-    "Writer": "writer",
+    "Writer": "generate",
     "copied": "copied",
     "cross_train": "sequence",
     "decode_keywords": "prepare",
@@ -52,9 +52,9 @@ _HOMES = {
     "encode_keywords": "prepare",
     "evaluate": "evaluate",
     "finetune": "finetune",
-    "generate": "writer",
+    "generate": "generate",
     "inspect": "inspect",
-    "load": "writer",
+    "load": "generate",
     "new": "model_folders",
     "plan": "plan",
     "prepare": "prepare",

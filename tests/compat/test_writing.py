@@ -81,7 +81,7 @@ def test_truncate_is_looked_for_after_the_prefix(sess):
 
 def test_a_marked_document_is_marked_at_its_end(sess, monkeypatch):
     from penwright.sample import Sample
-    from penwright.verbs.writer import Writer
+    from penwright.verbs.generate import Writer
 
     def ended(_self, config):
         return [Sample(config.prompt[0], "tea", "end", 1, 0, 0)]

@@ -6,7 +6,7 @@ import pytest
 
 import penwright
 from penwright.sample import Sample
-from penwright.verbs import writer as room
+from penwright.verbs import generate as room
 
 
 @pytest.fixture

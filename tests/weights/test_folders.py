@@ -10,8 +10,8 @@ import torch
 import transformers
 
 from penwright import weights
+from penwright.document import END_OF_TEXT
 from penwright.errors import ModelError
-from penwright.markers import END_OF_TEXT
 from penwright.model import GPT2
 from penwright.tokens.bpe import Tokenizer
 from penwright.weights import huggingface, stored

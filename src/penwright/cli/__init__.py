@@ -11,13 +11,12 @@ from cyclopts import App, CycloptsError, Group
 
 from penwright import __version__
 from penwright.cli.errors import explain
-from penwright.cli.help import DEFAULTS, HelpFormatter
-from penwright.cli.options import config_options, run_command, spell_out
+from penwright.cli.options import DEFAULTS, HelpFormatter, config_options, run_command, spell_out
 from penwright.errors import PenwrightError
 
 VERBS = {
     "Prepare": {
-        "inspect": "inspect:inspect",
+        "inspect": "prepare:inspect",
         "plan": "prepare:plan",
         "prepare": "prepare:prepare",
         "keywords encode": "prepare:encode",
@@ -33,19 +32,19 @@ VERBS = {
         "recipe": "train:recipe",
     },
     "Write": {
-        "write": "write:write",
-        "generate": "write:generate",
+        "write": "use:write",
+        "generate": "use:generate",
     },
     "Evaluate": {
-        "evaluate": "evaluate:evaluate",
-        "copied": "evaluate:copied",
-        "report": "evaluate:report",
-        "runs": "evaluate:runs",
+        "evaluate": "use:evaluate",
+        "copied": "use:copied",
+        "report": "use:report",
+        "runs": "use:runs",
     },
     "Share": {
-        "export": "share:export",
-        "merge": "share:merge",
-        "push": "share:push",
+        "export": "use:export",
+        "merge": "use:merge",
+        "push": "use:push",
     },
 }
 """The verbs in groups, in the order of the work, and the module and function of each."""

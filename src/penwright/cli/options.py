@@ -1,4 +1,4 @@
-"""Parse the words of a command line, and TOML files, into the dataclasses of `penwright.config`."""
+"""Command-line words and TOML files as option dataclasses, and the layout of the help."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from cyclopts import App, ArgumentCollection, Parameter
+from attrs import evolve
+from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Dict
+from cyclopts.help import DefaultFormatter
 
 from penwright import config
 from penwright.config.fields import Spelling, find_spelled
 from penwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpEntry, HelpPanel
+    from rich.console import Console, ConsoleOptions
 
 Opened = Parameter(name="*")
 Given = Annotated[dict[str, Any], Parameter(parse=False)]
@@ -26,7 +32,6 @@ ConfigFile = Annotated[
 
 SHORT = {"-n": "--n", "-o": "--output"}
 _CONFIGS = {"finetune": config.FinetuneConfig, "cross-train": config.CrossTrainConfig}
-_RIVALS = {"--steps": "epochs", "--epochs": "steps"}
 _ESCAPED = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -85,7 +90,7 @@ def _recipe(name: str, words: Sequence[str]) -> tuple[str, dict[str, Any]]:
 def _as_source(path: str, values: dict[str, Any], argv: Sequence[str]) -> Callable[..., Any]:
     """Return a file's options as a source for cyclopts, without those that flags replace."""
     typed = {word.partition("=")[0] for word in argv}
-    replaced = {rival for flag, rival in _RIVALS.items() if flag in typed}
+    replaced = {rival for name, rival in config.RIVALS.items() if f"--{name}" in typed}
     flags = {
         name.replace("_", "-"): _plain(value)
         for name, value in values.items()
@@ -158,3 +163,79 @@ def _config_classes() -> Iterator[type[Any]]:
 def warn(text: str) -> None:
     """Print a sentence on standard error."""
     print(text, file=sys.stderr)
+
+
+HEADINGS = {
+    "model": "The model and the run",
+    "epochs": "How long, and in what batches",
+    "held_out": "Held-out and several data sets",
+    "method": "Method, memory and speed",
+    "train_only": "What is trained",
+    "evaluate_every": "While it trains: measuring, saving, samples",
+}
+"""Headings in the help of `finetune`, by the first option below each."""
+
+GROUPS = {
+    config.ScheduleConfig: "Learning rate",
+    config.OptimizerConfig: "Optimizer",
+    config.LoraConfig: "LoRA",
+    config.DataConfig: "Reading the data",
+    config.SamplingConfig: "Choosing each token, and when to stop",
+    config.ComputeConfig: "Device and precision",
+    config.WorkConfig: "Processes and machines",
+}
+"""Headings of groups of options; they come after a verb's own options."""
+
+
+def _set_groups() -> None:
+    """Tell cyclopts the heading of each option."""
+    for number, (cls, heading) in enumerate(GROUPS.items(), 50):
+        # A group such as `sampling` is no flag of its own: its fields are flags of the verb.
+        Parameter(name="*", group=Group(heading, sort_key=number))(cls)
+    group = None
+    hints = get_type_hints(config.FinetuneConfig, include_extras=True)
+    for name in config.FinetuneConfig.__annotations__:
+        if name in HEADINGS:
+            group = Group(HEADINGS[name], sort_key=10 + list(HEADINGS).index(name))
+        if hints[name] not in GROUPS:
+            config.FinetuneConfig.__annotations__[name] = Annotated[
+                hints[name], Parameter(group=group)
+            ]
+
+
+_set_groups()
+
+
+class HelpFormatter(DefaultFormatter):
+    """cyclopts' layout, with each option's help as one paragraph and without --no-x for switches
+    that are off anyway."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        super().__call__(console, options, evolve(panel, entries=list(map(_tidy, panel.entries))))
+
+
+def _tidy(entry: HelpEntry) -> HelpEntry:
+    from cyclopts.help import InlineText
+    from rich.text import Text
+
+    text = getattr(entry.description, "primary_renderable", None)
+    if isinstance(text, Text):
+        entry = evolve(entry, description=InlineText(Text(" ".join(text.plain.split()))))
+    shorts = [short for short, name in SHORT.items() if name in entry.positive_names]
+    is_switch = entry.type is bool
+    return evolve(
+        entry,
+        positive_shorts=(*entry.positive_shorts, *shorts),
+        negative_names=() if is_switch else entry.negative_names,
+    )
+
+
+def _show_default(value: Any) -> str | None:
+    """Return a default as the help shows it, or None for what is off or chosen at run time."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or None
+    return None if value in (None, "auto") or value is False else str(value)
+
+
+DEFAULTS = Parameter(negative_iterable=(), negative_none=(), show_default=_show_default)
+"""Settings of every option."""

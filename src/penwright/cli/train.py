@@ -26,14 +26,14 @@ def quickstart() -> None:
 
     from rich.console import Console
 
-    from penwright.cli.inspect import show_inspection
     from penwright.cli.live import make_view
+    from penwright.cli.prepare import show_inspection
     from penwright.config import InspectConfig
     from penwright.runs import RUNS, new_name
     from penwright.sample import Sample
     from penwright.verbs.finetune import run_finetune
+    from penwright.verbs.generate import load
     from penwright.verbs.inspect import run_inspect
-    from penwright.verbs.writer import load
 
     console = Console(highlight=False)
 

@@ -24,6 +24,7 @@ from penwright.config.fields import build, coerce, flat_fields, flat_values, giv
 from penwright.config.training import (
     ABOUT_THE_CALL,
     MAY_CHANGE,
+    RIVALS,
     BatchShape,
     CompileName,
     ComputeConfig,
@@ -41,6 +42,7 @@ from penwright.config.training import (
     RecipeConfig,
     ScheduleConfig,
     ScheduleName,
+    override,
 )
 from penwright.config.writing import (
     CopiedConfig,
@@ -56,6 +58,7 @@ from penwright.config.writing import (
 __all__ = [
     "ABOUT_THE_CALL",
     "MAY_CHANGE",
+    "RIVALS",
     "BatchShape",
     "CompileName",
     "ComputeConfig",
@@ -98,5 +101,6 @@ __all__ = [
     "flat_fields",
     "flat_values",
     "given_values",
+    "override",
     "read_toml",
 ]

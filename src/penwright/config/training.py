@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from penwright.config.data import DataConfig
 from penwright.config.fields import Names, Numbers, Spelling, Texts
@@ -183,6 +184,14 @@ MAY_CHANGE = (
 """Options that may have another value when a run is resumed."""
 ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")
 """Options that choose a run or its place, and are not compared when it is resumed."""
+RIVALS = {"steps": "epochs", "epochs": "steps"}
+"""Options that replace another one, which a recipe or an older run may have."""
+
+
+def override(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with those of `given` in place, and without what these replace."""
+    replaced = {RIVALS[name] for name in given if name in RIVALS}
+    return {name: value for name, value in values.items() if name not in replaced} | dict(given)
 
 
 @dataclass(frozen=True, kw_only=True)

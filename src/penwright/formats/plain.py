@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from penwright.config import DataConfig
 from penwright.document import END_OF_TEXT, WORD_END, Document, Source, Span
@@ -22,6 +20,10 @@ from penwright.formats.decode import find_encoding, read_blocks, read_lines
 from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes
 from penwright.wording import Warn
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 PIECE = 1 << 22
 """The longest document or conversation, in characters, that comes in one piece."""
@@ -183,6 +185,8 @@ def _blocks(path: str) -> Iterator[str]:
 
 
 def _arrays(path: str) -> Iterator[tuple[str, npt.NDArray[np.integer]]]:
+    import numpy as np
+
     try:
         # Pickled arrays can run anything, so they are refused.
         with open_bytes(path) as stream, np.load(stream, allow_pickle=False) as archive:

@@ -14,11 +14,10 @@ from penwright.report.chapters import (
     perplexity,
     settings,
 )
-from penwright.report.copying import copied_text
 from penwright.report.curves import curves, has_curves
 from penwright.report.page import Chapter, page
 from penwright.report.read import RunData, read
-from penwright.report.samples import recipe_outcome, samples
+from penwright.report.samples import copied_text, recipe_outcome, samples
 from penwright.report.story import find_facts, headline
 
 __all__ = ["RunData", "read", "render", "write"]

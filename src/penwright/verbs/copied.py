@@ -18,11 +18,11 @@ from penwright.dataset.training_text import TrainingText, open_training_text
 from penwright.errors import DataError, PenwrightError, UsageError
 from penwright.files import write_json, write_text
 from penwright.index.repeats import CopiedText, counted_tokens, find_copied
-from penwright.report.copying import copied_page
+from penwright.report.samples import copied_page
 from penwright.runs import COPIED, COPIED_PAGE, Run
 from penwright.tokens import Tokenizer
 from penwright.tokens.store import Bool
-from penwright.verbs.writer import load
+from penwright.verbs.generate import load
 from penwright.wording import Warn, count
 
 _DELIMITER = "=" * 20

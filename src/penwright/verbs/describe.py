@@ -5,16 +5,14 @@ from __future__ import annotations
 import glob
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penwright import report
 from penwright.errors import ModelError, RunError, UsageError, suggest
-from penwright.formats.catalog import SUFFIXES
-from penwright.formats.corpora import PAIR_SUFFIXES
-from penwright.formats.streams import is_remote, kind_suffix
 from penwright.runs import RUNS, Run, list_runs
-from penwright.weights import describing, names
-from penwright.weights.describing import Description
+
+if TYPE_CHECKING:
+    from penwright.weights.describing import Description
 
 
 def names_model(name: str | Path) -> bool:
@@ -23,6 +21,11 @@ def names_model(name: str | Path) -> bool:
     The rule of `weights.names`; what lies there and is no model is data, and so is what is
     written as a file, a pattern or an address.
     """
+    from penwright.formats.catalog import SUFFIXES
+    from penwright.formats.corpora import PAIR_SUFFIXES
+    from penwright.formats.streams import is_remote, kind_suffix
+    from penwright.weights import names
+
     text = str(name)
     path = Path(name).expanduser()
     separated = "/" in text or "\\" in text or isinstance(name, Path)
@@ -43,6 +46,8 @@ def names_model(name: str | Path) -> bool:
 
 def describe(name: str | Path) -> Description:
     """Describe a model from its headers; raise ModelError, with near names, if it is missing."""
+    from penwright.weights import describing, names
+
     if not str(name):
         raise UsageError("There is nothing to look at.", fix="Name data or a model.")
     try:

@@ -22,7 +22,7 @@ from penwright.formats.corpora import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import Score, batch_average, score_documents
 from penwright.tokens import Split
-from penwright.verbs.writer import Writer, load
+from penwright.verbs.generate import Writer, load
 from penwright.wording import Warn
 
 

@@ -39,7 +39,7 @@ from penwright.train import (
 from penwright.train.calibrate import peak_flops
 from penwright.verbs import observers, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
-from penwright.verbs.writer import Writer, load
+from penwright.verbs.generate import Writer, load
 from penwright.weights.opening import with_tokens
 from penwright.wording import Warn, duration
 

@@ -1,20 +1,25 @@
-"""Write: prompts from the options or a file, texts out as records."""
+"""Write: a loaded model, prompts from options or a file, texts as records."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from penwright.config import GenerateConfig, GenerateFilesConfig, WriteConfig
+from penwright import sample, weights
+from penwright.compute import DTYPES, choose_device, emulation_warning
+from penwright.config import GenerateConfig, GenerateFilesConfig, WriteConfig, build
+from penwright.dataset.tasks import find_fields
 from penwright.errors import DataError, UsageError
+from penwright.model import GPT2
 from penwright.sample import Sample
 from penwright.sample.logits import check as check_sampling
-from penwright.sections import parse
-from penwright.verbs.writer import Writer
+from penwright.sample.logits import is_greedy
+from penwright.sections import build_prefix, parse
+from penwright.tokens import Tokenizer
 from penwright.wording import Warn
 
 _PARTS = ("sections", "fields")
@@ -135,3 +140,166 @@ def _read_lines(name: str) -> tuple[str, ...]:
     if not prompts:
         raise DataError(f"{name} has no prompts.", fix="Write one on each line.")
     return prompts
+
+
+_FAR = 1 << 32
+"""The numbers of texts that are written again begin so far behind the others'."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model with its tokenizer; `penwright.load` makes one, and so does a finished run."""
+
+    name: str
+    path: Path
+    model: GPT2
+    tokenizer: Tokenizer
+    prompt_format: str | None
+    sections: tuple[str, ...] = ()
+    """The sections of its texts, for a model that writes to keywords."""
+    template: str | None = None
+    """The template that joins fields, for a model that learned records."""
+
+    def generate(
+        self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+    ) -> list[Sample]:
+        """Write `n` texts for each prompt, ordered by prompt.
+
+        `options` are those of `penwright generate` (temperature, top_p, seed, stop, ...); an
+        unknown one raises UsageError.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        config = build(GenerateConfig, options | {"prompt": tuple(prompts), "n": n})
+        return self.generate_with(config)
+
+    def generate_with(
+        self,
+        config: GenerateConfig,
+        on_text: Callable[[int, str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> list[Sample]:
+        """Write the texts that `config` asks for; `warn` is told of prompts that are cut."""
+        texts = sample.generate(
+            self.model,
+            self.tokenizer,
+            [self.begin(prompt, config) for prompt in config.prompt],
+            config.n,
+            config.sampling,
+            batch_size=config.batch_size,
+            on_text=on_text,
+            warn=warn,
+        )
+        certain = is_greedy(config.sampling) or config.sampling.num_beams > 1
+        for attempt in range(0 if certain else config.retry_empty):
+            for place, text in enumerate(texts):
+                if not text.text.strip():
+                    (texts[place],) = sample.generate(
+                        self.model,
+                        self.tokenizer,
+                        [text.prompt],
+                        1,
+                        config.sampling,
+                        first_index=place + (attempt + 1) * _FAR,
+                        on_text=on_text,
+                    )
+        return [_strip(text) for text in texts] if config.strip else texts
+
+    def records(
+        self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+    ) -> list[dict[str, str]]:
+        """Write as `generate` does, and return each text's fields by name.
+
+        The model must have learned from several columns that a template joins; raises UsageError
+        for any other. A text that ends early has fewer fields.
+        """
+        if self.template is None:
+            raise UsageError(
+                f"{self.name} has not learned records with fields.",
+                fix='Finetune on a table with --template "{title}: {text}" --learn all.',
+            )
+        return [self.fields_of(text) for text in self.generate(prompt, n, **options)]
+
+    def fields_of(self, text: Sample) -> dict[str, str]:
+        """Return the fields of a text by name; none for a model that has not learned records."""
+        return find_fields(self.template, text.prompt + text.text) if self.template else {}
+
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """Write one text, piece by piece; the pieces joined are what `generate` returns."""
+        return self.stream_with(prompt, build(GenerateConfig, options))
+
+    def stream_with(
+        self, prompt: str, config: WriteConfig, warn: Callable[[str], None] | None = None
+    ) -> Iterator[str]:
+        """Write one text, piece by piece, as `config` asks."""
+        begun = self.begin(prompt, config)
+        return sample.stream(self.model, self.tokenizer, begun, config.sampling, warn=warn)
+
+    def begin(self, prompt: str, config: WriteConfig) -> str:
+        """Return the text that the model continues: the prompt in its form, after its keywords.
+
+        Raises UsageError when keywords are asked of a model that has not learned to.
+        """
+        if config.keywords is None and config.category is None:
+            return self.in_form(prompt, raw=config.raw)
+        if not self.sections:
+            raise UsageError(
+                f"{self.name} has not learned to write to keywords.",
+                fix="Make texts that begin with theirs with `penwright keywords encode`, "
+                "and finetune on them.",
+            )
+        words = (config.keywords or "").split(",")
+        return build_prefix(self.sections, words, config.category, prompt)
+
+    def in_form(self, prompt: str, *, raw: bool = False) -> str:
+        """Return the prompt in the form that prompts had in the model's data."""
+        if raw or not self.prompt_format:
+            return prompt
+        return self.prompt_format.replace("{prompt}", prompt)
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    warn: Callable[[str], None] = lambda _: None,
+) -> Writer:
+    """Open a model by size, Hub name, folder or run; without a name, the default one.
+
+    The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`; `warn`
+    is told which, and what of the model's files was left out or guessed.
+
+    Weights are float32 on a CPU and bf16 on a GPU unless `precision` says otherwise.
+    Raises ModelError when there is no such model or it is damaged.
+    """
+    name = weights.choose_model(model, warn)
+    place = choose_device(device)
+    if precision == "auto":
+        precision = "bf16" if place.type == "cuda" else "fp32"
+    elif slow := emulation_warning(precision, place):
+        warn(slow)
+    opened = weights.open(name, dtype=DTYPES[precision], device=place)
+    for note in opened.notes:
+        warn(note)
+    opened.model.eval()
+    return Writer(
+        opened.name,
+        opened.path,
+        opened.model,
+        opened.tokenizer,
+        opened.format.get("prompt_format"),
+        tuple(opened.format.get("sections", ())),
+        opened.format.get("template"),
+    )
+
+
+def generate(
+    model: str | Path | None, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
+) -> list[Sample]:
+    """Write `n` texts for each prompt with a model given by name; see `Writer.generate`."""
+    return load(model).generate(prompt, n, **options)
+
+
+def _strip(text: Sample) -> Sample:
+    """Strip white space at the ends; the space after a prompt belongs between the two."""
+    return replace(text, text=text.text.rstrip() if text.prompt else text.text.strip())

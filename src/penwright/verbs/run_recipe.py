@@ -17,6 +17,7 @@ from penwright.config import (
     GenerateConfig,
     KeywordsConfig,
     build,
+    override,
 )
 from penwright.dataset.store_cache import hash_files, open_data
 from penwright.dataset.tasks import Task, find_tasks, with_prompts
@@ -30,10 +31,10 @@ from penwright.tokens import Split
 from penwright.train import Observer, Silent
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
+from penwright.verbs.generate import Writer, load
 from penwright.verbs.prepare import run_encode
 from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
 from penwright.verbs.run_info import as_it_began
-from penwright.verbs.writer import Writer, load
 from penwright.wording import Warn, count
 
 
@@ -114,7 +115,7 @@ def recipe(
         with_data=bool(data), with_model="model" in options, resume=bool(options.get("resume"))
     )
     command = f"penwright.recipe({str(name)!r})"
-    return run_recipe(found, data, own | options, observer or Silent(), command)
+    return run_recipe(found, data, override(own, options), observer or Silent(), command)
 
 
 def run_recipe(

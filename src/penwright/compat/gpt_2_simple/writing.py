@@ -15,7 +15,7 @@ from penwright.files import write_text
 
 if TYPE_CHECKING:
     from penwright.sample.engine import Sample
-    from penwright.verbs.writer import Writer
+    from penwright.verbs.generate import Writer
 
 DELIMITER = "=" * 20 + "\n"
 
@@ -48,7 +48,7 @@ class Session:
 
 def load_writer(place: Path) -> Writer:
     """Load the model at `place`."""
-    from penwright.verbs.writer import load
+    from penwright.verbs.generate import load
 
     return load(place)
 

@@ -1,0 +1,299 @@
+"""Verbs that use a model: generate, write, evaluate, copied, report, runs, export, merge, push."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from penwright.cli.options import Json, Opened, warn
+from penwright.config import GenerateFilesConfig, WriteConfig
+
+if TYPE_CHECKING:
+    from penwright.verbs.generate import Text
+
+
+from cyclopts import Parameter
+
+from penwright.config import CopiedConfig, EvaluateConfig, ExportConfig, MergeConfig
+from penwright.wording import count
+
+
+def write(
+    model: str | None = None,
+    *,
+    options: Annotated[WriteConfig, Opened] = WriteConfig(),  # noqa: B008 - frozen
+) -> None:
+    """Write interactively: type a beginning, read how it goes on. Ctrl-D ends, Ctrl-C stops a text.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    """
+    from penwright.verbs.generate import check, load
+
+    check(options)
+    writer = load(
+        model, device=options.compute.device, precision=options.compute.precision, warn=warn
+    )
+    warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
+    number = 0
+    while True:
+        try:
+            prompt = input("\n> ") if sys.stdin.isatty() else input()
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        for _ in range(options.n):
+            sampling = replace(options.sampling, seed=options.sampling.seed + number)
+            number += 1
+            sys.stdout.write(prompt)
+            one = replace(options, sampling=sampling)
+            try:
+                for piece in writer.stream_with(prompt, one, warn):
+                    _show("", piece)
+            except KeyboardInterrupt:
+                sys.stdout.write(" ...")
+            print()
+
+
+def generate(
+    model: str | None = None,
+    *,
+    options: Annotated[GenerateFilesConfig, Opened] = GenerateFilesConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+) -> None:
+    """Write texts from prompts.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    """
+    from penwright.files import refuse_existing
+    from penwright.verbs.generate import check, load, read_prompts, write_texts
+
+    check(options)
+    output = options.output
+    if output is not None:
+        output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
+        refuse_existing(output)
+    prompts = read_prompts(options, warn)
+    options = replace(options, prompt=prompts, prompts=None)
+    as_json = json_ or (output is not None and output.suffix == ".jsonl")
+    writer = load(
+        model, device=options.compute.device, precision=options.compute.precision, warn=warn
+    )
+    alone = output is None and len(prompts) * options.n == 1
+    live = alone and not as_json and not writer.sections and not options.strip
+    if live:
+        _show("", prompts[0])
+    texts = write_texts(writer, options, _show if live else None, warn)
+    if output is not None:
+        from penwright.wording import count
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(_render(texts, as_json) + "\n", encoding="utf-8", newline="\n")
+        warn(f"{count(len(texts), 'text')} in {output}")
+    else:
+        print("" if live else _render(texts, as_json))
+
+
+def _show(_index: object, piece: str) -> None:
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+def _render(texts: list[Text], as_json: bool) -> str:
+    if as_json:
+        return "\n".join(json.dumps(text.as_json(), ensure_ascii=False) for text in texts)
+    return ("\n" + "=" * 20 + "\n").join(text.whole for text in texts)
+
+
+def evaluate(
+    model: str,
+    *data: str,
+    options: Annotated[EvaluateConfig, Opened] = EvaluateConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+) -> None:
+    """Measure how well a model predicts a text: perplexity and bits per byte.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    data
+        Files, folders or globs; or none, with --held-out-of.
+    """
+    from penwright.verbs.evaluate import run_evaluate
+
+    result = run_evaluate(model, data, options, warn)
+    if json_:
+        print(json.dumps(result.as_json()))
+        return
+    interval = ""
+    if result.low is not None and result.high is not None:
+        interval = f"  95 %: {result.low:,.3f} to {result.high:,.3f}"
+    how = "all tokens" if result.average == "token" else "the mean of batch losses"
+    print(f"perplexity     {result.perplexity:,.3f}  ({how}){interval}")
+    print(f"loss           {result.loss:.4f} nats a token")
+    if result.bits_per_byte is not None:
+        print(f"bits per byte  {result.bits_per_byte:.4f}")
+    print(
+        f"measured on    {count(result.tokens, 'token')} of {count(result.documents, 'document')}"
+    )
+    if result.measured is not None:
+        print(f"\n{result.measured}")
+
+
+def copied(
+    run: str,
+    samples: Path | None = None,
+    *,
+    options: Annotated[CopiedConfig, Opened] = CopiedConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+    html: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Find what texts copied word for word from a run's training text.
+
+    Parameters
+    ----------
+    run
+        The run's name under runs/, or its folder.
+    samples
+        A file of texts: what generate wrote, or plain text. Without one the run's model writes
+        some.
+    html
+        Write a page with the copied text beside its source, and print its path.
+    """
+    from penwright.verbs.copied import run_copied, write_page
+
+    found = run_copied(run, samples, options, warn)
+    if json_:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    elif html:
+        print(write_page(found))
+    else:
+        print(found)
+
+
+def report(run: str) -> None:
+    """Write a run's report again, as one HTML file.
+
+    Parameters
+    ----------
+    run
+        The run's name under runs/, or its folder.
+    """
+    from penwright.verbs.describe import write_report
+
+    print(write_report(run))
+
+
+def runs(*, json_: Json = False) -> None:
+    """List the runs and their results."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from penwright.verbs.describe import summarise
+
+    summaries, damaged = summarise()
+    for sentence in damaged:
+        warn(sentence)
+    if json_:
+        print(json.dumps([summary.as_json() for summary in summaries]))
+        return
+    if not summaries:
+        print("There are no runs here yet. Start one with: penwright finetune FILE")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("run", "status", "model"):
+        table.add_column(heading)
+    for heading in ("steps", "before", "after"):
+        table.add_column(heading, justify="right")
+    table.add_column("started")
+    for item in summaries:
+        table.add_row(
+            item.name,
+            item.status,
+            item.model,
+            f"{item.step:,}/{item.steps:,}",
+            _figure(item.perplexity_before),
+            _figure(item.perplexity_after),
+            item.created.replace("T", " ")[:16],
+        )
+    Console(highlight=False).print(table)
+    for item in summaries:
+        if item.resume:
+            print(f"To continue {item.name}: {item.resume}")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def export(model: str, *, options: Annotated[ExportConfig, Opened], json_: Json = False) -> None:
+    """Convert a model for another program: transformers, llama.cpp, CTranslate2, PEFT.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    """
+    from dataclasses import asdict
+
+    from penwright.verbs.model_folders import run_export
+
+    made = run_export(
+        model,
+        options.to,
+        options.output,
+        dtype=options.dtype,
+        shard_size=options.shard_size,
+        check=options.check,
+    )
+    if json_:
+        print(json.dumps(asdict(made) | {"path": str(made.path)}))
+        return
+    for note in made.notes:
+        warn(note)
+    print(f"{made.path}: {made.to}, {made.dtype}, {made.bytes / 1e6:,.1f} MB")
+    if made.checked:
+        print(made.checked)
+
+
+def merge(model: str, adapter: str, *, options: Annotated[MergeConfig, Opened]) -> None:
+    """Merge a LoRA adapter into its model, and write the result.
+
+    Parameters
+    ----------
+    model
+        The model that the adapter was made for.
+    adapter
+        A folder in PEFT's format.
+    """
+    from penwright.verbs.model_folders import merge as run_merge
+
+    print(run_merge(model, adapter, options.output))
+
+
+def push(
+    model: str, repository: str, *, private: Annotated[bool, Parameter(negative="")] = False
+) -> None:
+    """Upload a model and its model card to the Hugging Face Hub.
+
+    Parameters
+    ----------
+    model
+        A run, or a model's folder.
+    repository
+        USER/NAME. You are identified by HF_TOKEN or a login of huggingface_hub.
+    private
+        Make the repository private.
+    """
+    from penwright.verbs.model_folders import push as run_push
+
+    print(run_push(model, repository, private=private))
