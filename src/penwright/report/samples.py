@@ -209,7 +209,8 @@ def copied_text(found: Mapping[str, Any]) -> Html:
 
 def summary(found: Mapping[str, Any]) -> str:
     """Return one sentence: how much is copied, and whether people's text has as much."""
-    said = f"{found['share']:.1%} of what it wrote stands word for word in the training text"
+    share = f"{found['share']:.1%}" if found["share"] else "None"
+    said = f"{share} of what it wrote stands word for word in the training text"
     human = found["held_out"]
     if human is None:
         return said + "."

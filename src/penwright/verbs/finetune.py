@@ -308,11 +308,14 @@ def _measure_after(trainer: Trainer) -> None:
     """Score the best weights on the full held-out split, and record the result of the run."""
     run, state = trainer.run, trainer.state
     score: Score | None = None
+    step = state.step
     if len(trainer.held_out):
         best = run.pointed("best")
-        if best is not None and state.best_step != state.step:
-            trainer.restore(best, optimizer=False)
-        score = trainer.score_all(state.best_step)
+        if best is not None:
+            step = state.best_step
+            if step != state.step:
+                trainer.restore(best, optimizer=False)
+        score = trainer.score_all(step)
     before = run.info.get("result", {})
     run.update(
         status="finished",
@@ -321,7 +324,7 @@ def _measure_after(trainer: Trainer) -> None:
             "perplexity_after": score.perplexity if score else None,
             "perplexity_before": before.get("perplexity_before"),
             "bits_per_byte": score.bits_per_byte if score else None,
-            "best_step": state.best_step if score else state.step,
+            "best_step": step,
             "steps": state.step,
             "stopped": "steps" if state.step >= trainer.plan.steps else "patience",
             "seconds": state.seconds,
