@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from penwright.config import LoraConfig
+from penwright.config import FinetuneConfig, LoraConfig
 from penwright.errors import UsageError
 from penwright.files import jsonable
+from penwright.report.options_table import help_lines
 from penwright.train import TrainPlan
 
 OLD = {
@@ -36,6 +38,12 @@ def test_a_plan_is_the_same_after_run_json(make_trainer):
     stored = json.loads(json.dumps(jsonable(plan.as_json())))
     assert set(OLD) <= set(stored), "names in run.json stay"
     assert TrainPlan.from_json(stored) == plan
+
+
+@pytest.mark.parametrize("steps", [1, 3, 500])
+def test_the_help_says_which_schedule_auto_is(make_trainer, steps):
+    said = re.search(r"auto is (\w+)", help_lines(FinetuneConfig)["schedule"])
+    assert make_trainer("run", steps=steps).plan.schedule.schedule == said[1]
 
 
 def test_a_plan_with_an_unknown_name_is_refused():

@@ -128,17 +128,11 @@ def examine(
     documents are not those of the store.
     """
     found = survey(documents)
-    tokens = np.diff(store.offsets) - 2
-    if len(found) != len(tokens):
-        raise DataError(
-            f"The data has {len(found):,} documents, but the token store has {len(tokens):,}.",
-            fix="The files changed while they were read; start again.",
-        )
+    tokens = _count_tokens(store, found)
     shown = preview(plan, tokenizer, windows)
     digests = found.digests
     duplicates = count_duplicates(digests)[1]
-    lines = all(choice.format in LINES_KEPT for choice in reading.choices)
-    passages = _find_passages(store, tokenizer, found, repeats, lines=lines)
+    passages = _find_passages(store, tokenizer, found, reading, repeats)
     costly = find_costly(found.unusual, tokenizer)
     blank = white_space_share(store, tokenizer)
     facts = DataFacts(
@@ -175,10 +169,22 @@ def examine(
     )
 
 
+def _count_tokens(store: Store, found: Survey) -> Int64:
+    """Return the text tokens of each document; raises DataError if the files changed meanwhile."""
+    tokens = np.diff(store.offsets) - 2
+    if len(found) != len(tokens):
+        raise DataError(
+            f"The data has {len(found):,} documents, but the token store has {len(tokens):,}.",
+            fix="The files changed while they were read; start again.",
+        )
+    return tokens
+
+
 def _find_passages(
-    store: Store, tokenizer: Tokenizer, found: Survey, min_tokens: int, *, lines: bool
+    store: Store, tokenizer: Tokenizer, found: Survey, reading: FileReading, min_tokens: int
 ) -> RepeatedPassages:
-    """Find passages that repeat an earlier one; `lines`: the line breaks are those of the files."""
+    """Find passages that repeat an earlier one, and name the places of both."""
+    lines = all(choice.format in LINES_KEPT for choice in reading.choices)
     if min_tokens < 1:
         return RepeatedPassages(0, 0, 0.0, ())
     counted = counted_tokens(tokenizer)
