@@ -22,13 +22,13 @@ def test_without_a_name_the_recipes_are_listed(penwright):
     assert said.code == 0
     assert [line.split()[0] for line in said.out.splitlines()] == [
         "stories", "completion", "answers", "screenplay", "summaries", "sitcom", "keywords",
-        "titles",
+        "titles", "base",
     ]  # fmt: skip
 
 
 def test_the_list_is_json_for_a_program(penwright):
     listed = json.loads(penwright("recipe", "--json").out)
-    assert {one["system"] for one in listed} == {1, 2, 3, 4, 5}
+    assert {one["system"] for one in listed} == {1, 2, 3, 4, 5, None}
     assert listed[0]["name"] == "stories"
 
 

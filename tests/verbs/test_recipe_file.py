@@ -14,7 +14,7 @@ from penwright.verbs.recipe_file import SAMPLES, list_recipes, read_recipe
 
 RECIPES = {recipe.name: recipe for recipe in list_recipes()}
 NAMES = (
-    "answers", "completion", "keywords", "screenplay", "sitcom", "stories", "summaries", "titles",
+    "answers", "base", "completion", "keywords", "screenplay", "sitcom", "stories", "summaries", "titles",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def config_of(recipe, **options):
 
 def test_there_is_a_recipe_for_each_job_of_the_five_systems():
     assert tuple(sorted(RECIPES)) == NAMES
-    assert {recipe.about.system for recipe in RECIPES.values()} == {1, 2, 3, 4, 5}
+    assert {recipe.about.system for recipe in RECIPES.values()} == {1, 2, 3, 4, 5, None}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,7 +34,7 @@ def test_a_recipe_is_a_file_for_finetune_and_runs_on_its_sample(name):
     assert read_toml(recipe.path, FinetuneConfig) == recipe.options
     assert "model" not in recipe.options
     config = build(FinetuneConfig, recipe.finetune_options(with_data=False, with_model=False))
-    assert config.model == "base"
+    assert config.model == ("base" if recipe.new is None else None)
     assert all(Path(path).exists() for path in [*recipe.sample_data(), *config.held_out_data])
     recipe.check(recipe.sample_data(), config)
     assert recipe.write
@@ -88,7 +88,7 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if RECIPES[name].about.formats])
 def test_data_of_another_format_names_the_recipe_the_file_and_the_mend(tmp_path, name):
     file, content, kind, mend = OTHER[name]
     (tmp_path / file).write_text(content)
@@ -155,7 +155,7 @@ def test_one_file_of_a_pair_alone(tmp_path):
 def test_an_unknown_recipe_suggests_a_known_one():
     with pytest.raises(UsageError, match=r"no recipe 'story'\. Did you mean 'stories'"):
         read_recipe("story")
-    with pytest.raises(UsageError, match="There is: answers, completion"):
+    with pytest.raises(UsageError, match="There is: answers, base, completion"):
         read_recipe("zzz")
 
 
@@ -168,12 +168,13 @@ RECIPE = (
     ("text", "says"),
     [
         ("steps = 3\n", r"mine\.toml has no table \[recipe\]"),
-        ("[recipe]\nsystem = 1\n", r"\[recipe\] lacks about, data, formats, takes"),
+        ("[recipe]\nsystem = 1\n", r"\[recipe\] lacks about, data, takes"),
         (RECIPE.replace("steps", "stepz"), r"mine\.toml: there is no option 'stepz'"),
         (RECIPE + "[recipe.base]\nrate = 1\n", r"mine\.toml: there is no option 'rate'"),
         (RECIPE + "[[recipe.write]]\nmax-tokens = 3\n", r"there is no option 'max-tokens'"),
         (RECIPE + "[[recipe.measure]]\nmetric = ['x']\n", r"Did you mean 'metrics'"),
         (RECIPE + "[[recipe.measure]]\non = 'x'\n", r"on cannot be 'x'"),
+        (RECIPE + "[recipe.new]\nvocab = 3\n", r"there is no option 'vocab'"),
         (RECIPE + "[recipe.other]\na = 3\n", r"there is no option 'other'"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 import penwright
 from penwright.errors import DataError, UsageError
+from penwright.train import Silent
 from penwright.verbs.recipe_file import SAMPLES, list_recipes
 
 
@@ -50,6 +51,39 @@ def test_a_completion_of_one_s_own_is_asked_for_itself(tmp_path):
     (tmp_path / "one.jsonl").write_text(json.dumps(pair))
     (written,) = penwright.recipe("completion", tmp_path / "one.jsonl", **SHORT).written
     assert (written.prompt, written.human) == (pair["prompt"], pair["completion"])
+
+
+class Listener(Silent):
+    def __init__(self):
+        self.said = []
+
+    def on_message(self, sentence):
+        self.said.append(sentence)
+
+
+def test_a_model_is_made_before_it_is_trained():
+    tiny = {**SHORT, "max_length": 64}
+    first, second = Listener(), Listener()
+    done = penwright.recipe("base", observer=first, **tiny)
+    model = penwright.load(done.run.folder)
+    assert model.model.config.n_layer == 6
+    assert 1000 < model.tokenizer.vocab_size < 8192
+    assert done.run.perplexity_after < done.run.perplexity_before
+    assert any("The recipe mixes 3 inputs; 1 input is given" in one for one in first.said)
+    penwright.recipe("base", observer=second, **tiny)
+    assert "Training a tokenizer on the data ..." in first.said
+    assert "Training a tokenizer on the data ..." not in second.said
+
+
+def test_three_inputs_are_mixed_by_the_recipe_s_shares(tmp_path):
+    for name in ("novels", "tales", "simple"):
+        text = f"The {name} goose went out of the library. " * 20
+        lines = [json.dumps({"text": f"{text} {n}"}) for n in range(20)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    files = [tmp_path / f"{name}.jsonl" for name in ("novels", "tales", "simple")]
+    done = penwright.recipe("base", *files, **SHORT, max_length=64, clean=(), drop_near=None)
+    plan = json.loads((done.run.folder / "run.json").read_text())
+    assert [one["share"] for one in plan["data"]["mix"]] == [0.3, 0.45, 0.25]
 
 
 def test_a_recipe_writes_from_prompts_of_one_s_own():

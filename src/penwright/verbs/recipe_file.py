@@ -2,12 +2,15 @@
 
 A recipe is a TOML file that `finetune --config` takes, with a table [recipe] that it passes over:
 
-    system, about       which system it stands in for, and what it does
+    about               its task in a few words
+    system              the number of the published system that it repeats, if it repeats one
     data                its bundled sample, a path below the samples (held_out_data likewise)
     takes               in words, what data of one's own must be
-    formats, columns    the same for the program; no columns where any will do
+    formats, columns    the same for the program; none where any will do
     [recipe.sample]     what else `finetune` is given with the bundled sample: it is small
     [recipe.base]       and with the bundled model: it is small too
+    [recipe.new]        makes a tokenizer and an untrained model first: options of `tokenizer train`
+                        and `new`
     [recipe.keywords]   the data is a table of titles, to be given keywords by these options first
     [[recipe.measure]]  what `evaluate` is to measure afterwards, by its own options
     [[recipe.write]]    what is written at the end: `Writing`
@@ -15,6 +18,7 @@ A recipe is a TOML file that `finetune --config` takes, with a table [recipe] th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +31,8 @@ from penwright.config import (
     FinetuneConfig,
     GenerateConfig,
     KeywordsConfig,
+    NewConfig,
+    TokenizerConfig,
     build,
 )
 from penwright.config.fields import RECIPE, check_options, load_toml
@@ -44,7 +50,7 @@ _OPTIONS = {
     "completion": "completion_column",
 }
 """The option that names each column."""
-_TABLES = ("sample", "base", "keywords", "measure", "write")
+_TABLES = ("sample", "base", "new", "keywords", "measure", "write")
 
 On = Literal["held out", "data"]
 
@@ -76,12 +82,12 @@ class Measure:
 class About:
     """The keys of the table [recipe] that are not tables themselves."""
 
-    system: int
+    system: int | None = None
     about: str
     data: str
     held_out_data: tuple[str, ...] = ()
     takes: str
-    formats: tuple[str, ...]
+    formats: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
 
@@ -96,6 +102,8 @@ class Recipe:
     """Options of `finetune` for any data and model."""
     sample: Mapping[str, Any]
     base: Mapping[str, Any]
+    new: Mapping[str, Any] | None
+    """Options of `new`, and `vocab_size`: the model is made first, unless one is named."""
     keywords: Mapping[str, Any] | None
     measure: tuple[Measure, ...]
     write: tuple[Writing, ...]
@@ -110,7 +118,7 @@ class Recipe:
         if resume:
             return {}
         options = dict(self.options)
-        if not with_model:
+        if not with_model and self.new is None:
             options |= {"model": "base", **self.base}
         if not with_data:
             options |= self.sample
@@ -155,7 +163,7 @@ class Recipe:
         try:
             for item in find_inputs(paths, config.data.files):
                 kind = "story" if item.members else detect(item.path)
-                if kind not in about.formats:
+                if about.formats and kind not in about.formats:
                     raise DataError(f"{item.path} is of the format {kind}.", fix=mend)
             for choice in describe(paths, self._table(config)).choices:
                 self._check_columns(choice, config)
@@ -203,7 +211,7 @@ class Recipe:
 def list_recipes() -> list[Recipe]:
     """Return the bundled recipes, in the order of the systems that they stand in for."""
     found = [_read(path) for path in _folder().glob("*.toml")]
-    return sorted(found, key=lambda recipe: (recipe.about.system, recipe.name))
+    return sorted(found, key=lambda recipe: (recipe.about.system or math.inf, recipe.name))
 
 
 def read_recipe(name: str | Path) -> Recipe:
@@ -244,10 +252,10 @@ def _read(path: Path) -> Recipe:
         raise UsageError(f"{path} has no table [recipe].", fix="See those of `penwright recipe`.")
     table: dict[str, Any] = content.pop(RECIPE)
     tables = {name: table.pop(name) for name in _TABLES if name in table}
-    lacking = {"system", "about", "data", "takes", "formats"} - table.keys()
+    lacking = {"about", "data", "takes"} - table.keys()
     if lacking:
         raise UsageError(f"{path}: [recipe] lacks {', '.join(sorted(lacking))}.")
-    keywords = tables.get("keywords")
+    keywords, new = tables.get("keywords"), tables.get("new")
     return Recipe(
         path.stem,
         path,
@@ -255,10 +263,18 @@ def _read(path: Path) -> Recipe:
         check_options(path, content, FinetuneConfig),
         check_options(path, tables.get("sample", {}), FinetuneConfig),
         check_options(path, tables.get("base", {}), FinetuneConfig),
+        None if new is None else _check_new(path, new),
         None if keywords is None else check_options(path, keywords, KeywordsConfig),
         tuple(_build(path, one, Measure) for one in tables.get("measure", [{}])),
         tuple(_build(path, one, Writing) for one in tables.get("write", ())),
     )
+
+
+def _check_new(path: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Check the options of a model to make: the vocabulary's size is the tokenizer's."""
+    vocabulary = {key: table[key] for key in table if key.replace("-", "_") == "vocab_size"}
+    shape = {key: value for key, value in table.items() if key not in vocabulary}
+    return check_options(path, vocabulary, TokenizerConfig) | check_options(path, shape, NewConfig)
 
 
 def _build(path: Path, options: dict[str, Any], cls: type[Any]) -> Any:

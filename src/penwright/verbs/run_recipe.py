@@ -16,6 +16,8 @@ from penwright.config import (
     FinetuneConfig,
     GenerateConfig,
     KeywordsConfig,
+    NewConfig,
+    TokenizerConfig,
     build,
     override,
 )
@@ -32,6 +34,7 @@ from penwright.train import Observer, Silent
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
 from penwright.verbs.generate import Writer, load
+from penwright.verbs.model_folders import run_new, run_train_tokenizer
 from penwright.verbs.prepare import run_encode
 from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
 from penwright.verbs.run_info import as_it_began
@@ -63,7 +66,7 @@ class Outcome:
     """The outcome of a recipe. `seconds` includes measuring and writing."""
 
     name: str
-    system: int
+    system: int | None
     data: tuple[str, ...]
     model: str
     run: FinishedRun
@@ -167,13 +170,52 @@ def _begin(
     recipe: Recipe, paths: Sequence[str | Path], options: Mapping[str, Any], warn: Warn
 ) -> tuple[Sequence[str | Path], Mapping[str, Any]]:
     """Check the data; return the files that a new run learns from, and its options."""
+    options = _fit_mix(recipe, paths, options, warn)
     config: FinetuneConfig = build(FinetuneConfig, options)
     recipe.check([*paths, *config.held_out_data], config)
     if config.name is None and config.output_dir is None:
         options = {**options, "name": new_name(RUNS, recipe.name)}
+    if recipe.new is not None and config.model is None:
+        options = {**options, "model": str(make_model(recipe.new, paths, config.data, warn))}
     if recipe.keywords is None:
         return paths, options
     return encode_table(recipe, paths, options, warn)
+
+
+def _fit_mix(
+    recipe: Recipe, paths: Sequence[str | Path], options: Mapping[str, Any], warn: Warn
+) -> Mapping[str, Any]:
+    """Return the options without the recipe's shares where there are not as many inputs."""
+    shares = recipe.options.get("mix", ())
+    if options.get("mix", ()) != shares or len(shares) in (0, len(paths)):
+        return options
+    warn(
+        f"The recipe mixes {len(shares)} inputs; {count(len(paths), 'input', 'is')} "
+        "given, and taken as they come. Choose shares with --mix."
+    )
+    return {name: options[name] for name in options if name not in ("mix", "mix_end")}
+
+
+def make_model(
+    wanted: Mapping[str, Any], paths: Sequence[str | Path], data: DataConfig, warn: Warn
+) -> Path:
+    """Train a tokenizer on the data and make an untrained model for it; return its folder.
+
+    It is kept in the cache under a hash of the data and of the options, so that a run can go on.
+    """
+    files = [file for item in find_inputs(paths, data.files) for file in item.files]
+    key = json.dumps([*hash_files(files), dict(wanted), asdict(data)], default=str, sort_keys=True)
+    folder = cache_folder() / "new" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    tokenizer, model = folder / "tokenizer", folder / "model"
+    shape = {name: wanted[name] for name in wanted if name != "vocab_size"}
+    if not tokenizer.exists():
+        warn("Training a tokenizer on the data ...")
+        vocabulary = {name: wanted[name] for name in wanted if name == "vocab_size"}
+        settings = TokenizerConfig(output=tokenizer, data=data, **vocabulary)
+        run_train_tokenizer(paths, settings, warn)
+    if not model.exists():
+        run_new(build(NewConfig, shape | {"output": model, "tokenizer": tokenizer}))
+    return model
 
 
 @dataclass(frozen=True)
