@@ -14,7 +14,8 @@ from penwright.verbs.recipe_file import SAMPLES, list_recipes, read_recipe
 
 RECIPES = {recipe.name: recipe for recipe in list_recipes()}
 NAMES = (
-    "answers", "base", "completion", "keywords", "screenplay", "sitcom", "stories", "summaries", "titles",
+    "answers", "base", "completion", "keywords", "screenplay", "sitcom", "stories", "summaries",
+    "titles",
 )  # fmt: skip
 
 
