@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
-from penwright.sample import logits
+from penwright.sample import logits, processors
 
 samplings = st.builds(
     SamplingConfig,
     temperature=st.floats(0.1, 3),
     top_k=st.sampled_from([0, 0, 1, 3, 40, 700, 5000]),
-    top_p=st.sampled_from([0.0, 0.3, 0.95, 0.9999, 1.0]),
+    top_p=st.sampled_from([1e-9, 0.3, 0.95, 0.9999, 1.0]),
     min_p=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
 )
 SIZES = st.sampled_from([2, 40, 2000])
@@ -24,7 +24,7 @@ SIZES = st.sampled_from([2, 40, 2000])
 
 def kept_by_shortlist(logits_BV: torch.Tensor, sampling: SamplingConfig) -> torch.Tensor:
     rows_N, ids_N, scores_N = logits.shortlist(logits_BV, sampling)
-    full_BV = torch.full(logits_BV.shape, logits.RULED_OUT, dtype=torch.float64)
+    full_BV = torch.full(logits_BV.shape, processors.RULED_OUT, dtype=torch.float64)
     full_BV[torch.from_numpy(rows_N), torch.from_numpy(ids_N)] = torch.from_numpy(scores_N)
     return full_BV
 
@@ -134,17 +134,36 @@ def test_logits_that_are_not_numbers(bad, sampling):
     with pytest.raises(ModelError, match="not numbers"):
         logits.draw(logits_BV, sampling, keys_B, steps_B)
     with pytest.raises(ModelError, match="not numbers"):
-        logits.likeliest(logits_BV)
+        logits.likeliest(logits_BV, sampling)
 
 
 def test_an_entry_in_the_table_of_warpers_is_all_that_sampling_needs(monkeypatch):
-    keep_two = logits.Option(
-        off=1, rule=logits.POSITIVE, apply=lambda x_BV, _, __: logits.top_k(x_BV, 2)
+    keep_two = processors.Warper(
+        off=1, rule=processors.POSITIVE, apply=lambda x_BV, _: processors.top_k(x_BV, 2)
     )
-    monkeypatch.setitem(logits.WARPERS, "length_penalty", keep_two)
+    monkeypatch.setitem(processors.OPTIONS, "length_penalty", keep_two)
     logits_BV = torch.arange(24.0).reshape(2, 12)
     rows_N, ids_N, _ = logits.shortlist(logits_BV, SamplingConfig(length_penalty=2.0, top_p=1))
     assert rows_N.tolist() == [0, 0, 1, 1]
     assert ids_N.tolist() == [10, 11, 10, 11]
     with pytest.raises(UsageError, match="length_penalty must be above 0"):
         logits.check(SamplingConfig(length_penalty=0.0))
+
+
+def test_the_error_names_what_rules_every_token_out(tokenizer):
+    sampling = SamplingConfig(no_repeat_ngram_size=1, logit_bias=("a=-inf",))
+    nothing_BV = torch.full((1, 50), processors.RULED_OUT)
+    keys_B, steps_B = np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.int64)
+    with pytest.raises(UsageError, match="ruled out") as error:
+        logits.Chooser(sampling, tokenizer).choose(nothing_BV, keys_B, steps_B)
+    assert "--logit-bias, --no-repeat-ngram-size." in error.value.fix
+
+
+def test_what_the_native_decoder_can_do(tokenizer):
+    def native(**options):
+        return logits.Chooser(SamplingConfig(**options), tokenizer).native
+
+    assert native()
+    assert native(temperature=0.0, top_k=3, min_p=0.1)
+    assert not native(typical_p=0.9)
+    assert not native(presence_penalty=0.5)

@@ -25,6 +25,9 @@ SETTINGS = {
     "top-k": SamplingConfig(max_new_tokens=40, top_k=20, top_p=0.9, seed=-3),
     "min-p": SamplingConfig(max_new_tokens=40, min_p=0.05, top_p=1.0),
     "penalty": SamplingConfig(max_new_tokens=40, repetition_penalty=1.3, temperature=0.5),
+    "typical": SamplingConfig(max_new_tokens=40, typical_p=0.7, temperature=1.2, top_p=1.0),
+    "penalties": SamplingConfig(max_new_tokens=40, frequency_penalty=0.9, presence_penalty=-0.3),
+    "bias": SamplingConfig(max_new_tokens=40, logit_bias=("e=-3", " goose=2", "id:0=-9")),
     "n-grams": SamplingConfig(max_new_tokens=40, no_repeat_ngram_size=2, greedy=True),
     "all": SamplingConfig(
         max_new_tokens=60,

@@ -25,8 +25,18 @@ class SamplingConfig:
     """Choose among the most likely tokens that together have this probability. 1: all."""
     min_p: float = 0.0
     """Leave out tokens less likely than this share of the most likely one. 0: none."""
+    typical_p: float = 1.0
+    """Choose among the tokens whose surprise is nearest to the one that the model expects, and that
+    together have this probability. 1: all."""
     repetition_penalty: float = 1.0
-    """Above 1 makes tokens that are already in the text less likely."""
+    """Above 1 makes tokens that are already in the text, or the prompt, less likely."""
+    frequency_penalty: float = 0.0
+    """Lower a token's logit by this much for each time that it was written. 0: not at all."""
+    presence_penalty: float = 0.0
+    """Lower the logit of each token that was written by this much. 0: not at all."""
+    logit_bias: Texts = ()
+    """Add to the logit of a text, TEXT=BIAS, or of a token, id:ID=BIAS. A space before a word is
+    part of it. May be given several times."""
     no_repeat_ngram_size: int = 0
     """Never write the same sequence of this many tokens twice. 0: allowed."""
     min_new_tokens: int = 0

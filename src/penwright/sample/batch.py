@@ -20,6 +20,7 @@ from torch import Tensor
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, KVCache, evaluating
 from penwright.sample import logits
+from penwright.sample.processors import NO_TEXT, Rows
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -165,6 +166,7 @@ class Batch:
         self._model = model
         self._tokenizer = tokenizer
         self._sampling = sampling
+        self._chooser = logits.Chooser(sampling, tokenizer)
         self._device = model.head_weight_VC.device
         self._context = model.config.n_positions
         self._cache = empty_cache(self._model, 0)
@@ -216,20 +218,15 @@ class Batch:
         return pieces
 
     def _choose(self) -> list[int]:
-        sampling = self._sampling
         with torch.inference_mode(), evaluating(self._model):
             last_BT = torch.tensor([row.ids[-1:] for row in self.rows], device=self._device)
             hidden_BC = self._cache.feed(self._model, last_BT)
             logits_BV = self._model.logits(hidden_BC)[:, : self._tokenizer.vocab_size].float()
-            texts = self._texts() if logits.looks_at_text(sampling) else None
+            ids_BT, lengths_B = self._texts() if self._chooser.reads_text else (NO_TEXT, NO_TEXT)
             written_B = torch.from_numpy(self._steps_B).to(self._device)
-            logits_BV = logits.process(
-                logits_BV, texts, written_B, self._tokenizer.end_ids, sampling
-            )
-            if logits.is_greedy(sampling):
-                chosen_B = logits.likeliest(logits_BV)
-            else:
-                chosen_B = logits.draw(logits_BV, sampling, self._keys_B, self._steps_B)
+            rows = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids)
+            logits_BV = self._chooser.process(logits_BV, rows)
+            chosen_B = self._chooser.choose(logits_BV, self._keys_B, self._steps_B)
             self._steps_B += 1
             return [int(token) for token in chosen_B]
 

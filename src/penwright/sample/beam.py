@@ -22,8 +22,9 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, evaluating
-from penwright.sample import logits
 from penwright.sample.batch import CharacterStream, begin_window, empty_cache, follow_window
+from penwright.sample.logits import Chooser, check_scores
+from penwright.sample.processors import RULED_OUT, Rows
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -70,13 +71,14 @@ def search(
     if max_new == 0:
         return [[] for _ in range(beams)]
     reader = _Reader(model, len(prompt), max_new)
+    chooser = Chooser(sampling, tokenizer)
     running, parents = [_Found(0.0, [])], [0]
     finished: list[_Found] = []
     while running:
         with torch.inference_mode(), evaluating(model):
             logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
             logits_KV = logits_KV[:, : tokenizer.vocab_size]
-            candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, sampling)
+            candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, chooser)
         over = [_is_over(found.tokens, tokenizer, sampling) for _, found in candidates]
         going = [one for one, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
         # A text that ends behind the first K places is worse than those that go on, if any do.
@@ -99,24 +101,23 @@ def _best(
     prompt: list[int],
     running: list[_Found],
     end_tokens: Sequence[int],
-    sampling: SamplingConfig,
+    chooser: Chooser,
 ) -> list[tuple[int, _Found]]:
     """Return the likeliest continuations by one token, two for each beam, with their beams."""
     texts = [[*prompt[1:], *found.tokens] for found in running]
     ids_KT = torch.tensor(texts, dtype=torch.long, device=logits_KV.device)
     lengths_K = torch.full((len(texts),), len(texts[0]), device=logits_KV.device)
     written_K = torch.full_like(lengths_K, len(running[0].tokens))
-    logp_KV = logits.process(
-        logits_KV.log_softmax(-1), (ids_KT, lengths_K), written_K, end_tokens, sampling
-    )
+    rows = Rows(ids_KT, lengths_K, written_K, end_tokens)
+    logp_KV = chooser.process(logits_KV.log_softmax(-1), rows)
     scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
     total = (logp_KV + scores_K1).flatten()
-    best = total.topk(min(2 * sampling.num_beams, len(total)))
-    logits.check_scores(best.values[:1].cpu().numpy())
+    best = total.topk(min(2 * chooser.sampling.num_beams, len(total)))
+    check_scores(best.values[:1].cpu().numpy(), chooser.sampling)
     return [
         (place // logits_KV.shape[1], _append(running, place, logits_KV.shape[1], score))
         for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        if score > logits.RULED_OUT
+        if score > RULED_OUT
     ]
 
 

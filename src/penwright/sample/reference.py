@@ -14,6 +14,7 @@ from penwright.model import GPT2, evaluating
 from penwright.sample import logits
 from penwright.sample.batch import begin_window, follow_window
 from penwright.sample.engine import FinishReason, Sample
+from penwright.sample.processors import Rows
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -69,9 +70,13 @@ def _scores(
     with evaluating(model):
         hidden_1TC = model(torch.tensor([ids[start:]], device=device))
     scores_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size].float().cpu()
-    text = torch.tensor([ids[1:]], dtype=torch.long), torch.tensor([len(ids) - 1])
-    written_1 = torch.tensor([len(ids) - prompt_length])
-    scores_1V = logits.process(scores_1V, text, written_1, tokenizer.end_ids, sampling)
+    rows = Rows(
+        ids_BT=torch.tensor([ids[1:]], dtype=torch.long),
+        lengths_B=torch.tensor([len(ids) - 1]),
+        written_B=torch.tensor([len(ids) - prompt_length]),
+        end_ids=tokenizer.end_ids,
+    )
+    scores_1V = logits.Chooser(sampling, tokenizer).process(scores_1V, rows)
     if not logits.is_greedy(sampling):
         scores_1V = logits.warp(scores_1V, sampling)
     return scores_1V[0].double()
