@@ -13,6 +13,9 @@ END_OF_TEXT = "<|endoftext|>"
 START_OF_TEXT = "<|startoftext|>"
 """Begins a document in files made for gpt-2-simple; ordinary text to GPT-2's tokenizer."""
 
+MACHINE_WRITTEN = "machine_written"
+"""A key of JSON records about generated text; its value is true."""
+
 IGNORED = -100
 """The target of a token that is not learned (torch's default `ignore_index`)."""
 

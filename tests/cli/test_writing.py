@@ -125,3 +125,30 @@ def test_plan_knows_gpt2_without_its_weights(penwright, tmp_path):
     said = penwright("plan", "124M", "a.txt", "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["steps"] > 0
+
+
+def test_texts_say_that_a_machine_wrote_them(penwright, tmp_path):
+    words = ("generate", "base", "--prompt", "The sea", "--seed", "3", "--max-new-tokens", "2")
+    (line,) = map(json.loads, penwright(*words, "--json").out.splitlines())
+    label = {"machine_written": True, "model": "base", "weights": "float32", "seed": 3}
+    assert label.items() <= line.items()
+    assert line["settings"]["max_new_tokens"] == 2
+    assert line["penwright"]
+
+    assert penwright(*words, "--output", "a.md").code == 0
+    beside = json.loads((tmp_path / "a.md.json").read_text())
+    assert beside.items() <= line.items()
+    assert (tmp_path / "a.md").read_text().startswith("The sea")
+    assert penwright(*words, "--output", "a.jsonl").code == 0
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == line
+    assert not (tmp_path / "a.jsonl.json").exists()
+
+
+def test_a_file_in_the_place_of_a_label_is_not_replaced(penwright, tmp_path):
+    words = ("generate", "base", "--max-new-tokens", "2", "--output", "a.txt")
+    (tmp_path / "a.txt.json").write_text("mine")
+    said = penwright(*words)
+    assert (said.code, "a.txt.json exists already" in said.err) == (2, True)
+    assert not (tmp_path / "a.txt").exists()
+    (tmp_path / "a.txt.json").write_text('{"machine_written": true}')  # of a text that is gone
+    assert penwright(*words).code == 0

@@ -47,6 +47,19 @@ def test_files_of_other_types_are_reported(tmp_path: Path, read: Read, warnings:
     ]
 
 
+def test_labels_of_generated_text_are_not_read(
+    tmp_path: Path, read: Read, warnings: list[str]
+) -> None:
+    make(tmp_path, "a.txt", "b.txt")
+    (tmp_path / "a.txt.json").write_text('{"machine_written": true, "model": "base"}')
+    (tmp_path / "c.json").write_text('[{"machine_written": true, "text": "a goose"}]')
+    assert [d.source.path for d in read(tmp_path)] == [
+        str(tmp_path / name) for name in ("a.txt", "b.txt", "c.json")
+    ]
+    (said,) = (text for text in warnings if "not read" in text)
+    assert "1 of 4 files are not read: 1 label of generated text." in said
+
+
 @pytest.mark.parametrize(
     ("patterns", "count"), [(("*.py",), 3), (("src/*",), 2), (("*.py", "*.md"), 4), (("*",), 5)]
 )

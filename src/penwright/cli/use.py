@@ -73,17 +73,19 @@ def generate(
     model
         A run, a folder, a size (124M), a Hub name, or base.
     """
-    from penwright.files import refuse_existing
+    from penwright.files import refuse_existing, write_text
     from penwright.verbs.generate import check, load, read_prompts, write_texts
+    from penwright.verbs.provenance import refuse_existing_text, write_labelled
 
     check(options)
     output = options.output
     if output is not None:
         output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
-        refuse_existing(output)
+    as_json = json_ or (output is not None and output.suffix == ".jsonl")
+    if output is not None:
+        (refuse_existing if as_json else refuse_existing_text)(output)
     prompts = read_prompts(options, warn)
     options = replace(options, prompt=prompts, prompts=None)
-    as_json = json_ or (output is not None and output.suffix == ".jsonl")
     writer = load(
         model, device=options.compute.device, precision=options.compute.precision, warn=warn
     )
@@ -93,10 +95,11 @@ def generate(
         _show("", prompts[0])
     texts = write_texts(writer, options, _show if live else None, warn)
     if output is not None:
-        from penwright.wording import count
-
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(_render(texts, as_json) + "\n", encoding="utf-8", newline="\n")
+        content = _render(texts, as_json) + "\n"
+        if as_json:
+            write_text(output, content)
+        else:
+            write_labelled(output, content, writer.label(options.sampling))
         warn(f"{count(len(texts), 'text')} in {output}")
     else:
         print("" if live else _render(texts, as_json))
@@ -108,8 +111,10 @@ def _show(_index: object, piece: str) -> None:
 
 
 def _render(texts: list[Text], as_json: bool) -> str:
+    from penwright.verbs.provenance import json_line
+
     if as_json:
-        return "\n".join(json.dumps(text.as_json(), ensure_ascii=False) for text in texts)
+        return "\n".join(json_line(text.as_json()) for text in texts)
     return ("\n" + "=" * 20 + "\n").join(text.whole for text in texts)
 
 

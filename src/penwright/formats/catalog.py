@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from penwright.config import DataConfig, FormatName
+from penwright.document import MACHINE_WRITTEN
 from penwright.errors import DataError, UsageError, suggest
 from penwright.formats.books import (
     is_kindle,
@@ -214,9 +215,10 @@ def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
     if patterns:
         chosen = [path for path in files if _matches(path.relative_to(folder), patterns)]
     else:
-        chosen = [path for path in files if kind_suffix(path) in SUFFIXES]
-        chosen = chosen or [path for path in files if is_text_file(path)]
-    others = Counter(path.suffix.lower() or path.name for path in set(files) - set(chosen))
+        texts = [path for path in files if not _is_label(path)]
+        chosen = [path for path in texts if kind_suffix(path) in SUFFIXES]
+        chosen = chosen or [path for path in texts if is_text_file(path)]
+    others = Counter(_kind_of(path) for path in set(files) - set(chosen))
     if others:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(MOST_LISTED))
         more = ", ..." if len(others) > MOST_LISTED else ""
@@ -227,6 +229,19 @@ def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
             raise DataError(f"{folder}: {told}", fix=choose)
         warn(f"{folder}: {told} {choose}")
     yield from map(str, chosen)
+
+
+def _kind_of(path: Path) -> str:
+    return "label of generated text" if _is_label(path) else path.suffix.lower() or path.name
+
+
+def _is_label(path: Path) -> bool:
+    """Return whether `path` is what `generate` writes beside a text file, not a text itself."""
+    return (
+        path.suffix == ".json"
+        and path.with_suffix("").is_file()
+        and f'"{MACHINE_WRITTEN}": true'.encode() in read_head(str(path))
+    )
 
 
 def _matches(path: Path, patterns: Sequence[str]) -> bool:

@@ -37,7 +37,7 @@ from penwright.train import (
     make_plan,
 )
 from penwright.train.calibrate import peak_flops
-from penwright.verbs import observers, run_info
+from penwright.verbs import observers, provenance, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
 from penwright.verbs.generate import Writer, load
 from penwright.weights.opening import with_tokens
@@ -250,6 +250,7 @@ def _make_trainer(
     to_continue = dataset.held_out if len(dataset.held_out) else dataset.training
     prompts = config.sample_prompts or sample_prompts(to_continue, tokenizer)
     sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
+    label = provenance.label(run.name, "float32", sampling)
     peak = peak_flops(plan.precision, device, calibration_file())
     if peak:
         run.update(machine=run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")})
@@ -264,7 +265,7 @@ def _make_trainer(
     def write_samples() -> list[dict[str, Any]]:
         texts = sample.generate(model, tokenizer, prompts, 1, sampling)
         names = ("prompt", "text", "finish_reason")
-        return [{name: getattr(text, name) for name in names} for text in texts]
+        return [{name: getattr(text, name) for name in names} | label for text in texts]
 
     return Trainer(
         model=model,

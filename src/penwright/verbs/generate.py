@@ -11,7 +11,13 @@ from typing import Any
 
 from penwright import sample, weights
 from penwright.compute import DTYPES, choose_device, emulation_warning
-from penwright.config import GenerateConfig, GenerateFilesConfig, WriteConfig, build
+from penwright.config import (
+    GenerateConfig,
+    GenerateFilesConfig,
+    SamplingConfig,
+    WriteConfig,
+    build,
+)
 from penwright.dataset.tasks import find_fields
 from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
@@ -20,6 +26,7 @@ from penwright.sample.logits import check as check_sampling
 from penwright.sample.logits import is_greedy
 from penwright.sections import build_prefix, parse
 from penwright.tokens import Tokenizer
+from penwright.verbs import provenance
 from penwright.wording import Warn
 
 _PARTS = ("sections", "fields")
@@ -33,10 +40,9 @@ class Text:
     text: str
     finish_reason: str
     tokens: int
-    seed: int
     index: int
-    model: str
-    settings: dict[str, Any]
+    label: dict[str, Any]
+    """Who wrote it, and with which seed and settings; see `provenance`."""
     sections: dict[str, str | list[str]] = field(default_factory=dict)
     """The sections of the text by name, from a model that writes to keywords."""
     fields: dict[str, str] = field(default_factory=dict)
@@ -50,9 +56,10 @@ class Text:
         return "\n".join(str(self.sections[n]) for n in ("title", "body") if n in self.sections)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record for a program."""
+        """Return the record for a program, its label included."""
         record = asdict(self)
-        return {key: record[key] for key in record if key not in _PARTS or record[key]}
+        label: dict[str, Any] = record.pop("label")
+        return {k: v for k, v in record.items() if k not in _PARTS or v} | label
 
 
 def check(config: WriteConfig) -> None:
@@ -76,23 +83,21 @@ def write_texts(
 ) -> list[Text]:
     """Write `config.n` texts for each prompt of `config`."""
     samples = writer.generate_with(config, on_text, warn)
-    settings = asdict(config.sampling)
+    label = writer.label(config.sampling)
     return [
-        _record(sample, config.prompt[number // config.n], writer, settings)
+        _record(sample, config.prompt[number // config.n], writer, label)
         for number, sample in enumerate(samples)
     ]
 
 
-def _record(sample: Sample, prompt: str, writer: Writer, settings: dict[str, Any]) -> Text:
+def _record(sample: Sample, prompt: str, writer: Writer, label: dict[str, Any]) -> Text:
     return Text(
         prompt=prompt,
         text=sample.text,
         finish_reason=sample.finish_reason,
         tokens=sample.tokens,
-        seed=sample.seed,
         index=sample.index,
-        model=writer.name,
-        settings=settings,
+        label=label,
         sections=_sections(sample) if writer.sections else {},
         fields=writer.fields_of(sample),
     )
@@ -159,6 +164,11 @@ class Writer:
     """The sections of its texts, for a model that writes to keywords."""
     template: str | None = None
     """The template that joins fields, for a model that learned records."""
+
+    def label(self, sampling: SamplingConfig) -> dict[str, Any]:
+        """Return the label of texts that this model writes with these settings."""
+        weights = str(self.model.head_weight_VC.dtype).removeprefix("torch.")
+        return provenance.label(self.name, weights, sampling)
 
     def generate(
         self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any

@@ -11,7 +11,7 @@ from penwright.compat.gpt_2_simple.folders import find_model, find_run
 from penwright.config import GenerateConfig, SamplingConfig
 from penwright.document import END_OF_TEXT, START_OF_TEXT
 from penwright.errors import UsageError
-from penwright.files import write_text
+from penwright.verbs.provenance import write_labelled
 
 if TYPE_CHECKING:
     from penwright.sample.engine import Sample
@@ -145,7 +145,8 @@ def generate(
     tokens, those of the prefix included. It ends at the end-of-text token, or before `truncate`.
     `top_p` above 0 replaces `top_k`; 0 switches either off. Without a seed each call writes other
     texts. `batch_size` changes the speed only. Texts are printed with `sample_delim` between them,
-    unless they are returned or written to `destination_path`, whose old content is replaced.
+    unless they are returned or written to `destination_path`, whose old content is replaced; a
+    label beside it says that they are machine-written.
     Raises ModelError and UsageError.
     """
     place = wanted_place(sess, run_name, checkpoint_dir, model_name, model_dir)
@@ -174,7 +175,11 @@ def generate(
     )
     begin = prefix if include_prefix else ""
     texts = [_full_text(begin, s, truncate) for s in writer.generate_with(config)]
-    _deliver(texts, destination_path, return_as_list, sample_delim if nsamples > 1 else "")
+    lines = "".join(f"{text}\n{sample_delim if nsamples > 1 else ''}" for text in texts)
+    if destination_path:
+        write_labelled(Path(destination_path), lines, writer.label(sampling))
+    elif not return_as_list:
+        print(lines, end="")
     return texts if return_as_list else None
 
 
@@ -225,13 +230,3 @@ def _full_text(begin: str, sample: Sample, truncate: str | None) -> str:
     if sample.finish_reason == "end" and not truncate and text.startswith(START_OF_TEXT):
         text += END_OF_TEXT
     return text.lstrip("\n")
-
-
-def _deliver(texts: list[str], path: str | Path | None, as_list: bool, delimiter: str) -> None:
-    lines = "".join(f"{text}\n{delimiter}" for text in texts)
-    if path:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, lines)
-    elif not as_list:
-        print(lines, end="")
