@@ -34,6 +34,7 @@ VERBS = {
     "Write": {
         "write": "use:write",
         "generate": "use:generate",
+        "serve": "serve:serve",
     },
     "Evaluate": {
         "evaluate": "use:evaluate",

@@ -21,6 +21,7 @@ from penwright.config.data import (
     WorkConfig,
 )
 from penwright.config.fields import build, coerce, flat_fields, flat_values, given_values, read_toml
+from penwright.config.serving import ServeConfig
 from penwright.config.training import (
     ABOUT_THE_CALL,
     MAY_CHANGE,
@@ -93,6 +94,7 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "ScheduleName",
+    "ServeConfig",
     "TokenizerConfig",
     "WorkConfig",
     "WriteConfig",

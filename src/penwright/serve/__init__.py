@@ -1,0 +1,118 @@
+"""Serve models to other programs, and to the writer's page; needs the extra `serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from penwright.config import ServeConfig
+from penwright.errors import MissingExtraError, PenwrightError, UsageError
+from penwright.wording import Warn
+
+KEY_VARIABLE = "PENWRIGHT_API_KEY"
+
+
+def run(models: Sequence[str], config: ServeConfig, warn: Warn) -> None:
+    """Serve these models until the process is told to stop; requests under way are finished.
+
+    Raises MissingExtraError, UsageError for options that cannot be, and ModelError.
+    """
+    try:
+        import uvicorn
+
+        from penwright.serve.app import make_app
+        from penwright.serve.documents import Documents
+        from penwright.serve.metrics import Metrics
+        from penwright.serve.scheduler import Scheduler
+        from penwright.serve.security import Access
+        from penwright.serve.server import Server
+    except ModuleNotFoundError as error:
+        if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
+            raise MissingExtraError("The server", "serve") from error
+        raise
+    from penwright.verbs.generate import load
+
+    config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
+    token = secrets.token_urlsafe(24)
+    with contextlib.closing(listen(config.host, config.port)) as listener:
+        port = listener.getsockname()[1]
+        access = Access.choose(
+            config.host,
+            port,
+            token=token,
+            api_key=config.api_key,
+            allow_origin=config.allow_origin,
+            allow_host=config.allow_host,
+        )
+        compute = config.compute
+        writers = [
+            load(name, device=compute.device, precision=compute.precision, warn=warn)
+            for name in models or (None,)
+        ]
+        names = name_models([writer.name for writer in writers])
+        scheduler = Scheduler(
+            writers, Metrics(), batch_size=config.batch_size, max_waiting=config.max_waiting
+        )
+        server = Server(
+            dict(zip(names, writers, strict=True)),
+            scheduler,
+            Documents(config.documents),
+            config.timeout,
+        )
+        uvicorn_server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(server, access),
+                lifespan="on",
+                ws="none",
+                log_config=None,
+                access_log=False,  # the text of prompts and keys stays out of logs
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=int(config.timeout),
+            )
+        )
+        address = f"http://{'[' + config.host + ']' if ':' in config.host else config.host}:{port}"
+        warn(f"Serving {', '.join(names)}. Ctrl-C stops; texts under way are finished.")
+        warn(f"The page:           {address}/#token={token}")
+        warn(f"OpenAI-compatible:  {address}/v1")
+        uvicorn_server.run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address. Raises UsageError when that is impossible."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"The server cannot listen on '{host}' port {port}: {error}.") from None
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise PenwrightError(
+                f"Port {port} is in use by another program.", fix=f"Give --port {port + 1}."
+            ) from None
+        raise UsageError(f"The server cannot listen on '{host}' port {port}: {error}.") from None
+    return listener
+
+
+def name_models(names: Sequence[str]) -> list[str]:
+    """Return the models' names for clients: of a path its last part. Raises UsageError."""
+    short = [Path(name).name if Path(name).exists() else name for name in names]
+    chosen = [s if short.count(s) == 1 else name for s, name in zip(short, names, strict=True)]
+    for name in chosen:
+        if chosen.count(name) > 1:
+            raise UsageError(f"The model {name} is named twice.")
+    return chosen

@@ -1,0 +1,74 @@
+"""Answer while the client listens: work that ends when it leaves, and server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from penwright.serve.scheduler import Job, Scheduler
+
+PING = b": ping\n\n"
+"""A comment, which every parser of server-sent events passes over."""
+
+
+class ClientLeftError(Exception):
+    """The client closed the connection before its answer was complete."""
+
+
+@contextlib.asynccontextmanager
+async def running(scheduler: Scheduler, job: Job) -> AsyncIterator[Job]:
+    """Submit a job for the length of a block; whatever ends the block gives its places back."""
+    scheduler.submit(job)
+    try:
+        yield job
+    finally:
+        scheduler.cancel(job)
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what `work` returns; raise ClientLeftError, and cancel it, when the client leaves."""
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_wait_for_end(receive))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientLeftError
+        return task.result()
+    finally:
+        for each in (task, watcher):
+            each.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _wait_for_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """A stream of server-sent events that ends when the client leaves."""
+
+    def __init__(self, events: AsyncIterator[bytes], job: Job, scheduler: Scheduler) -> None:
+        super().__init__(media_type="text/event-stream")
+        del self.headers["content-length"]
+        self.headers["Cache-Control"] = "no-store"
+        self.headers["X-Accel-Buffering"] = "no"
+        self._events, self._job, self._scheduler = events, job, scheduler
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with contextlib.suppress(ClientLeftError, OSError):
+                await while_connected(receive, self._send(send))
+        finally:
+            self._scheduler.cancel(self._job)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for event in self._events:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
