@@ -1,6 +1,7 @@
 """Every command and every Python block of the documentation runs, on small files and a tiny model.
 
 The blocks of docs/migrating.md run in tests/compat/test_migrating.py; its commands in tables here.
+Those of docs/serving.md run in tests/serve/test_docs.py, beside a server.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs"
 NOT_RUN = {
     "quickstart": "takes three minutes; tests/verbs run each of its steps",
     "download ": "needs the network; tests/weights/test_hub.py runs it against a server of its own",
+    "serve ": "listens until it is stopped; tests/serve start servers of their own",
     "push ": "needs the network; tests/weights/test_hub.py runs it against a server of its own",
     "--engine ray": "needs a Ray cluster; tests/workers run the same jobs",
     "--log tensorboard,wandb": "needs an account; tests/verbs/test_observers.py runs both offline",
@@ -40,6 +42,8 @@ PLACEHOLDERS = {
     "DATA": "story.txt", "MODEL": "base", "RUN": "story", "STORE": "a-store", "TOKENIZER": "a-tok",
     "NAME": "base", "DIR": "a-folder", "FILE": "story.txt",
 }  # fmt: skip
+ELSEWHERE = {"migrating.md", "serving.md"}
+"""Pages whose Python runs in tests of their own."""
 BEFORE = {
     "guide.md": [
         "keywords encode titles.csv --title-field title --category-field subreddit --output k.txt",
@@ -240,7 +244,7 @@ def test_the_commands_of_a_page_run_one_after_another(name, desk, monkeypatch, c
 
 
 @pytest.mark.usefixtures("desk")
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "migrating.md"])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ELSEWHERE])
 def test_the_python_of_a_page_runs(name, capsys):
     for language, text in fences(PAGES[name]):
         if language == "python":
