@@ -14,7 +14,6 @@ folder appears whole or not at all, and its manifest tells a damaged one from a 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,7 +21,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from penwright.errors import RunError, suggest
-from penwright.files import disk_errors, jsonable, read_json, sha256, write_json, write_text
+from penwright.files import (
+    disk_errors,
+    jsonable,
+    lock_file,
+    read_json,
+    sha256,
+    write_json,
+    write_text,
+)
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
@@ -149,7 +156,7 @@ class Run:
         with disk_errors(self.folder):
             handle = (self.folder / "lock").open("a+b")
         try:
-            _lock_file(handle)
+            lock_file(handle)
         except OSError:
             handle.close()
             raise RunError(
@@ -168,7 +175,7 @@ class Run:
         """Return whether a running process holds the lock."""
         try:
             with (self.folder / "lock").open("a+b") as handle:
-                _lock_file(handle)
+                lock_file(handle)
         except FileNotFoundError:
             return False
         except OSError:
@@ -302,16 +309,3 @@ def _is_left_over(folder: Path, *, overwrite: bool) -> bool:
     return names <= made | {"lock"} and not any(
         any((folder / name).iterdir()) for name in made & names
     )
-
-
-def _lock_file(handle: IO[bytes]) -> None:
-    """Take an exclusive lock or raise OSError at once."""
-    if os.name == "posix":
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        import msvcrt
-
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]

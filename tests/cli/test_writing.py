@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -58,6 +60,80 @@ def test_a_prompt_that_ends_with_a_space_or_is_cut_is_reported(penwright):
     said = penwright("generate", "base", "--prompt", "sea " * 600 + "end", *SHORT)
     assert "the model reads 512 at most" in said.err
     assert "ends with a space" not in said.err
+
+
+def test_a_broken_row_is_named_and_the_others_are_written(penwright, tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "The sea"}\n{"prompt": \n{"prompt": "A hat"}\n')
+    words = ("generate", "base", "--prompts", "p.jsonl", "--max-new-tokens", "2", "-n", "2")
+    said = penwright(*words, "-o", "o.jsonl")
+    assert said.code == 1
+    assert "p.jsonl:2: this line is not valid JSON" in said.err
+    assert said.sentences == [
+        "penwright: 1 row of p.jsonl had no prompt that can be read; the other 2 are written."
+    ]
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [(row["prompt"], row["line"], row["index"]) for row in rows] == [
+        ("The sea", 1, 0), ("The sea", 1, 1), ("A hat", 3, 2), ("A hat", 3, 3),
+    ]  # fmt: skip
+    again = penwright(*words, "-o", "o.jsonl")
+    assert (again.code, "o.jsonl exists already" in again.err) == (2, True)
+
+
+def test_an_interrupted_file_is_continued_only_with_the_same_options(penwright, tmp_path):
+    (tmp_path / "p.txt").write_text("".join(f"The {n} geese\n" for n in range(20)))
+    words = ("generate", "base", "--prompts", "p.txt", "--max-new-tokens", "3", "-o")
+    assert penwright(*words, "a.jsonl", "--batch-size", "1").code == 0
+    whole = (tmp_path / "a.jsonl").read_bytes()
+
+    class Killed(BaseException):
+        pass
+
+    from penwright.verbs.generate import Text
+
+    wanted, as_json = 11, Text.as_json
+
+    def stop(text):
+        if text.index == wanted:
+            raise Killed
+        return as_json(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "as_json", stop)
+        with pytest.raises(Killed):
+            penwright(*words, "b.jsonl", "--batch-size", "1")
+    with (tmp_path / "b.jsonl").open("a") as file:
+        file.write('{"prompt": "The 11 ge')
+    said = penwright(*words, "b.jsonl", "--batch-size", "1", "--temperature", "0.5")
+    assert (said.code, "begun with temperature 0.8, now 0.5" in said.err) == (2, True)
+    said = penwright(*words, "b.jsonl", "--batch-size", "1")
+    assert (said.code, "11 of 20 texts are there" in said.err) == (0, True)
+    assert (tmp_path / "b.jsonl").read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.jsonl", "b.jsonl", "p.txt"}
+    assert not (tmp_path / "b.jsonl.unfinished").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_three_kills_lose_and_repeat_nothing(tmp_path):
+    (tmp_path / "p.txt").write_text("".join(f"The {n} geese\n" for n in range(1200)))
+    command = [sys.executable, "-m", "penwright", "generate", "base", "--prompts", "p.txt"]
+    command += ["--max-new-tokens", "3", "--output"]
+
+    def lines(name):
+        path = tmp_path / name
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    subprocess.run([*command, "a.jsonl"], cwd=tmp_path, check=True)
+    for _ in range(3):
+        before = lines("b.jsonl")
+        with subprocess.Popen([*command, "b.jsonl"], cwd=tmp_path) as process:
+            while lines("b.jsonl") < before + 280:
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.kill()
+        assert lines("b.jsonl") < 1200
+    subprocess.run([*command, "b.jsonl"], cwd=tmp_path, check=True)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(

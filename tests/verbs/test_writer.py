@@ -14,15 +14,16 @@ def engine(monkeypatch):
     """An engine whose every third number writes something; what was asked of it, in order."""
     asked = []
 
-    def generate(_model, _tokenizer, prompts, n, _sampling, *, first_index=0, **_rest):
+    def write_each(_model, _tokenizer, prompts, n, _sampling, *, first_index=0, **_rest):
         indices = range(first_index, first_index + len(prompts) * n)
         asked.extend(indices)
-        return [
+        written = [
             Sample(prompts[i // n], " tea \n" if index % 3 == 2 else " \n", "end", 2, 0, index)
             for i, index in enumerate(indices)
         ]
+        return reversed(written)  # texts are finished in any order
 
-    monkeypatch.setattr(room.sample, "generate", generate)
+    monkeypatch.setattr(room.sample, "write_each", write_each)
     return asked
 
 

@@ -32,8 +32,8 @@ VERBS = {
         "recipe": "train:recipe",
     },
     "Write": {
-        "write": "use:write",
-        "generate": "use:generate",
+        "write": "writing:write",
+        "generate": "writing:generate",
         "serve": "serve:serve",
     },
     "Evaluate": {

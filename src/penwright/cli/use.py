@@ -1,121 +1,16 @@
-"""Verbs that use a model: generate, write, evaluate, copied, report, runs, export, merge, push."""
+"""Verbs that measure, show and share a model: evaluate, copied, report, runs, export, push."""
 
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from penwright.cli.options import Json, Opened, warn
-from penwright.config import GenerateFilesConfig, WriteConfig
-
-if TYPE_CHECKING:
-    from penwright.verbs.generate import Text
-
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from penwright.cli.options import Json, Opened, warn
 from penwright.config import CopiedConfig, EvaluateConfig, ExportConfig, MergeConfig
 from penwright.wording import count
-
-
-def write(
-    model: str | None = None,
-    *,
-    options: Annotated[WriteConfig, Opened] = WriteConfig(),  # noqa: B008 - frozen
-) -> None:
-    """Write interactively: type a beginning, read how it goes on. Ctrl-D ends, Ctrl-C stops a text.
-
-    Parameters
-    ----------
-    model
-        A run, a folder, a size (124M), a Hub name, or base.
-    """
-    from penwright.verbs.generate import check, load
-
-    check(options)
-    writer = load(
-        model, device=options.compute.device, precision=options.compute.precision, warn=warn
-    )
-    warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
-    number = 0
-    while True:
-        try:
-            prompt = input("\n> ") if sys.stdin.isatty() else input()
-        except EOFError:
-            print(file=sys.stderr)
-            return
-        for _ in range(options.n):
-            sampling = replace(options.sampling, seed=options.sampling.seed + number)
-            number += 1
-            sys.stdout.write(prompt)
-            one = replace(options, sampling=sampling)
-            try:
-                for piece in writer.stream_with(prompt, one, warn):
-                    _show("", piece)
-            except KeyboardInterrupt:
-                sys.stdout.write(" ...")
-            print()
-
-
-def generate(
-    model: str | None = None,
-    *,
-    options: Annotated[GenerateFilesConfig, Opened] = GenerateFilesConfig(),  # noqa: B008 - frozen
-    json_: Json = False,
-) -> None:
-    """Write texts from prompts.
-
-    Parameters
-    ----------
-    model
-        A run, a folder, a size (124M), a Hub name, or base.
-    """
-    from penwright.files import refuse_existing, write_text
-    from penwright.verbs.generate import check, load, read_prompts, write_texts
-    from penwright.verbs.provenance import refuse_existing_text, write_labelled
-
-    check(options)
-    output = options.output
-    if output is not None:
-        output = Path(str(output).replace("{seed}", str(options.sampling.seed)))
-    as_json = json_ or (output is not None and output.suffix == ".jsonl")
-    if output is not None:
-        (refuse_existing if as_json else refuse_existing_text)(output)
-    prompts = read_prompts(options, warn)
-    options = replace(options, prompt=prompts, prompts=None)
-    writer = load(
-        model, device=options.compute.device, precision=options.compute.precision, warn=warn
-    )
-    alone = output is None and len(prompts) * options.n == 1
-    live = alone and not as_json and not writer.sections and not options.strip
-    if live:
-        _show("", prompts[0])
-    texts = write_texts(writer, options, _show if live else None, warn)
-    if output is not None:
-        content = _render(texts, as_json) + "\n"
-        if as_json:
-            write_text(output, content)
-        else:
-            write_labelled(output, content, writer.label(options.sampling))
-        warn(f"{count(len(texts), 'text')} in {output}")
-    else:
-        print("" if live else _render(texts, as_json))
-
-
-def _show(_index: object, piece: str) -> None:
-    sys.stdout.write(piece)
-    sys.stdout.flush()
-
-
-def _render(texts: list[Text], as_json: bool) -> str:
-    from penwright.verbs.provenance import json_line
-
-    if as_json:
-        return "\n".join(json_line(text.as_json()) for text in texts)
-    return ("\n" + "=" * 20 + "\n").join(text.whole for text in texts)
 
 
 def evaluate(

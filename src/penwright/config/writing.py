@@ -88,10 +88,12 @@ class GenerateFilesConfig(GenerateConfig):
     """Options of `generate`."""
 
     prompts: str | None = None
-    """A file with one prompt per line, or - for standard input."""
+    """A file of prompts: lines of text, CSV or JSON Lines; or - for standard input."""
+    prompt_column: str | None = None
+    """Column with the prompts. Default: found by its name, such as prompt."""
     output: Path | None = None
-    """Write the texts to this new file; JSON if it ends in .jsonl. {seed} in the name becomes the
-    seed."""
+    """Write the texts to this new file. One that ends in .jsonl gets a JSON object for each text,
+    and an interrupted one is continued. {seed} in the name becomes the seed."""
 
 
 @dataclass(frozen=True, kw_only=True)

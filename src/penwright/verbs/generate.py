@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penwright import sample, weights
 from penwright.compute import DTYPES, choose_device, emulation_warning
 from penwright.config import (
     GenerateConfig,
-    GenerateFilesConfig,
     SamplingConfig,
     WriteConfig,
     build,
 )
 from penwright.dataset.tasks import find_fields
-from penwright.errors import DataError, UsageError
+from penwright.errors import UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample
 from penwright.sample.logits import check as check_sampling
@@ -29,7 +26,10 @@ from penwright.tokens import Tokenizer
 from penwright.verbs import provenance
 from penwright.wording import Warn
 
-_PARTS = ("sections", "fields")
+if TYPE_CHECKING:
+    from penwright.formats.prompts import PromptRow
+
+_PARTS = ("line", "sections", "fields")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Text:
     index: int
     label: dict[str, Any]
     """Who wrote it, and with which seed and settings; see `provenance`."""
+    line: int | None = None
+    """The line or record of the prompt in a file of prompts."""
     sections: dict[str, str | list[str]] = field(default_factory=dict)
     """The sections of the text by name, from a model that writes to keywords."""
     fields: dict[str, str] = field(default_factory=dict)
@@ -75,29 +77,16 @@ def check(config: WriteConfig) -> None:
         raise UsageError(f"--batch-size is {config.batch_size}; it must be at least 1.")
 
 
-def write_texts(
-    writer: Writer,
-    config: GenerateConfig,
-    on_text: Callable[[int, str], None] | None = None,
-    warn: Warn | None = None,
-) -> list[Text]:
-    """Write `config.n` texts for each prompt of `config`."""
-    samples = writer.generate_with(config, on_text, warn)
-    label = writer.label(config.sampling)
-    return [
-        _record(sample, config.prompt[number // config.n], writer, label)
-        for number, sample in enumerate(samples)
-    ]
-
-
-def _record(sample: Sample, prompt: str, writer: Writer, label: dict[str, Any]) -> Text:
+def make_record(sample: Sample, row: PromptRow, writer: Writer, label: dict[str, Any]) -> Text:
+    """Return a sample with all that is needed to write it again; `row` is its prompt."""
     return Text(
-        prompt=prompt,
+        prompt=row.prompt,
         text=sample.text,
         finish_reason=sample.finish_reason,
         tokens=sample.tokens,
         index=sample.index,
         label=label,
+        line=row.line,
         sections=_sections(sample) if writer.sections else {},
         fields=writer.fields_of(sample),
     )
@@ -108,43 +97,6 @@ def _sections(sample: Sample) -> dict[str, str | list[str]]:
     if "keywords" in found:
         found["keywords"] = str(found["keywords"]).split()
     return found
-
-
-def read_prompts(config: GenerateFilesConfig, warn: Warn) -> tuple[str, ...]:
-    """Return the prompts given one by one, then those of the file; without any, one empty prompt.
-
-    `warn` is told of prompts that end with a space. Raises DataError for a file without prompts.
-    """
-    prompts = config.prompt or (() if config.prompts else ("",))
-    if config.prompts is not None:
-        prompts += _read_lines(config.prompts)
-    spaced = [prompt for prompt in prompts if prompt.endswith(" ")]
-    if spaced:
-        warn(
-            f"The prompt '{spaced[0][-30:]}' ends with a space. GPT-2's words begin with theirs, "
-            "so the text is better without it."
-        )
-    return prompts
-
-
-def _read_lines(name: str) -> tuple[str, ...]:
-    """Return the lines of a file, a pipe or, for -, of standard input, without the empty ones."""
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"There is no file '{name}'.") from None
-    except OSError as error:
-        raise DataError(f"{name} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not UTF-8: byte {error.start} does not fit.", fix="Save it as UTF-8."
-        ) from None
-    # str.splitlines would also end lines at form feeds and U+2028.
-    prompts = tuple(line for line in re.split(r"\r\n|\n|\r", text) if line.strip())
-    if not prompts:
-        raise DataError(f"{name} has no prompts.", fix="Write one on each line.")
-    return prompts
 
 
 _FAR = 1 << 32
@@ -189,30 +141,48 @@ class Writer:
         warn: Callable[[str], None] | None = None,
     ) -> list[Sample]:
         """Write the texts that `config` asks for; `warn` is told of prompts that are cut."""
-        texts = sample.generate(
-            self.model,
-            self.tokenizer,
-            [self.begin(prompt, config) for prompt in config.prompt],
-            config.n,
-            config.sampling,
-            batch_size=config.batch_size,
-            on_text=on_text,
-            warn=warn,
-        )
+        return list(self.generate_each(config, 0, on_text, warn))
+
+    def generate_each(
+        self,
+        config: GenerateConfig,
+        first_index: int = 0,
+        on_text: Callable[[int, str], None] | None = None,
+        warn: Warn | None = None,
+    ) -> Iterator[Sample]:
+        """Yield the texts that `config` asks for in order, each as soon as those before it are.
+
+        They are the texts from number `first_index` on.
+        """
+        prompts = [self.begin(prompt, config) for prompt in config.prompt]
+
+        def write(prompts: list[str], n: int, first: int) -> Iterator[Sample]:
+            return sample.write_each(
+                self.model,
+                self.tokenizer,
+                prompts,
+                n,
+                config.sampling,
+                batch_size=config.batch_size,
+                first_index=first,
+                on_text=on_text,
+                warn=warn,
+            )
+
         certain = is_greedy(config.sampling) or config.sampling.num_beams > 1
-        for attempt in range(0 if certain else config.retry_empty):
-            for place, text in enumerate(texts):
-                if not text.text.strip():
-                    (texts[place],) = sample.generate(
-                        self.model,
-                        self.tokenizer,
-                        [text.prompt],
-                        1,
-                        config.sampling,
-                        first_index=place + (attempt + 1) * _FAR,
-                        on_text=on_text,
-                    )
-        return [_strip(text) for text in texts] if config.strip else texts
+        tries = 0 if certain else config.retry_empty
+        waiting: dict[int, Sample] = {}
+        following = first_index
+        for text in write(prompts, config.n, first_index):
+            waiting[text.index] = text
+            while following in waiting:
+                text = waiting.pop(following)
+                for attempt in range(tries):
+                    if text.text.strip():
+                        break
+                    (text,) = write([text.prompt], 1, following + (attempt + 1) * _FAR)
+                yield _strip(text) if config.strip else text
+                following += 1
 
     def records(
         self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
