@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,20 @@ def make_run():
     yield make
     for run in made:
         run.close()
+
+
+def test_a_run_is_meant_by_its_name_or_its_folder(tmp_path, make_run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs" / "story")
+    make_run(tmp_path / "elsewhere")
+    (tmp_path / "story").mkdir()  # no run, so it does not hide the one of that name
+    assert runs.find_run("story").folder == Path("runs/story")
+    assert runs.find_run("elsewhere").folder == Path("elsewhere")
+    assert runs.find_run(tmp_path / "elsewhere").folder == tmp_path / "elsewhere"
+    with pytest.raises(RunError, match=r"no run in runs/storey. Did you mean 'story'"):
+        runs.find_run("storey")
+    with pytest.raises(RunError, match="no run in a/b"):
+        runs.find_run("a/b")
 
 
 def test_a_run_in_use_is_refused_and_a_dead_process_lets_go(tmp_path, make_run):

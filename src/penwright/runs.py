@@ -269,6 +269,17 @@ class Run:
         return folder if folder.is_dir() else None
 
 
+def find_run(name: str | Path) -> Run:
+    """Return the run that a user means: a run's folder, or the name of one under runs/.
+
+    Raises RunError, with a near name, when there is none.
+    """
+    path = Path(name)
+    if (path / "run.json").is_file() or len(path.parts) > 1:
+        return Run.open(path)
+    return Run.open(RUNS / path)
+
+
 def list_runs(folder: Path = RUNS) -> list[Run]:
     """Return the runs under `folder`, oldest first."""
     found = [Run(path.parent) for path in folder.glob("*/run.json")]

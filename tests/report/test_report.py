@@ -86,27 +86,94 @@ def test_what_the_report_of_a_small_run_says(small: Path) -> None:
     assert words == GOLDEN.read_text(encoding="utf-8")
 
 
+TOLD = "Held-out perplexity fell from 81.2 to 31.4 in 2 min 05 s."
+
+
 @pytest.mark.parametrize(
-    ("lines", "changes"),
+    ("lines", "changes", "chapters", "says"),
     [
-        (None, {"result": None, "status": "failed"}),
-        ([], {"result": {}}),
-        ([eval_line(0, 4.0)], {"status": "interrupted"}),
-        ([step_line(1, 4.0)], {}),
-        ([step_line(1, None)], {}),
-        ([step_line(s, 4.0) for s in (1, 2, 3)], {"result": {"seconds": 3}}),
-        ([step_line(s, 4.0) for s in range(1, 200)], {}),
-        ([step_line(s, None if s % 2 else 1e90) for s in range(1, 150)], {}),
-        ([*SMALL_LINES, eval_line(2, 3.95, full=False), eval_line(4, 3.5, full=False)], {}),
-        ([{"kind": "eval", "step": 3, "loss": None, "full": True}], {"plan": None}),
-        ([step_line(1, -5.0), step_line(2, 0.0), step_line(10**7, 1e-12)], {"plan": {}}),
-        (SMALL_LINES, {"status": "unheard of", "command": None, "created": None, "data": None}),
+        (
+            None,
+            {"result": None, "status": "failed"},
+            [],
+            ["✕ failed", "The run failed before its first step was done.", "Steps0 of 4"],
+        ),
+        ([], {"result": {}}, [], ["✓ finished", "The run took no step."]),
+        (
+            [eval_line(0, 4.0)],
+            {"status": "interrupted"},
+            ["perplexity", "curves"],
+            ["‖ interrupted", "before its first step", "penwright finetune --resume"],
+        ),
+        (
+            [step_line(1, 4.0)],
+            {},
+            ["perplexity", "curves"],
+            [TOLD, "after 1 of the 4 planned steps", "Nothing was measured on held-out text"],
+        ),
+        (
+            [step_line(1, None)],
+            {},
+            ["perplexity", "curves"],
+            [TOLD, "The training loss was not a number at 1 step, first at step 1."],
+        ),
+        (
+            [step_line(s, 4.0) for s in (1, 2, 3)],
+            {"result": {"seconds": 3}},
+            ["curves"],
+            ["3 steps in 3.0 s took the training loss from 4.00 to 4.00."],
+        ),
+        (
+            [step_line(s, 4.0) for s in range(1, 200)],
+            {},
+            ["perplexity", "curves"],
+            [TOLD, "Steps199 of 4", "Stretch the first steps"],
+        ),
+        (
+            [step_line(s, None if s % 2 else 1e90) for s in range(1, 150)],
+            {},
+            ["perplexity", "curves"],
+            ["not a number at 75 steps, first at step 1."],
+        ),
+        (
+            [*SMALL_LINES, eval_line(2, 3.95, full=False), eval_line(4, 3.5, full=False)],
+            {},
+            ["perplexity", "curves"],
+            [TOLD, "Held-out loss was lowest", "The 5 held-out measurements as a table"],
+        ),
+        (
+            [{"kind": "eval", "step": 3, "loss": None, "full": True}],
+            {"plan": None},
+            ["perplexity", "curves"],
+            ["The 1 held-out measurement as a table", "not a number"],
+        ),
+        (
+            [step_line(1, -5.0), step_line(2, 0.0), step_line(10**7, 1e-12)],
+            {"plan": {}},
+            ["perplexity", "curves"],
+            ["Steps10,000,000"],
+        ),
+        (
+            SMALL_LINES,
+            {"status": "unheard of", "command": None, "created": None, "data": None},
+            ["perplexity", "curves"],
+            ["· unheard of", "after 4 of 4 steps and 2 min 05 s", "had fallen from 81.2 to 31.4"],
+        ),
     ],
 )
 def test_every_state_of_a_run_has_a_page(
-    tmp_path: Path, lines: list[dict[str, Any]] | None, changes: dict[str, Any]
+    tmp_path: Path,
+    lines: list[dict[str, Any]] | None,
+    changes: dict[str, Any],
+    chapters: list[str],
+    says: list[str],
 ) -> None:
-    check(report.render(report.read(write_run(tmp_path / "r", lines, **changes))))
+    found = check(report.render(report.read(write_run(tmp_path / "r", lines, **changes))))
+    shown = [attributes["id"] for attributes in found.named("section")]
+    rest = [*(["data"] if "data" not in changes else []), "settings", "machine", "next"]
+    assert shown == [*chapters, *rest]
+    words = " ".join(found.text.split())
+    assert [part for part in says if part not in words] == []
 
 
 def test_a_long_run_stays_small_and_keeps_its_extremes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from penwright.dataset.store_cache import Data, open_data
 from penwright.doctor import count_repeats, find_leaks, move_leaks
 from penwright.errors import RunError, UsageError
 from penwright.index.repeats import counted_tokens, find_repeats
-from penwright.runs import RUNS, Run
+from penwright.runs import find_run
 from penwright.tokens import Split, Store, Tokenizer, split
 from penwright.tokens.mixing import ChangingMix, divide_sources, mix
 from penwright.tokens.store import Bool, Int64
@@ -259,8 +259,7 @@ def open_held_out(
     `read` may change how the files become documents, though not how many. Raises RunError when
     there is no such run or it held nothing out, DataError when its files are gone.
     """
-    folder = RUNS / name
-    run = Run.open(folder if (folder / "run.json").is_file() else Path(name))
+    run = find_run(name)
     config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
     config = replace(config, data=read(config.data))
     about = run.info["data"]

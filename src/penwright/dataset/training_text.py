@@ -12,13 +12,13 @@ import numpy as np
 from penwright import formats
 from penwright.config import DataConfig, FinetuneConfig, build
 from penwright.dataset.store_cache import is_store, open_kept
-from penwright.dataset.training import open_training_data, split_data
+from penwright.dataset.training import TrainingData, open_training_data, split_data
 from penwright.doctor.examine import LINES_KEPT
 from penwright.document import Source
 from penwright.errors import DataError, OutOfRoomError, RunError
 from penwright.files import cache_folder
 from penwright.index.suffix_index import SuffixIndex
-from penwright.runs import RUNS, Run
+from penwright.runs import Run, find_run
 from penwright.tokens import Split, Store, Tokenizer
 from penwright.tokens.store import Int64
 from penwright.weights.names import resolve
@@ -100,8 +100,7 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
 
     Raises RunError when there is no such run, or its text is gone or has changed.
     """
-    folder = RUNS / name
-    run = Run.open(folder if (folder / "run.json").is_file() else Path(name))
+    run = find_run(name)
     tokenizer = read_place(resolve(run.folder)).tokenizer()
     config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
     about = run.info["data"]
@@ -117,23 +116,35 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
             ) from None
         warn(f"{error.message} Its token store is still there, and is used.")
         opened, is_there = split_data(kept, config, share, tokenizer), False
-    data = opened.data
-    if data.fingerprint != about["fingerprint"]:
+    if opened.data.fingerprint != about["fingerprint"]:
         raise RunError(
             f"The files that {run.name} was trained on have changed since.",
             fix="Put the old ones back, or train again.",
         )
-    ranges = np.unique(opened.training.alternatives[0].ranges, axis=0)
+    return training_text(run, tokenizer, opened, warn, files_exist=is_there)
+
+
+def training_text(
+    run: Run,
+    tokenizer: Tokenizer,
+    opened: TrainingData,
+    warn: Warn = lambda _: None,
+    *,
+    files_exist: bool = True,
+) -> TrainingText:
+    """Return the text that `run` is trained on, given its opened data."""
+    paths = run.info["data"]["paths"]
+    config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
     return TrainingText(
         run,
         tokenizer,
-        data.store,
-        ranges,
+        opened.data.store,
+        np.unique(opened.training.alternatives[0].ranges, axis=0),
         opened.held_out,
-        sources=partial(read_sources, about["paths"], config.data, tokenizer)
-        if is_there and not any(map(is_store, about["paths"]))
+        sources=partial(read_sources, paths, config.data, tokenizer)
+        if files_exist and not any(map(is_store, paths))
         else None,
-        lines=all(choice.format in LINES_KEPT for choice in data.reading.choices),
+        lines=all(choice.format in LINES_KEPT for choice in opened.data.reading.choices),
         warn=warn,
     )
 

@@ -113,8 +113,10 @@ def _whole(value: float) -> str:
 
 
 def data_summary(data: RunData) -> Html:
-    """Return the section on training data and held-out data."""
+    """Return the section on training data and held-out data; empty if nothing is known."""
     part = data.part("data")
+    if not part:
+        return Html("")
     tokens, held = number(part.get("tokens")), _counts(part.get("held_out"))
     rows: list[tuple[str, object]] = [
         ("Documents", _number_words(part.get("documents"))),

@@ -19,7 +19,7 @@ from penwright.errors import DataError, PenwrightError, UsageError
 from penwright.files import write_json, write_text
 from penwright.index.repeats import CopiedText, counted_tokens, find_copied
 from penwright.report.samples import copied_page
-from penwright.runs import COPIED, COPIED_PAGE, Run
+from penwright.runs import COPIED, COPIED_PAGE
 from penwright.tokens import Tokenizer
 from penwright.tokens.store import Bool
 from penwright.verbs.generate import load
@@ -143,18 +143,17 @@ def run_copied(
     return found
 
 
-def record_copies(run: Run, warn: Warn) -> None:
-    """Keep what the run's last samples copied as copied.json, for the report.
+def record_copies(text: TrainingText, warn: Warn) -> None:
+    """Keep what the last samples of the text's run copied as copied.json, for the report.
 
     Training text of more than four million tokens is left to `penwright copied`, since indexing it
     takes a while.
     """
-    samples = sorted((run.folder / "samples").glob("step-*.json"))
+    samples = sorted((text.run.folder / "samples").glob("step-*.json"))
     try:
-        text = open_training_text(run.folder) if samples else None
-        if text and text.n_tokens <= _MOST_TOKENS:
+        if samples and text.n_tokens <= _MOST_TOKENS:
             found = find_copies(text, read_passages(samples[-1]), CopiedConfig().min_tokens)
-            write_json(run.folder / COPIED, found.as_json())
+            write_json(text.run.folder / COPIED, found.as_json())
     except PenwrightError as error:
         warn(f"Copied text was not looked for: {error.message}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penwright import report
 from penwright.errors import ModelError, RunError, UsageError, suggest
-from penwright.runs import RUNS, Run, list_runs
+from penwright.runs import RUNS, Run, find_run, list_runs
 
 if TYPE_CHECKING:
     from penwright.weights.describing import Description
@@ -99,8 +99,7 @@ def summarise(folder: Path = RUNS) -> tuple[list[Summary], list[str]]:
 
 def write_report(name: str | Path) -> Path:
     """Write the HTML report of a run, given by name or folder, again; return its path."""
-    folder = Path(name) if (Path(name) / "run.json").exists() else RUNS / name
-    return report.write(Run.open(folder).folder)
+    return report.write(find_run(name).folder)
 
 
 def _summary(run: Run) -> Summary:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,7 +20,7 @@ from penwright.compute import calibration_file, choose_device
 from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.dataset.tasks import sample_prompts
 from penwright.dataset.training import TrainingData, open_training_data
-from penwright.dataset.training_text import open_training_text
+from penwright.dataset.training_text import TrainingText, open_training_text, training_text
 from penwright.errors import PenwrightError, UsageError
 from penwright.formats.catalog import find_inputs
 from penwright.model import GPT2
@@ -111,9 +111,9 @@ def run_finetune(
         raise UsageError("--steps and --epochs contradict each other.", fix="Give one of them.")
     observers.check(config.log)
     if config.resume:
-        trainer = resume(data, options, observer)
+        trainer, text = resume(data, options, observer)
     else:
-        trainer = start(data, config, observer, command)
+        trainer, text = start(data, config, observer, command)
     run = trainer.run
     for name in (RECIPE, COPIED):  # of the weights that it had before
         (run.folder / name).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def run_finetune(
         if trainer.state.step == 0:
             _measure_before(trainer)
         trainer.train()
-        record_copies(run, observer.on_message)
+        record_copies(text, observer.on_message)
         _measure_after(trainer)
     except Interrupted:
         run.update(status="interrupted")
@@ -142,9 +142,16 @@ def run_finetune(
     return finished(run)
 
 
+class Started(NamedTuple):
+    """The loop of a run, ready for its next step, and the text that it trains on."""
+
+    trainer: Trainer
+    text: TrainingText
+
+
 def start(
     paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
-) -> Trainer:
+) -> Started:
     """Start a new run: options -> model -> data set -> plan -> run folder -> trainer."""
     if not paths:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
@@ -164,10 +171,11 @@ def start(
     run = Run.create(folder, overwrite=config.overwrite)
     about = run_info.describe_run(opened, dataset, paths, config, plan, device)
     run.update(command=command, **about)
-    return _make_trainer(opened, dataset, config, run, plan, device, observer)
+    trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
+    return Started(trainer, training_text(run, opened.tokenizer, dataset))
 
 
-def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Trainer:
+def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Started:
     """Open an old run at its newest sound checkpoint, or at its beginning.
 
     `options` are those that the user gave, and no others. Raises RunError for one that would make
@@ -204,7 +212,7 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
         else:
             run.forget_after(-1)
         tell(f"Continuing {run.name} after step {trainer.state.step:,} of {plan.steps:,}.")
-        return trainer
+        return Started(trainer, training_text(run, opened.tokenizer, dataset))
     except BaseException:
         run.close()
         raise
