@@ -1,0 +1,442 @@
+// The decoder: new tokens in, logits out. This file is compiled once for each instruction set, with
+// VARIANT as the ending of its public names.
+//
+// A pass is a sequence of jobs for the pool: embed and norm (an item is a token), product (some
+// panels), attention (a row and a head). C width, D width of a head.
+#include "penwright.h"
+
+#include <stdlib.h>
+
+#include "choose.h"
+#include "pack.h"
+#include "products.h"
+
+#define JOIN(name, variant) pw_##name##_##variant
+#define EXPAND(name, variant) JOIN(name, variant)
+#define PUBLIC(name) EXPAND(name, VARIANT)
+
+enum { QUERIES = FLOAT_ROWS, PIECE = 96 };  // rows of a score block; rows of a product's item
+
+// What a pass needs besides the model; all rows are `padded` floats or quantised groups.
+typedef struct {
+    const Model *model;
+    Pool *pool;
+    const Feed *feed;
+    int tokens, quantised, head_padded;
+    int longest;      // of the rows, in tokens, as whole pages
+    int32_t *place;   // of each new token in its row
+    int32_t *firsts; // of each row, its first new token
+    float *x, *qkv;
+    Input thin, inner;  // inputs of products: `width` or `inner` values
+    float *scores;      // of each thread, [QUERIES][longest]
+} Pass;
+
+// ---- memory --------------------------------------------------------------------------------
+
+typedef struct {
+    char *at;
+    size_t bytes;
+} Arena;
+
+static void *carve(Arena *arena, size_t bytes) {
+    char *begin = arena->at ? arena->at + arena->bytes : NULL;
+    arena->bytes += (bytes + 63) / 64 * 64;
+    return begin;
+}
+
+INLINE int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
+
+static Input carve_input(Arena *arena, int rows, int width) {
+    int stride = round_up(width, GROUP);
+    size_t n = (size_t)rows * (size_t)stride;
+    float *value = carve(arena, n * 4), *scale = carve(arena, n / GROUP * 4);
+    int8_t *quant = carve(arena, n);
+    return (Input){value, quant, scale, carve(arena, n / GROUP * 4), stride};
+}
+
+static void lay_out(Pass *p, Arena *arena) {
+    const Model *m = p->model;
+    size_t n = (size_t)p->tokens, threads = (size_t)pool_threads(p->pool);
+    p->place = carve(arena, n * 4);
+    p->firsts = carve(arena, (size_t)p->feed->rows * 4);
+    p->x = carve(arena, n * (size_t)m->width * 4);
+    p->qkv = carve(arena, n * 3 * (size_t)m->width * 4);
+    p->thin = carve_input(arena, p->tokens, m->width);
+    p->inner = carve_input(arena, p->tokens, m->inner);
+    p->scores = carve(arena, threads * QUERIES * (size_t)p->longest * 4);
+}
+
+// ---- norms and embeddings -------------------------------------------------------------------
+
+static void layer_norm(const Norm *norm, float epsilon, const float *x, int width, float *y) {
+    vf sums = splat(0), squares = splat(0);
+    int whole = width / LANES * LANES;
+    float sum = 0, square = 0;
+    for (int i = 0; i < whole; i += LANES) sums += load(x + i);
+    for (int i = whole; i < width; i++) sum += x[i];
+    float mean = (sum_of(sums) + sum) / (float)width;
+    for (int i = 0; i < whole; i += LANES) {
+        vf d = load(x + i) - mean;
+        squares += d * d;
+    }
+    for (int i = whole; i < width; i++) square += (x[i] - mean) * (x[i] - mean);
+    float factor = 1 / sqrtf((sum_of(squares) + square) / (float)width + epsilon);
+    for (int i = 0; i < whole; i += LANES)
+        store(y + i, (load(x + i) - mean) * factor * load(norm->weight + i) + load(norm->bias + i));
+    for (int i = whole; i < width; i++)
+        y[i] = (x[i] - mean) * factor * norm->weight[i] + norm->bias[i];
+}
+
+static void quantise(const Pass *p, Input all, int token, int first, int last) {
+    if (!p->quantised) return;
+    Input row = input_at(all, token);
+    for (int i = first; i < last; i += GROUP)
+        quantise_group(row.value + i, row.quant + i, row.scale + i / GROUP, row.sum + i / GROUP);
+}
+
+typedef struct {
+    const Pass *pass;
+    const Norm *inside, *before;  // applied to x itself; applied to the inputs of the product
+    const int32_t *which;         // the tokens, or NULL for all
+    int embed;
+} Settle;
+
+// Embed a token or norm its x, and write the inputs of the next product.
+static void settle(void *job, int item, int thread) {
+    (void)thread;
+    const Settle *s = job;
+    const Pass *p = s->pass;
+    const Model *m = p->model;
+    int token = s->which ? s->which[item] : item;
+    float *x = p->x + (long)token * m->width;
+    if (s->embed) {
+        read_row(&m->embedding, p->feed->tokens[token], x);
+        const float *position = m->positions + (long)p->place[token] * m->width;
+        for (int i = 0; i < m->width; i++) x[i] += position[i];
+    }
+    if (s->inside) layer_norm(s->inside, m->epsilon, x, m->width, x);
+    float *y = p->thin.value + (long)item * p->thin.stride;
+    if (s->before)
+        layer_norm(s->before, m->epsilon, x, m->width, y);
+    else
+        memcpy(y, x, (size_t)m->width * 4);
+    for (int i = m->width; i < p->thin.stride; i++) y[i] = 0;
+    quantise(p, p->thin, item, 0, p->thin.stride);
+}
+
+static void run_settle(const Pass *p, int embed, const Norm *inside, const Norm *before,
+                       const int32_t *which, int n) {
+    Settle job = {p, inside, before, which, embed};
+    pool_run(p->pool, settle, &job, n, n > 64 ? 8 : 1);
+}
+
+// ---- products -------------------------------------------------------------------------------
+
+enum { STORE, ADD, GELU };
+
+typedef struct {
+    const Pass *pass;
+    const Matrix *m;
+    Input x;
+    float *out;
+    long out_stride;
+    int rows, panels, then;
+} Product;
+
+static void finish(const Product *job, int panel, int row, const float *c) {
+    const Matrix *m = job->m;
+    int first = panel * PANEL, n = m->outputs - first;
+    float *out = job->out + (long)row * job->out_stride + first;
+    float result[PANEL];
+    for (int i = 0; i < PANEL; i += LANES) {
+        vf x = load(c + i);
+        if (m->bias) x += load(m->bias + first + i);
+        if (job->then == GELU) x = job->pass->model->tanh_gelu ? gelu_tanh(x) : gelu_erf(x);
+        store(result + i, x);
+    }
+    if (job->then == ADD)
+        for (int i = 0; i < PANEL && i < n; i++) out[i] += result[i];
+    else
+        memcpy(out, result, (size_t)(n < PANEL ? n : PANEL) * 4);
+}
+
+static void multiply(void *data, int item, int thread) {
+    (void)thread;
+    const Product *job = data;
+    int panel = item % job->panels, first = item / job->panels * PIECE;
+    int n = job->rows - first < PIECE ? job->rows - first : PIECE;
+    int most = rows_at_once(job->m->type), blocks = (n + most - 1) / most;
+    float c[MAX_ROWS * PANEL];
+    for (int block = 0; block < blocks; block++) {
+        int begin = first + n * block / blocks, rows = first + n * (block + 1) / blocks - begin;
+        product(job->m, panel, rows, input_at(job->x, begin), c);
+        for (int r = 0; r < rows; r++) finish(job, panel, begin + r, c + r * PANEL);
+    }
+}
+
+// The inner values of the feed-forward layer are inputs of the next product: a panel of outputs is
+// a group of inputs, and is quantised at once.
+static void multiply_inner(void *data, int item, int thread) {
+    multiply(data, item, thread);
+    const Product *job = data;
+    int panel = item % job->panels, first = item / job->panels * PIECE;
+    for (int row = first; row < first + PIECE && row < job->rows; row++) {
+        for (int i = job->m->outputs; i < (panel + 1) * PANEL; i++)
+            job->out[row * job->out_stride + i] = 0;
+        quantise(job->pass, job->pass->inner, row, panel * PANEL, (panel + 1) * PANEL);
+    }
+}
+
+static void run_product(const Pass *p, const Matrix *m, Input x, int rows, float *out,
+                        long out_stride, int then) {
+    Product job = {p, m, x, out, out_stride, rows, (m->outputs + PANEL - 1) / PANEL, then};
+    int items = job.panels * ((rows + PIECE - 1) / PIECE);
+    int share = items / (4 * pool_threads(p->pool));
+    long bytes = panel_bytes(m) * (rows < 8 ? 1 : rows / 4);
+    int take = (int)(1 + (1 << 15) / bytes);  // enough work to be worth the asking
+    if (take > share) take = share > 0 ? share : 1;
+    pool_run(p->pool, then == GELU ? multiply_inner : multiply, &job, items, take);
+}
+
+// ---- attention ------------------------------------------------------------------------------
+
+typedef struct {
+    const Pass *pass;
+    int layer, keep_only;  // keep_only: nobody reads what the layer computes
+} Attention;
+
+static void softmax(float *score, int n, float scale) {
+    int whole = n / LANES * LANES, end = round_up(n, LANES);
+    vf mosts = splat(-INFINITY), sums = splat(0);
+    float most = -INFINITY, sum = 0;
+    for (int i = 0; i < whole; i += LANES) mosts = largest(mosts, load(score + i));
+    for (int i = whole; i < n; i++) most = score[i] > most ? score[i] : most;
+    float top = max_of(mosts) > most ? max_of(mosts) : most;
+    for (int i = 0; i < end; i += LANES) store(score + i, exponential((load(score + i) - top) * scale));
+    for (int i = 0; i < whole; i += LANES) sums += load(score + i);
+    for (int i = whole; i < n; i++) sum += score[i];
+    float factor = 1 / (sum_of(sums) + sum);
+    for (int i = 0; i < end; i += LANES) store(score + i, load(score + i) * factor);
+}
+
+static void attend(void *data, int item, int thread) {
+    const Attention *job = data;
+    const Pass *p = job->pass;
+    const Model *m = p->model;
+    int row = item / m->heads, head = item % m->heads, d = m->width / m->heads;
+    int wide = p->head_padded, start = p->feed->starts[row], count = p->feed->counts[row];
+    int first = p->firsts[row];
+    long stride = 3L * m->width, block = 2L * wide * PAGE;
+    float *const *pages = p->feed->pages + (long)row * p->feed->stride;
+    long at = ((long)job->layer * m->heads + head) * block;  // in each page
+    for (int i = 0; i < count; i++) {
+        int place = start + i;
+        float *key = pages[place / PAGE] + at + place % PAGE;
+        float *value = pages[place / PAGE] + at + (long)wide * PAGE + (long)(place % PAGE) * wide;
+        const float *new_key = p->qkv + (first + i) * stride + m->width + head * d;
+        for (int j = 0; j < d; j++) key[j * PAGE] = new_key[j];
+        memcpy(value, new_key + m->width, (size_t)d * 4);
+    }
+    if (job->keep_only) return;
+    Input out = p->thin;
+    float *score = p->scores + (long)thread * QUERIES * p->longest;
+    for (int done = 0; done < count; done += QUERIES) {
+        int rows = count - done < QUERIES ? count - done : QUERIES, known = start + done + rows;
+        const float *query = p->qkv + (first + done) * stride + head * d;
+        for (int page = 0; page * PAGE < known; page++)
+            product_f32(rows, query, stride, pages[page] + at, PAGE, d, score + page * PAGE,
+                        p->longest, 0);
+        for (int r = 0; r < rows; r++) {
+            int seen = start + done + r + 1;
+            softmax(score + (long)r * p->longest, seen, m->layer[job->layer].scale);
+            for (int i = seen; i < known; i++) score[(long)r * p->longest + i] = 0;
+        }
+        for (int part = 0; part < wide; part += PANEL) {
+            float mixed[MAX_ROWS * PANEL];
+            for (int page = 0; page * PAGE < known; page++) {
+                int n = known - page * PAGE < PAGE ? known - page * PAGE : PAGE;
+                product_f32(rows, score + page * PAGE, p->longest,
+                            pages[page] + at + (long)wide * PAGE + part, wide, n, mixed, PANEL,
+                            page > 0);
+            }
+            int n = d - part < PANEL ? d - part : PANEL;
+            for (int r = 0; r < rows; r++) {
+                int token = first + done + r;
+                float *to = out.value + (long)token * out.stride + head * d + part;
+                memcpy(to, mixed + r * PANEL, (size_t)n * 4);
+                if (d % GROUP == 0) quantise(p, out, token, head * d + part, head * d + part + n);
+            }
+        }
+    }
+}
+
+// Quantise whole rows, where the width of a head is no multiple of a group.
+static void quantise_rows(void *data, int token, int thread) {
+    (void)thread;
+    const Pass *p = data;
+    int stride = p->thin.stride;
+    for (int i = p->model->width; i < stride; i++) p->thin.value[(long)token * stride + i] = 0;
+    quantise(p, p->thin, token, 0, stride);
+}
+
+// ---- a pass ---------------------------------------------------------------------------------
+
+// Write the logits of the tokens `wanted`, or only fill the cache when there are none.
+static void run_layers(const Pass *p, const int32_t *wanted, int n_wanted, float *logits,
+                       long stride) {
+    const Model *m = p->model;
+    int n = p->tokens, last = m->norm_last;
+    const Norm *inside = NULL;
+    for (int number = 0; number < m->layers; number++) {
+        const Layer *layer = &m->layer[number];
+        run_settle(p, number == 0, inside, last ? NULL : &layer->norm1, NULL, n);
+        run_product(p, &layer->qkv, p->thin, n, p->qkv, 3L * m->width, STORE);
+        Attention attention = {p, number, number == m->layers - 1 && !n_wanted};
+        pool_run(p->pool, attend, &attention, p->feed->rows * m->heads, 1);
+        if (attention.keep_only) return;
+        if (m->width / m->heads % GROUP) pool_run(p->pool, quantise_rows, (void *)p, n, 1);
+        run_product(p, &layer->proj, p->thin, n, p->x, m->width, ADD);
+        run_settle(p, 0, last ? &layer->norm1 : NULL, last ? NULL : &layer->norm2, NULL, n);
+        run_product(p, &layer->fc, p->thin, n, p->inner.value, p->inner.stride, GELU);
+        run_product(p, &layer->out, p->inner, n, p->x, m->width, ADD);
+        inside = last ? &layer->norm2 : NULL;
+    }
+    run_settle(p, 0, inside, last ? NULL : &m->last, wanted, n_wanted);
+    run_product(p, &m->head, p->thin, n_wanted, logits, stride, STORE);
+}
+
+static int begin(Pass *p, const Model *m, Pool *pool, const Feed *feed, size_t extra,
+                 char **extra_at) {
+    *p = (Pass){.model = m, .pool = pool, .feed = feed};
+    p->quantised = m->head.type == INT8 || m->head.type == INT4;
+    p->head_padded = round_up(m->width / m->heads, PANEL);
+    for (int row = 0; row < feed->rows; row++) {
+        int length = round_up(feed->starts[row] + feed->counts[row], PAGE);
+        p->tokens += feed->counts[row];
+        p->longest = length > p->longest ? length : p->longest;
+    }
+    Arena arena = {NULL, 0};
+    lay_out(p, &arena);
+    carve(&arena, extra);
+    arena = (Arena){pool_scratch(pool, arena.bytes), 0};
+    if (!arena.at) return OUT_OF_MEMORY;
+    lay_out(p, &arena);
+    *extra_at = carve(&arena, extra);
+    for (int row = 0, token = 0; row < feed->rows; row++) {
+        p->firsts[row] = token;
+        for (int i = 0; i < feed->counts[row]; i++) p->place[token++] = feed->starts[row] + i;
+    }
+    return 0;
+}
+
+// Feed the new tokens, and write the logits [n_wanted, vocabulary] behind the tokens `wanted`.
+int PUBLIC(feed)(const Model *m, Pool *pool, const Feed *feed, const int32_t *wanted, int n_wanted,
+                 float *logits) {
+    Pass pass;
+    char *unused;
+    int failed = begin(&pass, m, pool, feed, 0, &unused);
+    if (!failed) run_layers(&pass, wanted, n_wanted, logits, m->head.outputs);
+    return failed;
+}
+
+typedef struct {
+    const Choice *choices;
+    const int32_t *living;
+    float *logits;
+    int32_t *chosen;
+    Candidates *candidates;  // of each thread
+    long stride;
+    int vocabulary;
+} Choosing;
+
+static void choose_one(void *job, int item, int thread) {
+    const Choosing *c = job;
+    Candidates candidates = c->candidates[thread];
+    c->chosen[item] = choose_token(c->logits + item * c->stride, c->vocabulary,
+                                   &c->choices[c->living[item]], &candidates);
+}
+
+static int is_end(const int32_t *ends, int n, int32_t token) {
+    for (int i = 0; i < n; i++)
+        if (ends[i] == token) return 1;
+    return 0;
+}
+
+// Write up to choices[r].limit tokens for each row: feed its last token, choose the next, and so
+// on, until it chooses an end token. tokens[r * stride ...] gets them, written[r] their number;
+// each written token but the last is in the cache. Returns a negative number when there is none to
+// choose. Only the first `vocabulary` tokens can be chosen. `feed` has no counts or tokens.
+int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices, int vocabulary,
+                  const int32_t *ends, int n_ends, int32_t *tokens, int stride, int32_t *written) {
+    int n = rows->rows, longest = 0, threads = pool_threads(pool);
+    long logits_stride = round_up(m->head.outputs, PANEL);
+    for (int r = 0; r < n; r++) longest = choices[r].limit > longest ? choices[r].limit : longest;
+    int32_t *starts = malloc((size_t)n * 4 * 5), *counts = starts + n, *last = starts + 2 * n;
+    int32_t *living = starts + 3 * n, *order = starts + 4 * n;
+    float **pages = malloc((size_t)n * (size_t)rows->stride * sizeof *pages);
+    int failed = starts && pages ? 0 : OUT_OF_MEMORY, alive = 0;
+    for (int r = 0; !failed && r < n; r++) {
+        written[r] = 0;
+        if (choices[r].limit > 0) living[alive++] = r;
+    }
+    while (alive && !failed) {
+        for (int i = 0; i < alive; i++) {
+            int r = living[i];
+            starts[i] = rows->starts[r] + written[r];
+            counts[i] = 1;
+            last[i] = choices[r].last;
+            order[i] = i;
+            memcpy(pages + (long)i * rows->stride, rows->pages + (long)r * rows->stride,
+                   (size_t)rows->stride * sizeof *pages);
+        }
+        Feed feed = {alive, rows->stride, starts, counts, last, pages};
+        size_t logits_bytes = (size_t)alive * (size_t)logits_stride * 4;
+        size_t each = (size_t)logits_stride * 16;
+        char *extra;
+        Pass pass;
+        failed = begin(&pass, m, pool, &feed, logits_bytes + (size_t)threads * each, &extra);
+        if (failed) break;
+        Candidates candidates[MAX_THREADS];
+        for (int t = 0; t < threads; t++) {
+            char *at = extra + logits_bytes + (size_t)t * each;
+            candidates[t] = (Candidates){0, (float *)(at + logits_stride * 8),
+                                         (int32_t *)(at + logits_stride * 12), (double *)at};
+        }
+        run_layers(&pass, order, alive, (float *)extra, logits_stride);
+        Choosing job = {choices, living, (float *)extra, last, candidates, logits_stride, vocabulary};
+        pool_run(pool, choose_one, &job, alive, 1);
+        int left = 0;
+        for (int i = 0; i < alive; i++) {
+            int r = living[i];
+            Choice *choice = &choices[r];
+            if (last[i] < 0) failed = last[i];
+            tokens[(long)r * stride + written[r]++] = choice->last = last[i];
+            choice->step++;
+            if (written[r] < choice->limit && !is_end(ends, n_ends, last[i])) living[left++] = r;
+        }
+        alive = left;
+    }
+    free(starts);
+    free(pages);
+    return failed;
+}
+
+// Write a matrix of floats, m->outputs rows, in its layout; w[o * across + i * down].
+void PUBLIC(pack)(Pool *pool, const Matrix *m, const float *w, long across, long down) {
+    Packing job = {m, w, across, down};
+    pool_run(pool, pack_panel, &job, (m->outputs + PANEL - 1) / PANEL, 1);
+}
+
+// y[rows, outputs] = x . m for rows of x, for tests of one product; `x` has padded inputs.
+int PUBLIC(multiply)(Pool *pool, const Matrix *m, const float *x, int rows, float *y) {
+    Arena arena = {NULL, 0};
+    carve_input(&arena, rows, m->inputs);
+    arena = (Arena){pool_scratch(pool, arena.bytes), 0};
+    if (!arena.at) return OUT_OF_MEMORY;
+    Pass pass = {.pool = pool, .quantised = m->type == INT8 || m->type == INT4};
+    Input input = carve_input(&arena, rows, m->inputs);
+    memcpy(input.value, x, (size_t)rows * (size_t)input.stride * 4);
+    for (int row = 0; row < rows; row++) quantise(&pass, input, row, 0, input.stride);
+    run_product(&pass, m, input, rows, y, m->outputs, STORE);
+    return 0;
+}

@@ -1,0 +1,77 @@
+// The GPT-2 decoder's data, shared by Python (native/library.py mirrors these structs) and C.
+//
+// Weights lie in panels of 32 outputs. Inside a panel the inputs follow one another, each with its
+// 32 values side by side, so a product reads memory once from front to back, keeps its sums in
+// registers, and needs no sum across a register. Every instruction set reads the same layout:
+//
+//   F32   [panel][input][32]
+//   BF16  [panel][input / 2][32][2]
+//   INT8  [panel][input / 4][32][4]     value + 128, times one scale for each output
+//   INT4  [panel][group of 32 inputs] of  [4][32][4] bytes and 32 bfloat16 scales:
+//         byte j of [k] holds inputs 8 k + j (low half) and 8 k + 4 + j (high half), value + 8
+//
+// Inputs of INT8 and INT4 products are int8 in groups of 32, each group with its scale and sum.
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PANEL = 32, GROUP = 32, PAGE = 32, MAX_THREADS = 64 };
+enum { F32, BF16, INT8, INT4 };
+enum { NOT_NUMBERS = -1, ALL_RULED_OUT = -2, OUT_OF_MEMORY = -3 };  // instead of a token
+
+typedef struct {
+    int32_t type, outputs, inputs, padded;  // padded: inputs rounded up to a multiple of GROUP
+    const void *data;
+    const float *scale;  // INT8: one for each output
+    const float *bias;   // or NULL
+} Matrix;
+
+typedef struct {
+    const float *weight, *bias;
+} Norm;
+
+typedef struct {
+    Norm norm1, norm2;
+    Matrix qkv, proj, fc, out;
+    float scale;  // of the attention scores
+} Layer;
+
+typedef struct {
+    int32_t layers, heads, width, inner, context, norm_last, tanh_gelu;
+    float epsilon;
+    Norm last;
+    Matrix embedding, head;
+    const float *positions;  // [context, width]
+    const Layer *layer;
+} Model;
+
+// New tokens for some rows: row r has starts[r] tokens in its cache and counts[r] new ones.
+// A page of the cache holds PAGE tokens of one row: for each layer and head the keys [D][PAGE] and
+// the values [PAGE][D], D rounded up to a multiple of PANEL. The pages of row r begin at
+// pages[r * stride].
+typedef struct {
+    int32_t rows, stride;
+    const int32_t *starts, *counts, *tokens;
+    float *const *pages;
+} Feed;
+
+// The settings of one row's choice of a token; `key` and `step` name its random numbers.
+typedef struct {
+    uint64_t key;
+    int64_t step;
+    double temperature, top_p, min_p;
+    int32_t top_k, greedy, limit, last;  // write `limit` tokens at most, after the token `last`
+} Choice;
+
+// ---- threads (pool.c) -----------------------------------------------------------------------
+// A job is a number of items; whichever thread is free takes the next few.
+typedef void (*Work)(void *job, int item, int thread);
+
+typedef struct Pool Pool;
+Pool *pw_pool(int threads);
+void pw_pool_free(Pool *pool);
+int pool_threads(const Pool *pool);
+void *pool_scratch(Pool *pool, size_t bytes);  // one block, for the caller; NULL without memory
+void pool_run(Pool *pool, Work work, void *job, int items, int take);

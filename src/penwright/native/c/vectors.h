@@ -1,0 +1,125 @@
+// Vectors of floats and of 32-bit integers, as wide as the instruction set allows, and the one
+// operation that differs between instruction sets: the dot product of four bytes.
+#pragma once
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX2__)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+
+typedef float vf __attribute__((vector_size(LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+typedef float vf_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t vi_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+typedef uint16_t vh_any __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const float *p) { return *(const vf_any *)p; }
+INLINE void store(float *p, vf x) { *(vf_any *)p = x; }
+INLINE vi load_int(const void *p) { return *(const vi_any *)p; }
+INLINE vf splat(float x) { return (vf){0} + x; }
+INLINE vi splat_int(int32_t x) { return (vi){0} + x; }
+INLINE vf from_int(vi x) { return __builtin_convertvector(x, vf); }
+INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+INLINE vf largest(vf a, vf b) { return choose(a > b, a, b); }
+INLINE vf smallest(vf a, vf b) { return choose(a < b, a, b); }
+INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
+
+INLINE vf load_bf16(const uint16_t *p) {
+    typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+    return (vf)(__builtin_convertvector(*(const vh_any *)p, vu) << 16);
+}
+
+INLINE float sum_of(vf x) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) sum += x[i];
+    return sum;
+}
+
+INLINE float max_of(vf x) {
+    float best = x[0];
+    for (int i = 1; i < LANES; i++) best = x[i] > best ? x[i] : best;
+    return best;
+}
+
+// exp, with a relative error below 2e-7: 2^n times the Taylor polynomial on [-ln 2 / 2, ln 2 / 2].
+INLINE vf exponential(vf x) {
+    const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+    x = smallest(largest(x, splat(-87.0f)), splat(88.0f));
+    vf n = (x * 1.44269504f + magic) - magic;
+    vf r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    vi power = (__builtin_convertvector(n, vi) + 127) << 23;
+    return p * (vf)power;
+}
+
+// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), written with one exponential.
+INLINE vf gelu_tanh(vf x) {
+    vf u = x * 1.5957691216f * (x * x * 0.044715f + 1.0f);
+    return x / (exponential(-u) + 1.0f);
+}
+
+// 0.5 x (1 + erf(x / sqrt 2)); Abramowitz and Stegun, 7.1.26, error of erf below 1.5e-7.
+INLINE vf gelu_erf(vf x) {
+    vf z = magnitude(x) * 0.7071067812f;
+    vf t = 1.0f / (z * 0.3275911f + 1.0f);
+    vf p = t * 1.061405429f - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    vf tail = p * t * exponential(-z * z);  // 1 - erf(z)
+    vf phi = choose(x < 0.0f, tail, 2.0f - tail);
+    return x * phi * 0.5f;
+}
+
+// Four unsigned bytes of w times four signed bytes of x, added to each lane of `sum`. Bytes of
+// int8 weights are value + 128. AVX2 has no such product without saturation for them, and
+// multiplies |x| by the weight with the sign of x instead; then no 128 is left to be corrected.
+#if defined(__AVX512VNNI__)
+enum { OFFSET = 128 };
+INLINE vi dot_int8(vi sum, vi w, int32_t x) {
+    return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(x));
+}
+INLINE vi dot_int4(vi sum, vi w, int32_t x) { return dot_int8(sum, w, x); }
+#elif defined(__AVX2__)
+enum { OFFSET = 0 };
+INLINE vi add_pairs(vi sum, __m256i pairs) {
+    return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+INLINE vi dot_int8(vi sum, vi w, int32_t x) {
+    __m256i all = _mm256_set1_epi32(x);
+    __m256i value = _mm256_xor_si256((__m256i)w, _mm256_set1_epi8(-128));
+    __m256i signs = _mm256_sign_epi8(value, all);
+    return add_pairs(sum, _mm256_maddubs_epi16(_mm256_abs_epi8(all), signs));
+}
+INLINE vi dot_int4(vi sum, vi w, int32_t x) {
+    return add_pairs(sum, _mm256_maddubs_epi16((__m256i)w, _mm256_set1_epi32(x)));
+}
+#else
+enum { OFFSET = 128 };
+INLINE vi dot_int8(vi sum, vi w, int32_t x) {
+    sum += (w & 255) * (int32_t)(int8_t)x;
+    sum += ((w >> 8) & 255) * (int32_t)(int8_t)(x >> 8);
+    sum += ((w >> 16) & 255) * (int32_t)(int8_t)(x >> 16);
+    return sum + ((w >> 24) & 255) * (int32_t)(int8_t)(x >> 24);
+}
+INLINE vi dot_int4(vi sum, vi w, int32_t x) { return dot_int8(sum, w, x); }
+#endif

@@ -1,0 +1,191 @@
+"""Pack a model's weights for the native decoder: float32, bfloat16, int8 or int4.
+
+V vocabulary, C channels. The layouts are in c/penwright.h. int8 has a scale for each output; int4
+has a bfloat16 scale for each 32 inputs of an output, chosen to minimise the squared error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from ctypes import POINTER, Structure, c_float, c_int32, c_void_p
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from penwright.errors import ModelError
+from penwright.model.config import GPT2Config
+from penwright.model.gpt2 import GPT2
+from penwright.native.build import Library, Pool, open_pool
+
+if TYPE_CHECKING:
+    from penwright.native.decoder import NativeDecoder
+
+PANEL = GROUP = PAGE = 32
+WEIGHTS = ("float32", "bf16", "int8", "int4")
+"""The types of weights; their order is that of the enum in c/penwright.h."""
+_INT4_GROUP = GROUP * PANEL // 2 + 2 * PANEL
+
+
+class Matrix(Structure):
+    _fields_ = [
+        ("type", c_int32), ("outputs", c_int32), ("inputs", c_int32), ("padded", c_int32),
+        ("data", c_void_p), ("scale", c_void_p), ("bias", c_void_p),
+    ]  # fmt: skip
+
+
+class Norm(Structure):
+    _fields_ = [("weight", c_void_p), ("bias", c_void_p)]
+
+
+class Layer(Structure):
+    _fields_ = [
+        ("norm1", Norm), ("norm2", Norm),
+        ("qkv", Matrix), ("proj", Matrix), ("fc", Matrix), ("out", Matrix),
+        ("scale", c_float),
+    ]  # fmt: skip
+
+
+class Model(Structure):
+    _fields_ = [
+        *[(name, c_int32) for name in (
+            "layers", "heads", "width", "inner", "context", "norm_last", "tanh_gelu")],
+        ("epsilon", c_float), ("last", Norm), ("embedding", Matrix), ("head", Matrix),
+        ("positions", c_void_p), ("layer", POINTER(Layer)),
+    ]  # fmt: skip
+
+
+class PackedModel:
+    """A model's weights in one type, in the layout of the native decoder.
+
+    `read(name)` returns the tensor of a name in GPT2's `state_dict`, of any float type; one tensor
+    is read and packed after the other, so none is kept beside its packed form. Raises ModelError
+    for weights that are not numbers.
+    """
+
+    def __init__(
+        self,
+        config: GPT2Config,
+        read: Callable[[str], Tensor],
+        library: Library,
+        weights: str = "float32",
+        threads: int | None = None,
+    ) -> None:
+        self.config = config
+        self.library = library
+        self.weights = weights
+        self.threads = threads or torch.get_num_threads()
+        self._read = read
+        self._held: list[Tensor] = []
+        self._layers = (Layer * config.n_layer)(*map(self._layer, range(config.n_layer)))
+        first = config.first_gpt
+        tokens, positions = ("tokens_embed", "positions_embed") if first else ("wte", "wpe")
+        embedding = self._matrix(f"transformer.{tokens}.weight", rows=True)
+        tied = config.tie_word_embeddings
+        self.struct = Model(
+            config.n_layer, config.n_head, config.n_embd, config.inner, config.n_positions,
+            first, config.tanh_gelu, config.layer_norm_epsilon,
+            Norm() if first else self._norm("transformer.ln_f"),
+            embedding,
+            embedding if tied else self._matrix("lm_head.weight", rows=True),
+            self._vector(f"transformer.{positions}.weight"),
+            self._layers,
+        )  # fmt: skip
+        del self._read
+
+    @classmethod
+    def of(cls, model: GPT2, library: Library, weights: str = "float32") -> PackedModel:
+        """Pack the weights of a model in memory, which keeps its own."""
+        state = model.state_dict()
+        return cls(model.config, lambda name: state[name], library, weights)
+
+    @property
+    def pool(self) -> Pool:
+        """Return the threads of this process."""
+        return open_pool(self.library, self.threads, os.getpid())
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device of the logits."""
+        return torch.device("cpu")
+
+    def decoder(self) -> NativeDecoder:
+        """Return a new decoder without rows."""
+        from penwright.native.decoder import NativeDecoder
+
+        return NativeDecoder(self)
+
+    @property
+    def page_floats(self) -> int:
+        """Return the size of a page of the cache: the keys and values of PAGE tokens."""
+        wide = -(-self.config.head_dim // PANEL) * PANEL
+        return self.config.n_layer * self.config.n_head * 2 * wide * PAGE
+
+    def row_bytes(self, length: int) -> int:
+        """Return the memory that a row of `length` tokens takes while it is written."""
+        return 4 * (-(-length // PAGE) * self.page_floats + 2 * self.config.vocab_size)
+
+    @property
+    def n_bytes(self) -> int:
+        """Return the memory that the weights take."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._held)
+
+    def _layer(self, number: int) -> Layer:
+        name = f"transformer.h.{number}."
+        return Layer(
+            self._norm(f"{name}ln_1"),
+            self._norm(f"{name}ln_2"),
+            *(
+                self._matrix(f"{name}{part}.weight", f"{name}{part}.bias")
+                for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+            ),
+            self.config.attention_scale(number),
+        )
+
+    def _norm(self, name: str) -> Norm:
+        return Norm(self._vector(f"{name}.weight"), self._vector(f"{name}.bias"))
+
+    def _vector(self, name: str, padded: int = 0) -> int:
+        vector = self._numbers(name).flatten()
+        room = torch.zeros(max(padded, len(vector)))
+        room[: len(vector)] = vector
+        return self._hold(room)
+
+    def _matrix(self, name: str, bias: str = "", rows: bool = False) -> Matrix:
+        """Pack a matrix [in, out], or with `rows` [out, in]."""
+        full = self._numbers(name)
+        outputs, inputs = full.shape if rows else full.shape[::-1]
+        across, down = full.stride() if rows else full.stride()[::-1]
+        padded, all_outputs = (-(-n // GROUP) * GROUP for n in (inputs, outputs))
+        size = {
+            "float32": 4 * padded,
+            "bf16": 2 * padded,
+            "int8": padded,
+            "int4": padded // GROUP * _INT4_GROUP // PANEL,
+        }[self.weights]
+        matrix = Matrix(
+            WEIGHTS.index(self.weights), outputs, inputs, padded,
+            self._hold(torch.empty(all_outputs * size, dtype=torch.uint8)),
+            self._hold(torch.empty(all_outputs)) if self.weights == "int8" else None,
+            self._vector(bias, all_outputs) if bias else None,
+        )  # fmt: skip
+        with self.pool.lock:
+            self.library.pack(
+                self.pool.address, ctypes.addressof(matrix), full.data_ptr(), across, down
+            )
+        return matrix
+
+    def _numbers(self, name: str) -> Tensor:
+        tensor = self._read(name).detach().float()
+        if not tensor.isfinite().all():
+            raise ModelError(
+                f"The model's {name} has values that are not numbers, so it cannot write.",
+                fix="Use a checkpoint from before the training diverged.",
+            )
+        return tensor
+
+    def _hold(self, tensor: Tensor) -> int:
+        self._held.append(tensor)
+        return tensor.data_ptr()
