@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penwright.model import KVCache, attention
+from penwright.model import KVCache
+from penwright.model import cache as cache_module
 from tests.model.conftest import make, tiny
 
 LIGHT = settings(max_examples=25, deadline=None)
@@ -38,7 +39,7 @@ def test_cached_equals_uncached(prompts, steps, first, growth):
     model = make(tiny(model_type="openai-gpt" if first else "gpt2")).eval()
     texts = [some_tokens(n) for n in prompts]
     cache = KVCache(model.config, len(texts), 40)
-    grown, attention.GROWTH = attention.GROWTH, growth
+    grown, cache_module.GROWTH = cache_module.GROWTH, growth
     try:
         last_BC = cache.feed(model, padded(texts), prompts)
         for new in (*steps, 0):
@@ -49,7 +50,7 @@ def test_cached_equals_uncached(prompts, steps, first, growth):
                 texts = [text + added for text, added in zip(texts, more, strict=True)]
                 last_BC = cache.feed(model, torch.tensor(more))
     finally:
-        attention.GROWTH = grown
+        cache_module.GROWTH = grown
     assert cache.lengths == [len(text) for text in texts]
 
 

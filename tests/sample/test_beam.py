@@ -12,6 +12,7 @@ from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
 from penwright.sample import beam
+from penwright.sample.decoder import as_source
 
 PROMPTS = ["The goose", "", "asked for tea, with “biscuits” — twice."]
 BEAMS = SamplingConfig(num_beams=3, max_new_tokens=20)
@@ -19,7 +20,7 @@ BEAMS = SamplingConfig(num_beams=3, max_new_tokens=20)
 
 def search(model, tokenizer, prompt: str, sampling: SamplingConfig) -> list[list[int]]:
     ids = [tokenizer.eot_id, *tokenizer.encode(prompt)]
-    return beam.search(model, tokenizer, ids, sampling)
+    return beam.search(as_source(model), tokenizer, ids, sampling)
 
 
 def search_there(peer, tokenizer, prompt: str, sampling: SamplingConfig) -> list[list[int]]:
@@ -108,7 +109,7 @@ def test_longer_than_the_context_and_no_cache(make_model, tokenizer, monkeypatch
     read = beam._Reader.read
 
     def read_all(self, texts, parents):
-        self._cache.lengths = []
+        self._decoder.drop(range(len(self._decoder.lengths)))
         return read(self, texts, parents)
 
     monkeypatch.setattr(beam._Reader, "read", read_all)

@@ -14,7 +14,7 @@ from transformers.generation import RepetitionPenaltyLogitsProcessor
 from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, OutOfRoomError, UsageError
-from penwright.sample import Sample, batch, reference
+from penwright.sample import Sample, batch, decoder, reference
 
 PROMPTS = ["The goose", "", "asked for tea, with “biscuits” — twice.", "a", "🦆 sat in the council"]
 SETTINGS = {
@@ -295,7 +295,7 @@ def test_errors(model, tokenizer, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(batch.KVCache, "feed", full)
+    monkeypatch.setattr(decoder.TorchDecoder, "feed", full)
     with pytest.raises(OutOfRoomError, match="--batch-size"):
         sample.generate(model, tokenizer, PROMPTS, 1, SamplingConfig())
 
@@ -309,7 +309,7 @@ def test_a_model_that_diverged(model, tokenizer, name):
 
 
 def test_rows_by_memory(make_model, monkeypatch):
-    model = make_model(n_positions=1024)
+    model = decoder.as_source(make_model(n_positions=1024))
     assert batch.choose_rows(model, [[1, 2]], 100) == 32
     monkeypatch.setattr(batch, "CPU_BYTES", 2**21)
     assert 1 <= batch.choose_rows(model, [[1, 2]], 1000) < 8
@@ -320,13 +320,13 @@ def test_rows_by_memory(make_model, monkeypatch):
 
 def test_prompts_of_a_batch_are_read_once_each(model, tokenizer, monkeypatch):
     read = []
-    feed = batch.KVCache.feed
+    forward = model.forward
 
-    def count(self, model, tokens_BT, counts=None):
+    def count(tokens_BT, *rest):
         read.append(tuple(tokens_BT.shape))
-        return feed(self, model, tokens_BT, counts)
+        return forward(tokens_BT, *rest)
 
-    monkeypatch.setattr(batch.KVCache, "feed", count)
+    monkeypatch.setattr(model, "forward", count)
     sampling = SamplingConfig(max_new_tokens=3, min_new_tokens=3)
     sample.generate(model, tokenizer, ["The goose sat"], 8, sampling)
     length = len(tokenizer.encode("The goose sat"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from penwright.model.attention import Attend, KVCache, bring, documents
+from penwright.model.attention import Attend, bring, documents
+from penwright.model.cache import KVCache
 from penwright.model.config import SIZES, GPT2Config
 from penwright.model.gpt2 import GPT2, evaluating, init_weights
 from penwright.model.loss import chunked_cross_entropy, token_logprobs

@@ -1,25 +1,29 @@
 """Write texts side by side: each step gives every one of them its next token.
 
-B rows, T tokens, C channels, V vocabulary.
+B rows, T tokens, V vocabulary.
 
-All but the last token of each row's window are in the cache; a step reads the last ones, all rows
-at once, and chooses the next. A finished row leaves, and one whose window is full leaves and comes
-back with its last half, so every step computes living rows only. The functions that place the
-window are pure, so every way of writing sees the same; positions count from the window's start.
+All but the last token of each row's window are in the decoder's cache; a step feeds it the last
+ones, all rows at once, and chooses the next, for rows with equal settings together. Rows join and
+leave between steps. A finished row leaves, and one whose window is full leaves and comes back with
+its last half, so every step computes living rows only. The functions that place the window are
+pure, so every way of writing sees the same; positions count from the window's start.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.model import GPT2, KVCache, evaluating
+from penwright.errors import UsageError
 from penwright.sample import logits
+from penwright.sample.decoder import Source, find_shared
 from penwright.sample.processors import NO_TEXT, Rows
 from penwright.tokens.bpe import Tokenizer
 
@@ -104,27 +108,65 @@ def _overlap(text: str, stop: str) -> int:
     return 0
 
 
-PREFILL_TOKENS = 4096
+NO_TOKEN = torch.iinfo(torch.long).max
+TEXT_GROWTH = 256
 CPU_BYTES = 2**30
 CPU_ROWS = 32
 GPU_ROWS = 128
 
 
-class Row:
-    """A text being written: its tokens so far, prompt included, and what is known of it."""
+class TokenScore(NamedTuple):
+    """A written token and its log-probability in the model's own distribution.
 
-    def __init__(self, index: int, prompt: list[int], context: int, sampling: SamplingConfig):
+    No setting has a say in that: no temperature, filter or penalty.
+    """
+
+    token: int
+    logprob: float
+    best: tuple[tuple[int, float], ...]
+    """The likeliest tokens with theirs, as many as the row asks for."""
+
+
+class Event(NamedTuple):
+    """News of a row after a step."""
+
+    row: Row
+    text: str = ""
+    """The text that is now sure; it may be empty."""
+    tokens: tuple[int, ...] = ()
+    """The tokens written, without an end-of-text token."""
+    scores: tuple[TokenScore, ...] = ()
+    """One for each of `tokens`, if the row asks for them."""
+
+
+class Row:
+    """A text being written: its tokens so far, prompt included, and its settings.
+
+    With `scores`, events tell the log-probability of each token and of the `scores` likeliest ones.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        prompt: list[int],
+        context: int,
+        sampling: SamplingConfig,
+        scores: int | None = None,
+    ) -> None:
         self.index = index
+        self.sampling = sampling
+        self.settings = replace(sampling, seed=0, max_new_tokens=0, stop=())
+        self.scores = scores
         self.ids = list(prompt)
         self.prompt_length = len(prompt)
         self.key = logits.sample_key(sampling.seed, index)
         self.start = begin_window(len(prompt), sampling.max_new_tokens, context)
         self.max_new = sampling.max_new_tokens
         self.finish_reason = "" if self.max_new else "length"
+        self.error: UsageError | None = None
         self.pieces: list[str] = []
         self._characters = CharacterStream()
         self._stops = StopMatcher(sampling.stop)
-        self._stop_texts = sampling.stop
 
     @property
     def written(self) -> int:
@@ -141,7 +183,7 @@ class Row:
         if token in tokenizer.end_ids:
             self.finish_reason = "end"
             piece = self._stops.finish()
-        elif token in tokenizer.hidden and tokenizer.decode([token]) in self._stop_texts:
+        elif token in tokenizer.hidden and tokenizer.decode([token]) in self.sampling.stop:
             self.ids.append(token)
             self.finish_reason = "stop"
             piece = self._stops.finish()
@@ -159,135 +201,185 @@ class Row:
 
 
 class Batch:
-    """The rows being written, and their cache."""
+    """The rows being written. Each has its own settings; rows join and leave between steps."""
 
-    def __init__(self, model: GPT2, tokenizer: Tokenizer, sampling: SamplingConfig) -> None:
+    def __init__(self, source: Source, tokenizer: Tokenizer) -> None:
         self.rows: list[Row] = []
-        self._model = model
+        self._decoder = source.decoder()
+        self._context = source.config.n_positions
         self._tokenizer = tokenizer
-        self._sampling = sampling
-        self._chooser = logits.Chooser(sampling, tokenizer)
-        self._device = model.head_weight_VC.device
-        self._context = model.config.n_positions
-        self._cache = empty_cache(self._model, 0)
-        self._arrange()
+        self._groups: dict[SamplingConfig, Group] = {}
 
     def enter(self, rows: Sequence[Row]) -> None:
-        """Begin to write these rows too: read all but the last token of their windows."""
-        rows = sorted(rows, key=lambda row: len(row.cached))
-        with torch.inference_mode(), evaluating(self._model):
-            while rows:
-                longest = 1
-                count = 0
-                for row in rows:
-                    longest = max(longest, len(row.cached))
-                    if count and (count + 1) * longest > PREFILL_TOKENS:
-                        break
-                    count += 1
-                self._cache.join(self._prefill([row.cached for row in rows[:count]]))
-                self.rows += rows[:count]
-                rows = rows[count:]
-        self._arrange()
+        """Begin to write these rows too: read all but the last token of their windows.
 
-    def step(self) -> list[tuple[Row, str]]:
-        """Choose every row's next token; returns each row with its new text.
+        Raises UsageError for an option that the tokenizer rules out.
+        """
+        for row in rows:
+            if row.settings not in self._groups:
+                chooser = logits.Chooser(row.settings, self._tokenizer)
+                self._groups[row.settings] = Group(chooser, Texts(self._decoder.device))
+        windows = [row.cached for row in rows]
+        self._decoder.enter(windows, find_shared([row.cached for row in self.rows], windows))
+        self.rows += rows
+
+    def cancel(self, row: Row) -> None:
+        """Stop writing a row, which has its text so far and the finish reason "cancelled"."""
+        row.finish_reason = "cancelled"
+        self._drop([self.rows.index(row)])
+
+    def step(self) -> list[Event]:
+        """Choose every row's next token; returns what is new of each row.
 
         Finished rows have their `finish_reason` and are no longer in `rows`.
         """
-        tokens = self._choose()
-        pieces = [
-            (row, row.push(token, self._tokenizer))
-            for row, token in zip(self.rows, tokens, strict=True)
-        ]
-        leaving = [number for number, row in enumerate(self.rows) if row.finish_reason]
+        logits_BV = self._decoder.feed([row.ids[-1:] for row in self.rows])
+        logits_BV = logits_BV[:, : self._tokenizer.vocab_size]
+        tokens = self._choose(logits_BV, self.rows)
+        scores = score_tokens(logits_BV, self.rows, tokens)
+        events = []
+        for row, token, score in zip(self.rows, tokens, scores, strict=True):
+            before = len(row.ids)
+            text = "" if token is None else row.push(token, self._tokenizer)
+            told = (score,) if score is not None and len(row.ids) > before else ()
+            events.append(Event(row, text, tuple(row.ids[before:]), told))
+        self._drop([number for number, row in enumerate(self.rows) if row.finish_reason])
+        self._move_windows()
+        return events
+
+    def _drop(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            self.rows = [self.rows[number] for number in self._decoder.drop(numbers)]
+            self._groups = {row.settings: self._groups[row.settings] for row in self.rows}
+
+    def _move_windows(self) -> None:
+        """Let the rows whose window is full leave, and come back with a new one."""
         full = []
         for number, row in enumerate(self.rows):
             start = follow_window(row.start, len(row.ids), self._context)
-            if start != row.start and not row.finish_reason:
+            if start != row.start:
                 row.start = start
                 full.append(number)
-        if leaving or full:
+        if full:
             returning = [self.rows[number] for number in full]
+            self._drop(full)
+            self.enter(returning)
+
+    def _choose(self, logits_BV: Tensor, rows: Sequence[Row]) -> list[int | None]:
+        """Return each row's next token; None, and its `error`, for a row that has none."""
+        groups: dict[SamplingConfig, list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(row.settings, []).append(number)
+        tokens: list[int | None] = [None] * len(rows)
+        for settings, numbers in groups.items():
+            mine = [rows[number] for number in numbers]
+            mine_BV = logits_BV if len(groups) == 1 else logits_BV[numbers]
+            chosen = self._choose_alike(mine_BV, mine, self._groups[settings])
+            for number, token in zip(numbers, chosen, strict=True):
+                tokens[number] = token
+        return tokens
+
+    def _choose_alike(
+        self, logits_BV: Tensor, rows: Sequence[Row], group: Group
+    ) -> list[int | None]:
+        """Return the next tokens of rows with the same settings."""
+        try:
             with torch.inference_mode():
-                order = self._cache.drop(leaving + full)
-            self.rows = [self.rows[number] for number in order]
-            if returning:
-                self.enter(returning)
-            else:
-                self._arrange()
-        return pieces
+                return self._choose_all(logits_BV, rows, group)
+        except UsageError as error:
+            if len(rows) == 1:
+                rows[0].error, rows[0].finish_reason = error, "error"
+                return [None]
+        return [
+            token
+            for number, row in enumerate(rows)
+            for token in self._choose_alike(logits_BV[number : number + 1], [row], group)
+        ]
 
-    def _choose(self) -> list[int]:
-        with torch.inference_mode(), evaluating(self._model):
-            last_BT = torch.tensor([row.ids[-1:] for row in self.rows], device=self._device)
-            hidden_BC = self._cache.feed(self._model, last_BT)
-            logits_BV = self._model.logits(hidden_BC)[:, : self._tokenizer.vocab_size].float()
-            ids_BT, lengths_B = self._texts() if self._chooser.reads_text else (NO_TEXT, NO_TEXT)
-            written_B = torch.from_numpy(self._steps_B).to(self._device)
-            rows = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids)
-            logits_BV = self._chooser.process(logits_BV, rows)
-            chosen_B = self._chooser.choose(logits_BV, self._keys_B, self._steps_B)
-            self._steps_B += 1
-            return [int(token) for token in chosen_B]
-
-    def _arrange(self) -> None:
-        """Rebuild the arrays beside the rows after rows entered or left."""
-        self._keys_B = np.array([row.key for row in self.rows], dtype=np.uint64)
-        self._steps_B = np.array([row.written for row in self.rows], dtype=np.int64)
-        self._texts_BT: Tensor | None = None
-
-    def _texts(self) -> tuple[Tensor, Tensor]:
-        """Return the rows' texts without the <|endoftext|> before the prompt, and their lengths."""
-        lengths = [len(row.ids) - 1 for row in self.rows]
-        lengths_B = torch.tensor(lengths, device=self._device)
-        if self._texts_BT is None:
-            shape = len(self.rows), max(lengths) + self._sampling.max_new_tokens
-            texts_BT = torch.full(shape, self._tokenizer.vocab_size, dtype=torch.long)
-            for number, row in enumerate(self.rows):
-                texts_BT[number, : lengths[number]] = torch.tensor(row.ids[1:], dtype=torch.long)
-            self._texts_BT = texts_BT.to(self._device)
-        else:
-            last_B = torch.tensor([row.ids[-1] for row in self.rows], device=self._device)
-            self._texts_BT.scatter_(1, lengths_B[:, None] - 1, last_B[:, None])
-        return self._texts_BT[:, : max(lengths)], lengths_B
-
-    def _prefill(self, texts: Sequence[list[int]]) -> KVCache:
-        """Return a cache of these texts, each different one read once."""
-        different = {tuple(text): None for text in texts if text}
-        numbers = {text: number for number, text in enumerate(different)}
-        cache = empty_cache(self._model, len(numbers))
-        if numbers:
-            longest = max(map(len, numbers))
-            padded = [[*text, *[0] * (longest - len(text))] for text in numbers]
-            tokens_BT = torch.tensor(padded, device=self._device)
-            cache.feed(self._model, tokens_BT, [len(text) for text in numbers])
-        if len(numbers) < len(texts):
-            empty = empty_cache(self._model, 1)
-            empty.join(cache)
-            cache = empty
-            cache.select([numbers[tuple(text)] + 1 if text else 0 for text in texts])
-        return cache
+    def _choose_all(self, logits_BV: Tensor, rows: Sequence[Row], group: Group) -> list[int | None]:
+        steps_B = np.array([row.written for row in rows], dtype=np.int64)
+        keys_B = np.array([row.key for row in rows], dtype=np.uint64)
+        reads_text = group.chooser.reads_text
+        ids_BT, lengths_B = group.texts.read(rows) if reads_text else (NO_TEXT, NO_TEXT)
+        written_B = torch.from_numpy(steps_B).to(logits_BV.device)
+        described = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids)
+        logits_BV = group.chooser.process(logits_BV, described)
+        return [int(token) for token in group.chooser.choose(logits_BV, keys_B, steps_B)]
 
 
-def empty_cache(model: GPT2, rows: int) -> KVCache:
-    """Return a cache in the precision that the model computes in."""
-    weight_VC = model.head_weight_VC
-    kind = weight_VC.device.type
-    amp = torch.is_autocast_enabled(kind)
-    dtype = torch.get_autocast_dtype(kind) if amp else weight_VC.dtype
-    return KVCache(model.config, rows, model.config.n_positions, dtype, weight_VC.device)
+def score_tokens(
+    logits_BV: Tensor, rows: Sequence[Row], tokens: Sequence[int | None]
+) -> list[TokenScore | None]:
+    """Return the scores of the chosen tokens, for the rows that ask for them."""
+    scores: list[TokenScore | None] = [None] * len(rows)
+    asking = [n for n, row in enumerate(rows) if row.scores is not None and tokens[n] is not None]
+    if asking:
+        logp_BV = logits_BV[asking].log_softmax(-1)
+        most = max(rows[number].scores or 0 for number in asking)
+        best = logp_BV.topk(min(most, logp_BV.shape[1]))
+        for number, logp_V, values, ids in zip(
+            asking, logp_BV, best.values.tolist(), best.indices.tolist(), strict=True
+        ):
+            token, wanted = tokens[number], rows[number].scores
+            if token is not None:
+                pairs = tuple(zip(ids[:wanted], values[:wanted], strict=True))
+                scores[number] = TokenScore(token, float(logp_V[token]), pairs)
+    return scores
 
 
-def choose_rows(model: GPT2, prompts: Sequence[Sequence[int]], max_new: int) -> int:
+class Texts:
+    """The texts of some rows, as a tensor that grows with them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._rows: list[Row] = []
+        self._lengths: list[int] = []
+        self._ids_BT = torch.empty(0, 0, dtype=torch.long, device=device)
+
+    def read(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """Return the rows' texts, without the <|endoftext|> before the prompt, and lengths_B."""
+        longest = max(len(row.ids) for row in rows) - 1
+        if self._rows != list(rows) or longest > self._ids_BT.shape[1]:
+            self._arrange(rows, longest)
+        new = [
+            (number, column, token)
+            for number, (row, length) in enumerate(zip(rows, self._lengths, strict=True))
+            for column, token in enumerate(row.ids[length + 1 :], length)
+        ]
+        if new:
+            rows_N, columns_N, tokens_N = torch.tensor(new, device=self._device).T
+            self._ids_BT[rows_N, columns_N] = tokens_N
+        self._lengths = [len(row.ids) - 1 for row in rows]
+        lengths_B = torch.tensor(self._lengths, device=self._device)
+        return self._ids_BT[:, :longest], lengths_B
+
+    def _arrange(self, rows: Sequence[Row], longest: int) -> None:
+        """Make room for these rows, and keep what is there of them."""
+        columns = max(longest + TEXT_GROWTH, self._ids_BT.shape[1])
+        ids_BT = torch.full((len(rows), columns), NO_TOKEN, dtype=torch.long, device=self._device)
+        known = {row: number for number, row in enumerate(self._rows)}
+        pairs = [(new, known[row]) for new, row in enumerate(rows) if row in known]
+        for new, old in pairs:
+            ids_BT[new, : self._ids_BT.shape[1]] = self._ids_BT[old]
+        lengths = dict(zip(self._rows, self._lengths, strict=True))
+        self._lengths = [lengths.get(row, 0) for row in rows]
+        self._rows, self._ids_BT = list(rows), ids_BT
+
+
+class Group(NamedTuple):
+    """What rows with equal settings have in common."""
+
+    chooser: logits.Chooser
+    texts: Texts
+
+
+def choose_rows(source: Source, prompts: Sequence[Sequence[int]], max_new: int) -> int:
     """Return the number of texts to write at once, from the memory that their caches take.
 
     At most 32 on a CPU, within 1 GiB; at most 128 on a GPU, within half of its free memory.
     """
-    config, weight_VC = model.config, model.head_weight_VC
-    longest = min(config.n_positions, max(map(len, prompts)) + max_new)
-    held = 2 * config.n_layer * config.n_embd * longest * weight_VC.element_size()
-    each = 2 * held + 16 * config.vocab_size
+    longest = min(source.config.n_positions, max(map(len, prompts)) + max_new)
     room, most = CPU_BYTES, CPU_ROWS
-    if weight_VC.device.type == "cuda":
-        room, most = torch.cuda.mem_get_info(weight_VC.device)[0] // 2, GPU_ROWS
-    return max(1, min(most, room // each))
+    if source.device.type == "cuda":
+        room, most = torch.cuda.mem_get_info(source.device)[0] // 2, GPU_ROWS
+    return max(1, min(most, room // source.row_bytes(longest)))

@@ -1,6 +1,6 @@
 """Beam search: the likeliest text among those found along several paths.
 
-K beams, V vocabulary, C channels.
+K beams, V vocabulary.
 
 As transformers does it (with its `early_stopping=False`), so that the texts are the same: each
 step takes the 2 K likeliest continuations of all beams; those that end are finished if they are
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.model import GPT2, evaluating
-from penwright.sample.batch import CharacterStream, begin_window, empty_cache, follow_window
+from penwright.sample.batch import CharacterStream, begin_window, follow_window
+from penwright.sample.decoder import Source, find_shared
 from penwright.sample.logits import Chooser, check_scores
 from penwright.sample.processors import RULED_OUT, Rows
 from penwright.tokens.bpe import Tokenizer
@@ -37,30 +37,27 @@ class _Found:
 class _Reader:
     """Scores what may follow each of the beams, which are all of one length."""
 
-    def __init__(self, model: GPT2, prompt: int, max_new: int) -> None:
-        self._model = model
-        self._device = model.head_weight_VC.device
-        self._context = model.config.n_positions
+    def __init__(self, source: Source, prompt: int, max_new: int) -> None:
+        self._decoder = source.decoder()
+        self._context = source.config.n_positions
         self._start = begin_window(prompt, max_new, self._context)
-        self._cache = empty_cache(model, 0)
 
     def read(self, texts: list[list[int]], parents: list[int]) -> Tensor:
         """Return the logits_KV behind `texts`; `parents` are the indices of what they continue."""
+        held = len(self._decoder.lengths)
         start = follow_window(self._start, len(texts[0]), self._context)
-        if start != self._start or not self._cache.lengths:
+        if start != self._start or not held:
             self._start = start
-            self._cache = empty_cache(self._model, len(texts))
-            tokens = [text[start:] for text in texts]
-        else:
-            if parents != list(range(len(self._cache.lengths))):
-                self._cache.select(parents)
-            tokens = [text[-1:] for text in texts]
-        hidden_KC = self._cache.feed(self._model, torch.tensor(tokens, device=self._device))
-        return self._model.logits(hidden_KC).float()
+            self._decoder.drop(range(held))
+            windows = [text[start:-1] for text in texts]
+            self._decoder.enter(windows, find_shared([], windows))
+        elif parents != list(range(held)):
+            self._decoder.select(parents)
+        return self._decoder.feed([text[-1:] for text in texts])
 
 
 def search(
-    model: GPT2, tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig
+    source: Source, tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig
 ) -> list[list[int]]:
     """Return the tokens of the `num_beams` best texts behind `prompt`, the best first.
 
@@ -70,12 +67,12 @@ def search(
     beams, max_new = sampling.num_beams, sampling.max_new_tokens
     if max_new == 0:
         return [[] for _ in range(beams)]
-    reader = _Reader(model, len(prompt), max_new)
+    reader = _Reader(source, len(prompt), max_new)
     chooser = Chooser(sampling, tokenizer)
     running, parents = [_Found(0.0, [])], [0]
     finished: list[_Found] = []
     while running:
-        with torch.inference_mode(), evaluating(model):
+        with torch.inference_mode():
             logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
             logits_KV = logits_KV[:, : tokenizer.vocab_size]
             candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, chooser)

@@ -18,7 +18,8 @@ from penwright.config import SamplingConfig
 from penwright.errors import OutOfRoomError, UsageError
 from penwright.model import GPT2
 from penwright.sample import beam, logits
-from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.sample.batch import Batch, Event, Row, choose_rows
+from penwright.sample.decoder import Source, as_source
 from penwright.tokens.bpe import Tokenizer
 
 FinishReason = Literal["end", "stop", "length"]
@@ -42,7 +43,7 @@ class Sample:
 
 
 def generate(
-    model: GPT2,
+    model: GPT2 | Source,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     n: int,
@@ -74,7 +75,7 @@ def generate(
 
 
 def write_each(
-    model: GPT2,
+    model: GPT2 | Source,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     n: int,
@@ -91,28 +92,31 @@ def write_each(
         raise UsageError("n, the number of texts for a prompt, must be at least 1.")
     if batch_size is not None and batch_size < 1:
         raise UsageError("batch_size must be at least 1.")
-    ids = [encode_prompt(model, tokenizer, prompt, sampling, warn) for prompt in prompts]
+    source = as_source(model)
+    context = source.config.n_positions
+    ids = [encode_prompt(context, tokenizer, prompt, sampling, warn) for prompt in prompts]
     if not ids:
         return
     if sampling.num_beams > 1:
-        rows = _search(model, tokenizer, ids, n, sampling, first_index)
+        events = _search(source, tokenizer, ids, n, sampling, first_index)
     else:
-        size = batch_size or choose_rows(model, ids, sampling.max_new_tokens)
+        size = batch_size or choose_rows(source, ids, sampling.max_new_tokens)
         waiting = (
-            Row(first_index + number * n + i, ids[number], model.config.n_positions, sampling)
+            Row(first_index + number * n + i, ids[number], context, sampling)
             for number in range(len(prompts))
             for i in range(n)
         )
-        rows = _run(Batch(model, tokenizer, sampling), waiting, size)
-    for row, piece in _with_room(rows):
-        if piece and on_text is not None:
-            on_text(row.index, piece)
+        events = _run(Batch(source, tokenizer), waiting, size)
+    for event in _with_room(events):
+        row = event.row
+        if event.text and on_text is not None:
+            on_text(row.index, event.text)
         if row.finish_reason:
             yield _finish(row, prompts[(row.index - first_index) // n], sampling)
 
 
 def stream(
-    model: GPT2,
+    model: GPT2 | Source,
     tokenizer: Tokenizer,
     prompt: str,
     sampling: SamplingConfig,
@@ -125,20 +129,22 @@ def stream(
     The generator returns the Sample: `sample = yield from stream(...)`. Same errors as `generate`.
     """
     logits.check(sampling)
-    ids = encode_prompt(model, tokenizer, prompt, sampling, warn)
+    source = as_source(model)
+    context = source.config.n_positions
+    ids = encode_prompt(context, tokenizer, prompt, sampling, warn)
     if sampling.num_beams > 1:
-        rows = _search(model, tokenizer, [ids], 1, sampling, index)
+        events = _search(source, tokenizer, [ids], 1, sampling, index)
     else:
-        row = Row(index, ids, model.config.n_positions, sampling)
-        rows = _run(Batch(model, tokenizer, sampling), iter([row]), 1)
-    for row, piece in _with_room(rows):  # noqa: B007
-        if piece:
-            yield piece
-    return _finish(row, prompt, sampling)
+        row = Row(index, ids, context, sampling)
+        events = _run(Batch(source, tokenizer), iter([row]), 1)
+    for event in _with_room(events):
+        if event.text:
+            yield event.text
+    return _finish(event.row, prompt, sampling)
 
 
 def encode_prompt(
-    model: GPT2,
+    context: int,
     tokenizer: Tokenizer,
     prompt: str,
     sampling: SamplingConfig,
@@ -146,7 +152,6 @@ def encode_prompt(
 ) -> list[int]:
     """Return the end-of-text token and the prompt's tokens, as documents begin."""
     ids = tokenizer.encode_prompt(prompt)
-    context = model.config.n_positions
     if warn is not None and len(ids) > context:
         kept = len(ids) - Row(0, ids, context, sampling).start
         warn(
@@ -156,8 +161,11 @@ def encode_prompt(
     return ids
 
 
-def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[tuple[Row, str]]:
-    """Write the waiting rows, at most `size` at once; yields each row with each new piece."""
+def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[Event]:
+    """Write the waiting rows, at most `size` at once; yields what is new of each.
+
+    Raises the error of a row that cannot go on.
+    """
     more = True
     while True:
         entering: list[Row] = []
@@ -166,24 +174,27 @@ def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[tuple[Row,
             if row is None:
                 more = False
             elif row.finish_reason:
-                yield row, ""
+                yield Event(row)
             else:
                 entering.append(row)
         if entering:
             batch.enter(entering)
         if not batch.rows:
             return
-        yield from batch.step()
+        for event in batch.step():
+            if event.row.error is not None:
+                raise event.row.error
+            yield event
 
 
 def _search(
-    model: GPT2,
+    source: Source,
     tokenizer: Tokenizer,
     prompts: Sequence[list[int]],
     n: int,
     sampling: SamplingConfig,
     first_index: int,
-) -> Iterator[tuple[Row, str]]:
+) -> Iterator[Event]:
     """Yield the `n` best texts of a beam search for each prompt, each as a whole."""
     if n > sampling.num_beams:
         raise UsageError(
@@ -191,14 +202,15 @@ def _search(
             fix=f"Give --num-beams {n} or more.",
         )
     for number, prompt in enumerate(prompts):
-        for i, tokens in enumerate(beam.search(model, tokenizer, prompt, sampling)[:n]):
-            row = Row(first_index + number * n + i, prompt, model.config.n_positions, sampling)
-            yield row, "".join([row.push(token, tokenizer) for token in tokens])
+        for i, tokens in enumerate(beam.search(source, tokenizer, prompt, sampling)[:n]):
+            row = Row(first_index + number * n + i, prompt, source.config.n_positions, sampling)
+            text = "".join([row.push(token, tokenizer) for token in tokens])
+            yield Event(row, text, tuple(row.ids[row.prompt_length :]))
 
 
-def _with_room(pieces: Iterator[tuple[Row, str]]) -> Iterator[tuple[Row, str]]:
+def _with_room(events: Iterator[Event]) -> Iterator[Event]:
     try:
-        yield from pieces
+        yield from events
     except torch.OutOfMemoryError as error:
         raise OutOfRoomError(
             "The device has too little memory to write so many texts at once.",

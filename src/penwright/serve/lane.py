@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penwright.config import SamplingConfig
-from penwright.errors import ModelError, PenwrightError
+from penwright.errors import ModelError, PenwrightError, UsageError
 from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.sample.decoder import as_source
+from penwright.sample.logits import Chooser
 from penwright.verbs.generate import Writer
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ class Lane:
     """A model and the rows that it writes."""
 
     def __init__(self, model: Writer, batch_size: int | None) -> None:
-        self._model = model
-        context = model.model.config.n_positions
-        self.size = batch_size or choose_rows(model.model, [[0] * context], 0)
+        self._source = as_source(model.model)
+        self._tokenizer = model.tokenizer
+        self._context = self._source.config.n_positions
+        self.size = batch_size or choose_rows(self._source, [[0] * self._context], 0)
         self._owners: dict[Row, Job] = {}
-        self._batches: dict[SamplingConfig, Batch] = {}
+        self._batch = Batch(self._source, self._tokenizer)
 
     @property
     def rows(self) -> Collection[Row]:
@@ -59,85 +61,52 @@ class Lane:
 
     def enter(self, texts: Sequence[Text]) -> list[News]:
         """Begin to write these texts; those that are finished at once are in the news."""
-        entering: dict[SamplingConfig, list[Row]] = {}
+        entering: list[Row] = []
         done: list[News] = []
-        context = self._model.model.config.n_positions
         for job, index, prompt in texts:
-            row = Row(index, prompt, context, job.sampling)
+            row = Row(index, prompt, self._context, job.sampling)
+            try:
+                Chooser(job.sampling, self._tokenizer)
+            except UsageError as error:  # such as a bias of a token that there is not
+                done.append((job, [], error))
+                continue
             if row.finish_reason:
                 done.append((job, [Piece(index, "", (), row.finish_reason)], None))
             else:
                 self._owners[row] = job
-                entering.setdefault(_group(job.sampling), []).append(row)
-        for sampling, rows in entering.items():
-            self._batch(sampling).enter(rows)
+                entering.append(row)
+        self._batch.enter(entering)
         return done
 
     def step(self) -> list[News]:
         """Give every row one more token. Of a job whose rows cannot go on, the news is an error."""
+        try:
+            events = self._batch.step()
+        except Exception as error:
+            failed = set(self._owners.values())
+            self._owners = {}
+            self._batch = Batch(self._source, self._tokenizer)
+            return [(job, [], _explain(error)) for job in failed]
+        pieces: dict[Job, list[Piece]] = {}
         news: list[News] = []
-        for sampling, batch in list(self._batches.items()):
-            if not batch.rows:
-                del self._batches[sampling]
-                continue
-            rows = list(batch.rows)
-            try:
-                news += self._gather(batch.step())
-            except Exception as error:
-                del self._batches[sampling]
-                if len(rows) > 1:  # one of them is to blame: each goes on by itself
-                    news += self._part(sampling, rows)
-                else:
-                    news.append((self._owners.pop(rows[0]), [], _explain(error)))
-        return news
+        for event in events:
+            row = event.row
+            job = self._owners[row]
+            if row.finish_reason:
+                del self._owners[row]
+            if row.error is not None:
+                news.append((job, [], row.error))
+            else:
+                tokens = tuple(map(Token, event.tokens))
+                piece = Piece(row.index, event.text, tokens, row.finish_reason)
+                pieces.setdefault(job, []).append(piece)
+        return news + [(job, new, None) for job, new in pieces.items()]
 
     def drop(self, jobs: Collection[Job]) -> None:
         """Remove the rows of these jobs."""
-        for batch in self._batches.values():
-            for row in batch.rows:
-                if self._owners.get(row) in jobs:
-                    row.finish_reason = "cancelled"
-        self._owners = {row: job for row, job in self._owners.items() if job not in jobs}
-
-    def _batch(self, sampling: SamplingConfig) -> Batch:
-        if sampling not in self._batches:
-            model = self._model
-            self._batches[sampling] = Batch(model.model, model.tokenizer, sampling)
-        return self._batches[sampling]
-
-    def _part(self, sampling: SamplingConfig, rows: Sequence[Row]) -> list[News]:
-        news: list[News] = []
-        for row in rows:
-            job = self._owners.get(row)
-            if job is None:
-                continue
-            batch = Batch(self._model.model, self._model.tokenizer, sampling)
-            try:
-                batch.enter([row])
-                news += self._gather(batch.step())
-            except Exception as error:
-                del self._owners[row]
-                news.append((job, [], _explain(error)))
-            else:
-                if not row.finish_reason:
-                    self._batch(sampling).enter([row])
-        return news
-
-    def _gather(self, pieces: Sequence[tuple[Row, str]]) -> list[News]:
-        found: dict[Job, list[Piece]] = {}
-        for row, text in pieces:
-            job = self._owners.get(row)
-            if job is None:
-                continue
-            tokens = () if row.finish_reason == "end" else (Token(row.ids[-1]),)
-            found.setdefault(job, []).append(Piece(row.index, text, tokens, row.finish_reason))
-            if row.finish_reason:
-                del self._owners[row]
-        return [(job, new, None) for job, new in found.items()]
-
-
-def _group(sampling: SamplingConfig) -> SamplingConfig:
-    return replace(sampling, seed=0, stop=())
+        for row in [row for row, job in self._owners.items() if job in jobs]:
+            self._batch.cancel(row)
+            del self._owners[row]
 
 
 def _explain(error: Exception) -> PenwrightError:
