@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from penwright.verbs.prepare import prepare as prepare
     from penwright.verbs.run_recipe import recipe as recipe
     from penwright.verbs.sequence import cross_train as cross_train
+    from penwright.verbs.token_scores import score_tokens as score_tokens
 
 __version__ = "0.1.0"
 _HOMES = {
@@ -59,6 +60,7 @@ _HOMES = {
     "plan": "plan",
     "prepare": "prepare",
     "recipe": "run_recipe",
+    "score_tokens": "token_scores",
     "train_tokenizer": "model_folders",
 }
 """Each public name and its module in `penwright.verbs`."""

@@ -38,6 +38,7 @@ VERBS = {
     },
     "Evaluate": {
         "evaluate": "use:evaluate",
+        "score": "use:score",
         "copied": "use:copied",
         "report": "use:report",
         "runs": "use:runs",

@@ -110,15 +110,19 @@ def spell_out(argv: Sequence[str], known: Callable[[], Collection[str]]) -> list
 
     -n is --n. `--mix 0.7,0.3` is given twice, for options that take lists. In options that take
     text, the characters \n are a new line. A value may begin with a dash, unless it is one of the
-    flags that `known` returns or looks like one.
+    flags that `known` returns or looks like one. A lone dash, standard input, comes last.
     """
     lists, texts = _flags(Spelling.LIST), _flags(Spelling.TEXT)
     words: list[str] = []
+    last: list[str] = []
     place = 0
     while place < len(argv):
         name, equals, value = argv[place].partition("=")
         following = argv[place + 1] if place + 1 < len(argv) else None
         place += 1
+        if name == "-":
+            last = ["--", "-"]
+            continue
         if not name.startswith("-"):
             words.append(name + equals + value)
             continue
@@ -130,7 +134,7 @@ def spell_out(argv: Sequence[str], known: Callable[[], Collection[str]]) -> list
             place += 1
         values = value.split(",") if name in lists else [value]
         words += [name + equals + (unescape(item) if name in texts else item) for item in values]
-    return words
+    return words + last
 
 
 def _is_flag(word: str, known: Callable[[], Collection[str]]) -> bool:

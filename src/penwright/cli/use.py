@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from penwright.cli.options import Json, Opened, warn
-from penwright.config import CopiedConfig, EvaluateConfig, ExportConfig, MergeConfig
+from penwright.config import CopiedConfig, EvaluateConfig, ExportConfig, MergeConfig, ScoreConfig
 from penwright.wording import count
+
+if TYPE_CHECKING:
+    from penwright.verbs.token_scores import ScoredDocument
 
 
 def evaluate(
@@ -47,6 +51,65 @@ def evaluate(
     )
     if result.measured is not None:
         print(f"\n{result.measured}")
+
+
+def score(
+    model: str,
+    *data: str,
+    options: Annotated[ScoreConfig, Opened] = ScoreConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+) -> None:
+    """Score every token of a text: probability, rank, entropy; as JSON or as a coloured page.
+
+    Parameters
+    ----------
+    model
+        A run, a folder, a size (124M), a Hub name, or base.
+    data
+        Files, folders or globs; - is standard input.
+    """
+    from penwright.verbs.generate import load
+    from penwright.verbs.token_scores import check, save_scores, score_texts
+
+    check(data, options)
+    writer = load(model, device=options.compute.device, warn=warn)
+    total, documents = score_texts(writer, data, options, warn)
+    show = show_scores if sys.stdout.isatty() and not json_ else lambda _: None
+    for document in save_scores(writer, data, options, total, documents):
+        if json_:
+            print(json.dumps(document.as_json(), ensure_ascii=False), flush=True)
+        show(document)
+    for path in filter(None, (options.output, options.html)):
+        warn(f"Scores in {path}")
+    if not json_:
+        found = total.score
+        print(f"perplexity     {found.perplexity:,.3f}")
+        print(f"loss           {found.loss:.4f} nats a token")
+        print(f"bits per byte  {found.bits_per_byte:.4f}")
+        tokens, documents_ = count(found.tokens, "token"), count(found.documents, "document")
+        print(f"scored         {tokens} of {documents_}")
+        print(
+            f"first guess    {total.as_json()['first']:.1%}; {total.as_json()['first_ten']:.1%} "
+            "among the first ten"
+        )
+
+
+def show_scores(document: ScoredDocument) -> None:
+    """Print a document's text, coloured by surprise where the terminal has colours."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from penwright.report.scores import level
+
+    text = Text()
+    for token in document.tokens[1:]:
+        style = "dim italic" if token.logprob is None else _STYLES[level(token.logprob)]
+        text.append(token.text, style)
+    Console(highlight=False).print(text, soft_wrap=True)
+
+
+_STYLES = ("", "yellow", "dark_orange", "red", "bold underline red")
+"""Styles by the level of surprise."""
 
 
 def copied(

@@ -53,6 +53,7 @@ from penwright.config.writing import (
     GenerateFilesConfig,
     MergeConfig,
     SamplingConfig,
+    ScoreConfig,
     WriteConfig,
 )
 
@@ -94,6 +95,7 @@ __all__ = [
     "SamplingConfig",
     "ScheduleConfig",
     "ScheduleName",
+    "ScoreConfig",
     "ServeConfig",
     "TokenizerConfig",
     "WorkConfig",

@@ -124,6 +124,23 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """Options of `score`."""
+
+    output: Path | None = None
+    """Write the scores to this new file, a JSON object for each document."""
+    html: Path | None = None
+    """Write a page with the coloured text to this file."""
+    best: int = 5
+    """Number of likeliest tokens to list at each place."""
+    stride: int | None = None
+    """Step of the sliding window in tokens, for documents longer than the context. Default: half
+    the context."""
+    data: DataConfig = field(default_factory=DataConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CopiedConfig:
     """Options of `copied`."""
 

@@ -6,7 +6,7 @@ from penwright.model.attention import Attend, bring, documents
 from penwright.model.cache import KVCache
 from penwright.model.config import SIZES, GPT2Config
 from penwright.model.gpt2 import GPT2, evaluating, init_weights
-from penwright.model.loss import chunked_cross_entropy, token_logprobs
+from penwright.model.loss import TokenScores, chunked_cross_entropy, token_logprobs, token_scores
 
 __all__ = [
     "GPT2",
@@ -14,10 +14,12 @@ __all__ = [
     "Attend",
     "GPT2Config",
     "KVCache",
+    "TokenScores",
     "bring",
     "chunked_cross_entropy",
     "documents",
     "evaluating",
     "init_weights",
     "token_logprobs",
+    "token_scores",
 ]

@@ -6,7 +6,7 @@ Legend: N tokens, n tokens of a chunk, C channels, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,36 @@ def token_logprobs(
             logp_nV = _log_softmax(hidden_NC[rows].to(dtype), product_VC)
             logprobs_N[rows] = _pick(logp_nV, targets_N[rows])
     return logprobs_N
+
+
+class TokenScores(NamedTuple):
+    """The model's view of N tokens, in nats; K is the number of likeliest tokens."""
+
+    logprobs_N: Tensor
+    ranks_N: Tensor
+    """1 for the likeliest token; 1 + the number of tokens that are likelier."""
+    entropies_N: Tensor
+    """Entropy of the distribution that the token was drawn from."""
+    best_NK: Tensor
+    best_logprobs_NK: Tensor
+
+
+@torch.no_grad()
+def token_scores(hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, best: int) -> TokenScores:
+    """Return log p(target) as `token_logprobs` does, with rank, entropy and the `best` tokens."""
+    dtype = _product_dtype(hidden_NC)
+    best = min(best, len(weight_VC))
+    found: list[tuple[Tensor, ...]] = []
+    with torch.autocast(hidden_NC.device.type, enabled=False):
+        product_VC = _product_weight(weight_VC, dtype)
+        for rows in _chunks(hidden_NC, weight_VC, None):
+            logp_nV = _log_softmax(hidden_NC[rows].to(dtype), product_VC)
+            logp_n = _pick(logp_nV, targets_N[rows])
+            ranks_n = (logp_nV > logp_n[:, None]).sum(1) + 1
+            top = logp_nV.topk(best)
+            entropies_n = -(logp_nV.exp() * logp_nV).sum(1)
+            found.append((logp_n, ranks_n, entropies_n, top.indices, top.values))
+    return TokenScores(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

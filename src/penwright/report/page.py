@@ -67,10 +67,19 @@ class Chapter:
 
 
 def page(
-    *, title: str, description: str, header: Html, sections: Sequence[Chapter], footer: str
+    *,
+    title: str,
+    description: str,
+    header: Html,
+    sections: Sequence[Chapter],
+    footer: str,
+    extra: str = "",
 ) -> str:
-    """Return a self-contained HTML page whose security policy forbids it to load anything."""
-    script = asset("script.js")
+    """Return a self-contained HTML page whose security policy forbids it to load anything.
+
+    `extra` names a style that is added, and the script that takes the place of the charts'.
+    """
+    script = asset(f"{extra or 'script'}.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     chapters = [
         html(
@@ -89,7 +98,7 @@ def page(
     return string.Template(asset("template.html")).substitute(
         title=text(title),
         description=text(description),
-        style=asset("style.css"),
+        style=asset("style.css") + (asset(f"{extra}.css") if extra else ""),
         script=script,
         script_hash=f"sha256-{digest}",
         header=header,
