@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from penwright.errors import OutOfRoomError, PenwrightError
-from penwright.serve import documents_api, openai
+from penwright.serve import documents_api, kobold, llamacpp, openai
 from penwright.serve.documents import UnknownDocumentError
 from penwright.serve.scheduler import BusyError, LateError
 from penwright.serve.security import Access, Guard, refuse
@@ -74,7 +74,7 @@ def make_app(server: Server, access: Access) -> FastAPI:
         title="Penwright", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.server = server
-    for part in (router, openai.router, documents_api.router):
+    for part in (router, openai.router, kobold.router, llamacpp.router, documents_api.router):
         app.include_router(part)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_exception_handler(PenwrightError, _explain)

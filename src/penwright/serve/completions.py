@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from penwright.config import SamplingConfig, WriteConfig
-from penwright.errors import UsageError
+from penwright.errors import PenwrightError, UsageError
 from penwright.model import evaluating
-from penwright.sample.logits import check
+from penwright.sample.logits import Chooser, check
 from penwright.score import cut
 from penwright.serve.lane import Piece, Token
 from penwright.tokens import Tokenizer
@@ -26,6 +26,8 @@ MOST_TOKENS = 2**18
 MOST_PROMPT_TOKENS = 2**18
 MOST_LOGPROBS = 100
 SEEDS = 2**63
+FINISH_REASONS = {"end": "stop", "stop": "stop", "length": "length"}
+"""OpenAI's names for why a text ended."""
 SCORED_AT_ONCE = 256
 """Positions whose probabilities are in memory at one time, [256, V]."""
 
@@ -99,16 +101,18 @@ def check_size(prompts: Sequence[Prompt], n: int, max_tokens: int) -> None:
         )
 
 
-def build_sampling(values: Mapping[str, Any]) -> SamplingConfig:
-    """Return settings from fields of SamplingConfig; None means the API's default.
+def build_sampling(model: Writer, values: Mapping[str, Any]) -> SamplingConfig:
+    """Return settings from fields of SamplingConfig; None leaves a field's own default.
 
-    Without a seed, or with one below 0, it is drawn. Raises UsageError for values out of range.
+    Without a seed, or with one below 0, it is drawn. Raises UsageError for values out of range,
+    and for tokens that the model does not have.
     """
     given = {k: v for k, v in values.items() if v is not None and k in SAMPLING_FIELDS}
     seed = given.get("seed", -1)
     given["seed"] = secrets.randbelow(SEEDS) if seed < 0 else seed
     sampling = SamplingConfig(**given)
     check(sampling)
+    Chooser(sampling, model.tokenizer)
     return sampling
 
 
@@ -162,6 +166,21 @@ def score(model: Writer, ids: Sequence[int], top: int) -> Generator[None, None, 
                 ]
         yield
     return tokens
+
+
+def found_stop(tokenizer: Tokenizer, choice: Choice, stops: Sequence[str]) -> str:
+    """Return the stop text that ended a choice, or an empty string."""
+    if choice.finish_reason != "stop":
+        return ""
+    whole = b"".join(tokenizer.printed_bytes(token.id) for token in choice.tokens)
+    rest = whole.decode("utf-8", "replace")[len(choice.text) :]
+    return max((stop for stop in stops if rest.startswith(stop)), key=len, default="")
+
+
+def show_error(error: PenwrightError) -> dict[str, Any]:
+    """Return an error in OpenAI's format."""
+    kind = "invalid_request_error" if isinstance(error, UsageError) else "server_error"
+    return {"message": str(error), "type": kind, "param": None, "code": None}
 
 
 def spell(tokenizer: Tokenizer, id_: int) -> str:

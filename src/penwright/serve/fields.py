@@ -8,6 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 MOST_STOPS = 64
 LONGEST_STOP = 1000
+BANNED = -1000.0
+"""The bias of a token that a client rules out with `false`."""
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -40,6 +42,24 @@ TopK = Annotated[Count, BeforeValidator(_not_negative)]
 """0 and -1: all tokens."""
 Logprobs = Annotated[int, Field(ge=0, le=100), BeforeValidator(_as_count)]
 """A number, or true for 1."""
+
+
+def _as_biases(value: Any) -> Any:
+    """Return biases as SamplingConfig spells them: of a mapping, or of llama.cpp's pairs."""
+    pairs = value.items() if isinstance(value, dict) else value
+    if not isinstance(pairs, (list, tuple)) and not isinstance(value, dict):
+        return value
+    try:
+        return [
+            f"id:{int(key)}={BANNED if bias is False else max(BANNED, min(-BANNED, float(bias))):g}"
+            for key, bias in pairs
+        ]
+    except (TypeError, ValueError):
+        raise ValueError("must give a number for each token id") from None
+
+
+Biases = Annotated[tuple[str, ...], Field(max_length=2000), BeforeValidator(_as_biases)]
+"""Numbers to add to the logits of tokens, by token id."""
 
 
 class Body(BaseModel):

@@ -7,10 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from penwright.errors import ModelError, PenwrightError, UsageError
-from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.errors import ModelError, PenwrightError
+from penwright.sample.batch import Batch, Event, Row, choose_rows
 from penwright.sample.decoder import as_source
-from penwright.sample.logits import Chooser
 from penwright.verbs.generate import Writer
 
 if TYPE_CHECKING:
@@ -47,12 +46,12 @@ class Lane:
     """A model and the rows that it writes."""
 
     def __init__(self, model: Writer, batch_size: int | None) -> None:
+        self._model = model
         self._source = as_source(model.model)
-        self._tokenizer = model.tokenizer
         self._context = self._source.config.n_positions
         self.size = batch_size or choose_rows(self._source, [[0] * self._context], 0)
         self._owners: dict[Row, Job] = {}
-        self._batch = Batch(self._source, self._tokenizer)
+        self._batch = self._new_batch()
 
     @property
     def rows(self) -> Collection[Row]:
@@ -60,53 +59,81 @@ class Lane:
         return self._owners.keys()
 
     def enter(self, texts: Sequence[Text]) -> list[News]:
-        """Begin to write these texts; those that are finished at once are in the news."""
-        entering: list[Row] = []
+        """Begin to write these texts; those that are finished or fail at once are in the news."""
+        entering: dict[Row, Job] = {}
         done: list[News] = []
         for job, index, prompt in texts:
-            row = Row(index, prompt, self._context, job.sampling)
-            try:
-                Chooser(job.sampling, self._tokenizer)
-            except UsageError as error:  # such as a bias of a token that there is not
-                done.append((job, [], error))
-                continue
+            row = Row(index, prompt, self._context, job.sampling, job.logprobs)
             if row.finish_reason:
                 done.append((job, [Piece(index, "", (), row.finish_reason)], None))
             else:
-                self._owners[row] = job
-                entering.append(row)
-        self._batch.enter(entering)
+                entering[row] = job
+        try:
+            self._batch.enter(list(entering))
+            self._owners |= entering
+        except Exception as error:
+            done += [(job, [], _explain(error)) for job in set(entering.values())]
+            done += self._begin_again()
         return done
 
     def step(self) -> list[News]:
         """Give every row one more token. Of a job whose rows cannot go on, the news is an error."""
         try:
-            events = self._batch.step()
+            return self._gather(self._batch.step())
         except Exception as error:
-            failed = set(self._owners.values())
-            self._owners = {}
-            self._batch = Batch(self._source, self._tokenizer)
-            return [(job, [], _explain(error)) for job in failed]
-        pieces: dict[Job, list[Piece]] = {}
+            if len(self._owners) > 1:
+                return self._begin_again()
+            ((_, job),) = self._owners.items()
+            self._owners, self._batch = {}, self._new_batch()
+            return [(job, [], _explain(error))]
+
+    def drop(self, jobs: Collection[Job]) -> list[News]:
+        """Remove the rows of these jobs; of a stopped job, the news is that its texts end."""
+        ended: list[tuple[Job, int]] = []
+        for row in [row for row, job in self._owners.items() if job in jobs]:
+            ended.append((self._owners.pop(row), row.index))
+            self._batch.cancel(row)
+        for job in jobs:
+            if job.model is self._model:
+                ended += [(job, index) for index, _ in job.waiting]
+                job.waiting.clear()
+        return [
+            (job, [Piece(index, "", (), "stop")], None)
+            for job, index in ended
+            if job.stopped and not job.cancelled
+        ]
+
+    def _begin_again(self) -> list[News]:
+        """Take every row a step on by itself, and go on with those that do not fail."""
+        rows, self._batch = list(self._owners), self._new_batch()
+        news: list[News] = []
+        for row in rows:
+            alone = self._new_batch()
+            try:
+                alone.enter([row])
+                news += self._gather(alone.step())
+            except Exception as error:
+                news.append((self._owners.pop(row), [], _explain(error)))
+        self._batch.enter(list(self._owners))
+        return news
+
+    def _gather(self, events: Sequence[Event]) -> list[News]:
+        found: dict[Job, list[Piece]] = {}
         news: list[News] = []
         for event in events:
             row = event.row
-            job = self._owners[row]
-            if row.finish_reason:
-                del self._owners[row]
+            job = self._owners.pop(row) if row.finish_reason else self._owners[row]
             if row.error is not None:
                 news.append((job, [], row.error))
-            else:
-                tokens = tuple(map(Token, event.tokens))
-                piece = Piece(row.index, event.text, tokens, row.finish_reason)
-                pieces.setdefault(job, []).append(piece)
-        return news + [(job, new, None) for job, new in pieces.items()]
+                continue
+            tokens = [Token(s.token, s.logprob, s.best) for s in event.scores]
+            tokens = tokens or [Token(id_) for id_ in event.tokens]
+            piece = Piece(row.index, event.text, tuple(tokens), row.finish_reason)
+            found.setdefault(job, []).append(piece)
+        return news + [(job, new, None) for job, new in found.items()]
 
-    def drop(self, jobs: Collection[Job]) -> None:
-        """Remove the rows of these jobs."""
-        for row in [row for row, job in self._owners.items() if job in jobs]:
-            self._batch.cancel(row)
-            del self._owners[row]
+    def _new_batch(self) -> Batch:
+        return Batch(self._source, self._model.tokenizer)
 
 
 def _explain(error: Exception) -> PenwrightError:

@@ -19,6 +19,7 @@ from penwright.config import SamplingConfig, WriteConfig
 from penwright.errors import PenwrightError, UsageError
 from penwright.serve import fields
 from penwright.serve.completions import (
+    FINISH_REASONS,
     MOST_TEXTS,
     Choice,
     Offsets,
@@ -27,6 +28,7 @@ from penwright.serve.completions import (
     check_size,
     read_prompts,
     score,
+    show_error,
     spell,
 )
 from penwright.serve.lane import Piece, Token
@@ -36,9 +38,6 @@ from penwright.serve.streams import PING, EventStream, running, while_connected
 from penwright.verbs.generate import Writer
 
 router = APIRouter(prefix="/v1")
-
-FINISH_REASONS = {"end": "stop", "stop": "stop", "length": "length"}
-"""OpenAI's names for why a text ended."""
 
 
 class StreamOptions(fields.Body):
@@ -65,10 +64,11 @@ class CompletionBody(fields.Body):
     seed: fields.Seed | None = None
     presence_penalty: fields.Number = 0.0
     frequency_penalty: fields.Number = 0.0
-    logit_bias: Annotated[dict[int, fields.Number], Field(max_length=2000)] | None = None
+    logit_bias: fields.Biases | None = None
     # vLLM's
     top_k: fields.TopK = 0
     min_p: fields.Share = 0.0
+    typical_p: fields.Share = 1.0
     repetition_penalty: fields.Penalty = 1.0
     min_tokens: fields.Count = 0
     ignore_eos: bool = False
@@ -80,24 +80,26 @@ class CompletionBody(fields.Body):
     raw: bool = True
     """Whether the prompt is passed to the model unchanged, not in the form of its training data."""
 
-    @property
-    def sampling(self) -> SamplingConfig:
-        """The settings of the engine. Raises UsageError."""
+    def sampling(self, model: Writer) -> SamplingConfig:
+        """Return the settings of the engine. Raises UsageError."""
         return build_sampling(
+            model,
             {
                 "max_new_tokens": self.max_tokens,
                 "temperature": self.temperature,
                 "top_p": self.top_p,
                 "top_k": self.top_k,
                 "min_p": self.min_p,
+                "typical_p": self.typical_p,
                 "repetition_penalty": self.repetition_penalty,
                 "no_repeat_ngram_size": self.no_repeat_ngram_size,
                 "min_new_tokens": self.max_tokens if self.ignore_eos else self.min_tokens,
                 "presence_penalty": self.presence_penalty,
                 "frequency_penalty": self.frequency_penalty,
-                "stop": tuple(self.stop),
+                "logit_bias": self.logit_bias,
+                "stop": self.stop,
                 "seed": self.seed,
-            }
+            },
         )
 
     @property
@@ -155,7 +157,7 @@ class _Completion:
         self.server, self.body, self.model, self.prompts = server, body, model, prompts
         self.n = body.n
         self.best_of = max(body.n, body.best_of or body.n)
-        sampling = body.sampling
+        sampling = body.sampling(model)
         logprobs = body.logprobs
         self.job = Job(
             model,
@@ -223,7 +225,8 @@ class _Completion:
             choice["logprobs"] = show_logprobs(self.model, tokens, offsets)
         if self.body.return_token_ids:
             choice["token_ids"] = [token.id for token in tokens]
-            choice["prompt_token_ids"] = self.prompts[index // self.n].ids
+            prompt = self.prompts[index // self.n]
+            choice["prompt_token_ids"] = prompt.ids[prompt.hidden :]
         return choice
 
 
@@ -294,12 +297,6 @@ async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator
     if with_usage:
         yield f'data: {head}, "choices": [], "usage": {json.dumps(work.usage)}}}\n\n'.encode()
     yield b"data: [DONE]\n\n"
-
-
-def show_error(error: PenwrightError) -> dict[str, Any]:
-    """Return an error in OpenAI's format."""
-    kind = "invalid_request_error" if isinstance(error, UsageError) else "server_error"
-    return {"message": str(error), "type": kind, "param": None, "code": None}
 
 
 def show_logprobs(model: Writer, tokens: Sequence[Token], offsets: Offsets) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Job:
         self.begun = time.monotonic()
         self.deadline = self.begun + seconds
         self.cancelled = False
+        self.stopped = False
         self.waiting = deque(
             (number * n + i, list(prompt))
             for number, prompt in enumerate(prompts)
@@ -177,6 +178,12 @@ class Scheduler:
             job.cancelled = True
             self._changed.notify()
 
+    def stop(self, job: Job) -> None:
+        """End the texts of a job as they are before the next turn."""
+        with self._changed:
+            job.stopped = True
+            self._changed.notify()
+
     def _refuse_when_full(self, more: int) -> None:
         waiting = self.waiting
         if waiting and waiting + more > self._max_waiting:
@@ -212,13 +219,13 @@ class Scheduler:
                 seconds = job.deadline - job.begun
                 late = LateError(f"The request took longer than {seconds:g} seconds.")
                 self._post(job.receive, [], late)
-        with self._changed:
-            self._jobs = deque(job for job in self._jobs if not job.cancelled)
-        gone = {job for job in self._running if job.cancelled}
+        gone = {job for job in (*self._running, *self._jobs) if job.cancelled or job.stopped}
         if gone:
-            for lane in self._lanes.values():
-                lane.drop(gone)
+            with self._changed:
+                self._jobs = deque(job for job in self._jobs if job not in gone)
             self._running -= gone
+            for lane in self._lanes.values():
+                self._deliver(lane.drop(gone))
         cancelled = [chore for chore in self._chores if chore[0].cancelled()]
         for chore in cancelled:
             self._chores.remove(chore)
