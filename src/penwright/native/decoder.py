@@ -37,11 +37,12 @@ class Feed(Structure):
 class Choice(Structure):
     """How `NativeDecoder.write` chooses the tokens of a row, and after which token it begins.
 
-    Settings as in SamplingConfig; `key` and `step` as in sample/logits.gumbel.
+    Settings as in SamplingConfig (`min_new` is `min_new_tokens`); `key` and `step` as in
+    sample/logits.gumbel.
     """
 
     _fields_ = [
-        ("key", c_uint64), ("step", c_int64),
+        ("key", c_uint64), ("step", c_int64), ("min_new", c_int64),
         ("temperature", c_double), ("top_p", c_double), ("min_p", c_double),
         ("top_k", c_int32), ("greedy", c_int32), ("limit", c_int32), ("last", c_int32),
     ]  # fmt: skip

@@ -286,6 +286,7 @@ OPTIONS: dict[str, Option] = {
         off=0,
         rule=NOT_NEGATIVE,
         apply=lambda x_BV, n, rows: forbid(x_BV, rows.end_ids, rows.written_B < n),
+        native=True,
     ),
     "temperature": Warper(off=1, rule=NOT_NEGATIVE, apply=temperature, native=True),
     "top_k": Warper(off=0, rule=NOT_NEGATIVE, apply=top_k, native=True),

@@ -341,19 +341,23 @@ int PUBLIC(feed)(const Model *m, Pool *pool, const Feed *feed, const int32_t *wa
 
 typedef struct {
     const Choice *choices;
-    const int32_t *living;
+    const int32_t *living, *ends;
     float *logits;
     int32_t *chosen;
     Candidates *candidates;  // of each thread
     long stride;
-    int vocabulary;
+    int vocabulary, n_ends;
 } Choosing;
 
 static void choose_one(void *job, int item, int thread) {
     const Choosing *c = job;
     Candidates candidates = c->candidates[thread];
-    c->chosen[item] = choose_token(c->logits + item * c->stride, c->vocabulary,
-                                   &c->choices[c->living[item]], &candidates);
+    const Choice *choice = &c->choices[c->living[item]];
+    float *logits = c->logits + item * c->stride;
+    if (choice->step < choice->min_new)
+        for (int i = 0; i < c->n_ends; i++)
+            if (c->ends[i] < c->vocabulary) logits[c->ends[i]] = -INFINITY;
+    c->chosen[item] = choose_token(logits, c->vocabulary, choice, &candidates);
 }
 
 static int is_end(const int32_t *ends, int n, int32_t token) {
@@ -403,7 +407,8 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
                                          (int32_t *)(at + logits_stride * 12), (double *)at};
         }
         run_layers(&pass, order, alive, (float *)extra, logits_stride);
-        Choosing job = {choices, living, (float *)extra, last, candidates, logits_stride, vocabulary};
+        Choosing job = {choices, living, ends, (float *)extra, last, candidates, logits_stride,
+                        vocabulary, n_ends};
         pool_run(pool, choose_one, &job, alive, 1);
         int left = 0;
         for (int i = 0; i < alive; i++) {
