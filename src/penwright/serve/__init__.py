@@ -36,7 +36,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn) -> None:
         if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
             raise MissingExtraError("The server", "serve") from error
         raise
-    from penwright.verbs.generate import load
+    from penwright.verbs.generate import load_with
 
     config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
     token = secrets.token_urlsafe(24)
@@ -50,11 +50,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn) -> None:
             allow_origin=config.allow_origin,
             allow_host=config.allow_host,
         )
-        compute = config.compute
-        writers = [
-            load(name, device=compute.device, precision=compute.precision, warn=warn)
-            for name in models or (None,)
-        ]
+        writers = [load_with(name, config.compute, warn) for name in models or (None,)]
         names = name_models([writer.name for writer in writers])
         scheduler = Scheduler(
             writers, Metrics(), batch_size=config.batch_size, max_waiting=config.max_waiting
