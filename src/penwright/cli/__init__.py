@@ -34,6 +34,7 @@ VERBS = {
     "Write": {
         "write": "writing:write",
         "generate": "writing:generate",
+        "studio": "serve:studio",
         "serve": "serve:serve",
     },
     "Evaluate": {

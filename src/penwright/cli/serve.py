@@ -1,4 +1,4 @@
-"""The verb that serves models over HTTP."""
+"""The verbs that serve models over HTTP."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def serve(
     from penwright.serve import run
 
     run(models, options, warn)
+
+
+def studio(
+    *models: str,
+    options: Annotated[ServeConfig, Opened] = ServeConfig(),  # noqa: B008 - frozen
+) -> None:
+    """Write and train on a page in your browser; `serve` that opens the page.
+
+    Parameters
+    ----------
+    models
+        Runs, folders, sizes (124M), Hub names, or base.
+    """
+    from penwright.serve import run
+
+    run(models, options, warn, open_page=True)

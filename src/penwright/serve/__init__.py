@@ -7,6 +7,8 @@ import errno
 import os
 import secrets
 import socket
+import threading
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +20,10 @@ from penwright.wording import Warn
 KEY_VARIABLE = "PENWRIGHT_API_KEY"
 
 
-def run(models: Sequence[str], config: ServeConfig, warn: Warn) -> None:
+def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bool = False) -> None:
     """Serve these models until the process is told to stop; requests under way are finished.
 
+    `open_page` opens the page in the user's browser.
     Raises MissingExtraError, UsageError for options that cannot be, and ModelError.
     """
     try:
@@ -77,7 +80,16 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn) -> None:
         warn(f"Serving {', '.join(names)}. Ctrl-C stops; texts under way are finished.")
         warn(f"The page:           {address}/#token={token}")
         warn(f"OpenAI-compatible:  {address}/v1")
+        if open_page:  # a browser waits for a socket that listens; some block until they end
+            threading.Thread(
+                target=_open_page, args=(f"{address}/#token={token}", warn), daemon=True
+            ).start()
         uvicorn_server.run(sockets=[listener])
+
+
+def _open_page(address: str, warn: Warn) -> None:
+    if not webbrowser.open(address):
+        warn("No browser could be opened here; open the address of the page yourself.")
 
 
 def listen(host: str, port: int) -> socket.socket:
