@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,10 @@ def test_what_a_killed_process_left_half_deleted_is_in_nobodys_way(tmp_path, mak
     (run.checkpoints / ".step-000009.tmp").mkdir()
     run.forget_after(0)
     assert list(run.checkpoints.iterdir()) == []
+
+
+def test_the_process_that_holds_a_run_is_known(make_run, tmp_path):
+    run = make_run(tmp_path / "one")
+    assert Run(run.folder).holder() == os.getpid()
+    run.close()
+    assert run.holder() is None

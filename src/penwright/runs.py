@@ -14,6 +14,7 @@ folder appears whole or not at all, and its manifest tells a damaged one from a 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -163,6 +164,10 @@ class Run:
                 f"Another process is writing to {self.folder}.",
                 fix="Wait for it, stop it, or choose another --name.",
             ) from None
+        # The first byte is what Windows locks and lets nobody read.
+        handle.truncate(0)
+        handle.write(f" {os.getpid()}".encode())
+        handle.flush()
         self._lock = handle
 
     def close(self) -> None:
@@ -181,6 +186,15 @@ class Run:
         except OSError:
             return True
         return False
+
+    def holder(self) -> int | None:
+        """Return the id of the process that holds the lock, or None."""
+        if not self.is_claimed():
+            return None
+        with (self.folder / "lock").open("rb") as handle:
+            handle.seek(1)
+            digits = handle.read(20)
+        return int(digits) if digits.isdigit() else None
 
     @property
     def status(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penwright import doctor, formats
-from penwright.config import DataConfig
+from penwright.config import DataConfig, FinetuneConfig, build
 from penwright.doctor import Examination, count_repeats, find_leaks, find_near, move_leaks
 from penwright.doctor.survey import survey
 from penwright.document import Document, Source, Span
@@ -116,6 +116,13 @@ def test_twenty_planted_faults_are_found(tmp_path: Path, tokenizer: Tokenizer) -
     assert by_name["torn words"].places == (f"{tmp_path / 'torn.txt'}:1",)
     assert all(finding.says.endswith((".", "𒀀")) for finding in found.findings)
     assert [finding.name for finding in found.findings if not finding.fix] == ["reading"]
+    for finding in found.findings:
+        assert build(FinetuneConfig, finding.change)
+        for name, value in finding.change.items():
+            flag = f"--{name.replace('_', '-')}"
+            given = "" if value is True else f" {value[0] if name in ('clean', 'learn') else value}"
+            assert flag + given.removesuffix(".0") in finding.fix
+    assert by_name["tags"].change == {"clean": ["tags"]}
     assert json.dumps(found.as_json())
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from penwright.doctor.survey import FAULTS, Costly, Int64, Survey
 from penwright.wording import count
@@ -31,6 +32,8 @@ class Finding:
     fix: str
     count: int = 1
     places: tuple[str, ...] = ()
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """The options of `finetune` that do what `fix` says; empty where no option can."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def _repeats(facts: DataFacts) -> Iterator[Finding]:
             "--drop-duplicates.",
             len(facts.leaks),
             tuple(map(place, facts.leaks[:5])),
+            {"fix": True},
         )
     if facts.duplicates:
         yield Finding(
@@ -111,6 +115,7 @@ def _repeats(facts: DataFacts) -> Iterator[Finding]:
             "Leave them out with --drop-duplicates.",
             len(facts.duplicates),
             tuple(f"{place(b)} repeats {place(a)}" for a, b in facts.duplicates[:5]),
+            {"drop_duplicates": True},
         )
     if facts.passages.count:
         found = facts.passages
@@ -125,6 +130,7 @@ def _repeats(facts: DataFacts) -> Iterator[Finding]:
                 f"{one.place} repeats {one.first} ({count(one.tokens, 'token')})"
                 for one in found.longest[:5]
             ),
+            {"drop_repeats": found.min_tokens},
         )
     if facts.near:
         yield Finding(
@@ -133,6 +139,7 @@ def _repeats(facts: DataFacts) -> Iterator[Finding]:
             "Keep one of each with --drop-near 0.8, or the model will memorise them.",
             len(facts.near),
             tuple(f"{place(b)} is like {place(a)}" for a, b in facts.near[:5]),
+            {"drop_near": 0.8},
         )
 
 
@@ -144,6 +151,7 @@ def _size(facts: DataFacts) -> Iterator[Finding]:
             f"Only {count(learned, 'learned token')} for a model of {facts.parameters:,} "
             "parameters: it will memorise the text.",
             "Add text, or take a smaller model (--model), or stop early with --epochs 1.",
+            change={"epochs": 1.0},
         )
     elif learned < FEW_TOKENS:
         yield Finding(
@@ -156,6 +164,7 @@ def _size(facts: DataFacts) -> Iterator[Finding]:
             "few documents",
             f"{documents} documents are too few to hold some out and measure well.",
             "Add more, or cut a plain text into more with --documents paragraph.",
+            change={"documents": "paragraph"},
         )
 
 
@@ -169,6 +178,7 @@ def _lengths(facts: DataFacts) -> Iterator[Finding]:
             "Say where documents end: --documents paragraph, or --split-at '(?m)^(?=CHAPTER )'.",
             len(huge),
             tuple(map(survey.place, huge[:5])),
+            {"documents": "paragraph"},
         )
     long = [int(i) for i in (facts.tokens + 1 > facts.length).nonzero()[0]]
     if total > 1 and len(long) > LONG_SHARE * total and facts.packed:
@@ -207,7 +217,8 @@ def _texts(facts: DataFacts) -> Iterator[Finding]:
         found = faults.documents[name]
         if found and faults.hits[name] > fault.share * words:
             says = _say(found, f"{fault.says}.", total)
-            yield Finding(name, says, fault.fix, found, tuple(faults.places[name]))
+            change = {"clean": [fault.step]} if fault.step else {}
+            yield Finding(name, says, fault.fix, found, tuple(faults.places[name]), change)
     glued, alone = faults.documents["glued"], faults.documents["no prompt"]
     if glued:
         yield Finding(
@@ -224,6 +235,7 @@ def _texts(facts: DataFacts) -> Iterator[Finding]:
             "Fill the prompts in, or take these rows out; --learn all learns them as they are.",
             alone,
             tuple(faults.places["no prompt"]),
+            {"learn": ["all"]},
         )
 
 
@@ -233,6 +245,7 @@ def _tokens(facts: DataFacts) -> Iterator[Finding]:
             "white space",
             f"{facts.blank:.0%} of the tokens are only white space.",
             "Squeeze it with --clean whitespace, unless it is the form that should be learned.",
+            change={"clean": ["whitespace"]},
         )
     total = max(int(facts.tokens.sum()), 1)
     spent = sum(item.tokens * item.count for item in facts.costly)

@@ -36,6 +36,8 @@ class Fault:
     hint: tuple[str, ...]
     """Strings of which every match contains one: a fast test before the pattern."""
     share: float = 0.0
+    step: str = ""
+    """The cleaning step that mends it."""
 
 
 FAULTS = {
@@ -45,24 +47,28 @@ FAULTS = {
         "Take it out with --clean markers: a row is a document without it. In a plain text file it "
         "ends documents with --documents marker.",
         ("oftext|>",),
+        step="markers",
     ),
     "mojibake": Fault(
         re.compile(r"Ã[\x80-\xbf©¨¤¶¼±§]|â€[™œ\x9d\x9c\x99“”¦]|Â[\xa0-\xbf]"),
         "hold text that was once read in a wrong encoding (such as cafÃ© for café)",
         "Mend it with --clean mojibake.",
         ("Ã", "â€", "Â"),
+        step="mojibake",
     ),
     "entities": Fault(
         re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});"),
         "hold HTML entities (such as &amp;)",
         "Undo them with --clean entities.",
         ("&",),
+        step="entities",
     ),
     "tags": Fault(
         TAGS,
         "hold HTML tags",
         "Take them out with --clean tags, or the model will write them too.",
         ("</", "<br", "<p"),
+        step="tags",
     ),
     "tokenized": Fault(
         re.compile(r"\w (?:n['’]t|['’](?:s|re|ve|ll|m|d))\b|\w [,.!?;:](?= |\n|\Z)|`` "),
@@ -70,6 +76,7 @@ FAULTS = {
         "Mend it with --clean detokenize.",
         (" ,", " .", " n't", "`` ", " '"),
         share=0.02,
+        step="detokenize",
     ),
     "replaced": Fault(
         re.compile("\ufffd"),
@@ -82,18 +89,21 @@ FAULTS = {
         "hold control characters or placeholders of pictures",
         "Take them out with --clean control, unless the model should write them.",
         tuple(map(chr, (*range(9), 11, 12, *range(14, 32), 127, 0xFFFC))),
+        step="control",
     ),
     "newline": Fault(
         NEWLINES,
         "spell line breaks out (as \\n or <newline>)",
         "Make them line breaks with --clean newlines, or the model will spell them out too.",
         ("\\n", "<newline>", "<br"),
+        step="newlines",
     ),
     "news": Fault(
         re.compile(r"\(CNN[^)\n]{0,40}\)|(?:PUBLISHED|UPDATED):[\s.]*\d{1,2}:\d{2}"),
         "hold a newspaper's datelines and time stamps",
         "Take them out with --clean news.",
         ("(CNN", "PUBLISHED", "UPDATED"),
+        step="news",
     ),
 }
 

@@ -45,7 +45,7 @@ class Planned:
     batch_size: int
     length: int
     steps: int | None
-    """Optimizer steps over the data, if there is any."""
+    """Optimizer steps, if they were asked for or there is data."""
     options: tuple[Option, ...]
     rates: tuple[Rates, ...]
     taken: Option | None
@@ -105,19 +105,21 @@ def run_plan(
     precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
     budget = parse_size(config.memory) if config.memory else free_memory(device)
     asked = FinetuneConfig(
+        epochs=config.epochs,
         max_length=config.max_length,
         batch_size=config.batch_size,
         data=config.data,
         compute=config.compute,
     )
-    length, batch, steps = min(shape.n_positions, config.max_length or 1024), _BATCH, None
+    length, steps = min(shape.n_positions, config.max_length or 1024), config.steps
+    batch = config.batch_size or _BATCH
     if paths:
         training = open_training_data(paths, asked, read_tokenizer(), warn).training
         kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
         rows = BatchSchedule(training, kind, 1, length, asked.seed).n_rows
-        batch = choose_batch_size(asked, training.n_tokens, length, rows)
-        steps = math.ceil(choose_epochs(training.n_tokens) * math.ceil(rows / batch))
-    batch = config.batch_size or batch
+        batch = config.batch_size or choose_batch_size(asked, training.n_tokens, length, rows)
+        epochs = config.epochs or choose_epochs(training.n_tokens)
+        steps = config.steps or math.ceil(epochs * math.ceil(rows / batch))
     wanted = Load.wanted(asked, precision, batch, length, device)
     options = tuple(list_options(shape, wanted, budget))
     kept = calibration_file()
