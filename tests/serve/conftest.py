@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from penwright import serve
 from penwright.model import GPT2, GPT2Config, init_weights
-from penwright.sample.decoder import as_source
 from penwright.serve.app import make_app
 from penwright.serve.documents import Documents
 from penwright.serve.metrics import Metrics
@@ -43,7 +42,7 @@ def make_writer(name: str, seed: int) -> Writer:
     )
     model = GPT2(config)
     init_weights(model, seed=seed)
-    return Writer(name, Path("nowhere"), as_source(model.eval()), lambda: model, tokenizer, None)
+    return Writer(name, Path("nowhere"), model.eval(), tokenizer, None)
 
 
 @pytest.fixture(scope="session")

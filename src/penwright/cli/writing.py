@@ -33,10 +33,12 @@ def write(
     model
         A run, a folder, a size (124M), a Hub name, or base.
     """
-    from penwright.verbs.generate import check, load_with
+    from penwright.verbs.generate import check, load
 
     check(options)
-    writer = load_with(model, options.compute, warn)
+    writer = load(
+        model, device=options.compute.device, precision=options.compute.precision, warn=warn
+    )
     warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
     number = 0
     while True:
@@ -72,7 +74,7 @@ def generate(
         A run, a folder, a size (124M), a Hub name, or base.
     """
     from penwright.verbs.bulk import check_output, collect_prompts
-    from penwright.verbs.generate import check, load_with
+    from penwright.verbs.generate import check, load
     from penwright.verbs.provenance import refuse_existing_text
 
     check(options)
@@ -83,7 +85,9 @@ def generate(
     if output is not None:
         (check_output if as_json else refuse_existing_text)(output)
     with collect_prompts(options, warn) as prompts:
-        writer = load_with(model, options.compute, warn)
+        writer = load(
+            model, device=options.compute.device, precision=options.compute.precision, warn=warn
+        )
         if output is None:
             _print_texts(writer, prompts, options, as_json=as_json)
         elif as_json:

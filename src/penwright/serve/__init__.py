@@ -11,6 +11,7 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from penwright.config import ServeConfig
@@ -39,7 +40,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
         if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
             raise MissingExtraError("The server", "serve") from error
         raise
-    from penwright.verbs.generate import load_with
+    from penwright.verbs.generate import load
 
     config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
     token = secrets.token_urlsafe(24)
@@ -53,7 +54,9 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             allow_origin=config.allow_origin,
             allow_host=config.allow_host,
         )
-        writers = [load_with(name, config.compute, warn) for name in models or (None,)]
+        compute = config.compute
+        open_model = partial(load, device=compute.device, precision=compute.precision, warn=warn)
+        writers = [open_model(name) for name in models or (None,)]
         names = name_models([writer.name for writer in writers])
         scheduler = Scheduler(
             writers, Metrics(), batch_size=config.batch_size, max_waiting=config.max_waiting
@@ -63,6 +66,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             scheduler,
             Documents(config.documents),
             config.timeout,
+            open=open_model,
         )
         uvicorn_server = uvicorn.Server(
             uvicorn.Config(

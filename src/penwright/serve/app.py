@@ -15,20 +15,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from penwright.errors import OutOfRoomError, PenwrightError
-from penwright.serve import documents_api, kobold, llamacpp, openai
+from penwright.serve import documents_api, kobold, llamacpp, openai, training_api
 from penwright.serve.documents import UnknownDocumentError
-from penwright.serve.scheduler import BusyError, LateError
+from penwright.serve.scheduler import BusyError, LateError, UnloadedError
 from penwright.serve.security import Access, Guard, refuse
 from penwright.serve.server import Server, UnknownModelError, server_of
 from penwright.serve.streams import ClientLeftError
+from penwright.serve.training import TrainingBusyError, UnknownRunError
+from penwright.serve.uploads import UnknownFileError
 
 PAGE = Path(__file__).parent / "page"
 STATUS = {
     BusyError: 429,
     LateError: 504,
     OutOfRoomError: 507,
+    TrainingBusyError: 409,
     UnknownDocumentError: 404,
+    UnknownFileError: 404,
     UnknownModelError: 404,
+    UnknownRunError: 404,
+    UnloadedError: 409,
 }
 """HTTP status of errors; any other that a request causes is 400."""
 
@@ -74,7 +80,8 @@ def make_app(server: Server, access: Access) -> FastAPI:
         title="Penwright", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.server = server
-    for part in (router, openai.router, kobold.router, llamacpp.router, documents_api.router):
+    apis = (openai, kobold, llamacpp, documents_api, training_api)
+    for part in (router, *(api.router for api in apis)):
         app.include_router(part)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_exception_handler(PenwrightError, _explain)

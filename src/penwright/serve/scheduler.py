@@ -43,6 +43,13 @@ class LateError(PenwrightError):
     """A request took longer than the server allows."""
 
 
+class UnloadedError(PenwrightError):
+    """The model of a request was unloaded."""
+
+    def __init__(self) -> None:
+        super().__init__("The model was unloaded.", fix="Ask again, or ask another model.")
+
+
 class Job:
     """The texts of one request; `pieces` yields what is new."""
 
@@ -117,6 +124,7 @@ class Scheduler:
         max_waiting: int = 512,
     ) -> None:
         self.metrics = metrics
+        self._batch_size = batch_size
         self._lanes = {id(model): Lane(model, batch_size) for model in models}
         self._max_waiting = max_waiting
         self._jobs: deque[Job] = deque()
@@ -159,6 +167,8 @@ class Scheduler:
         self._refuse_when_full(len(job.waiting))
         self.metrics.count_request(job.prompt_tokens)
         with self._changed:
+            if id(job.model) not in self._lanes:
+                raise UnloadedError
             self._jobs.append(job)
             self._changed.notify()
         return job
@@ -171,6 +181,18 @@ class Scheduler:
             self._chores.append((done, work))
             self._changed.notify()
         return await done
+
+    def exchange(self, old: Writer | None, new: Writer | None) -> Generator[None, None, None]:
+        """Serve `new`, and `old` no longer: its texts end with UnloadedError. For `run`."""
+        added = {id(new): Lane(new, self._batch_size)} if new else {}
+        with self._changed:
+            kept = {key: lane for key, lane in self._lanes.items() if key != id(old)}
+            self._lanes = kept | added
+            gone = [job for job in {*self._running, *self._jobs} if job.model is old]
+        for job in gone:
+            job.cancelled = True
+            self._post(job.receive, [], UnloadedError())
+        yield
 
     def cancel(self, job: Job) -> None:
         """Give the places of a job back before the next turn, if it is not finished."""

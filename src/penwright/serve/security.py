@@ -34,6 +34,8 @@ OURS = "/penwright/"
 OPEN = ("/", "/health")
 """Paths that need neither key nor token; so do the files of the page."""
 PAGE = "/page/"
+REPORTS = "/report/"
+"""Reports of runs: a browser opens them, so the path itself holds a secret."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -133,7 +135,7 @@ class Access:
 
 def is_open(path: str) -> bool:
     """Whether a path needs neither key nor token."""
-    return path in OPEN or path.startswith(PAGE)
+    return path in OPEN or path.startswith((PAGE, REPORTS))
 
 
 def is_loopback(host: str) -> bool:

@@ -22,7 +22,7 @@ from penwright.formats.corpora import more_answers
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
 from penwright.score import Score, batch_average, score_documents
 from penwright.tokens import Split
-from penwright.verbs.generate import Writer, load_exactly
+from penwright.verbs.generate import Writer, load
 from penwright.wording import Warn
 
 
@@ -71,7 +71,7 @@ def run_evaluate(
 ) -> Evaluation:
     """Load the model and measure it as `config` asks."""
     _check(data, config)
-    writer = load_exactly(model, config.compute.device, warn, in_torch=not config.metrics)
+    writer = load(model, device=config.compute.device, warn=warn)
     return evaluate_writer(writer, data, config, warn)
 
 
