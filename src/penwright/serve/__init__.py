@@ -42,6 +42,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
         raise
     from penwright.verbs.generate import load
 
+    check(config)
     config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
     token = secrets.token_urlsafe(24)
     with contextlib.closing(listen(config.host, config.port)) as listener:
@@ -96,6 +97,16 @@ def _open_page(address: str, warn: Warn) -> None:
         warn("No browser could be opened here; open the address of the page yourself.")
 
 
+def check(config: ServeConfig) -> None:
+    """Raise UsageError for a number that cannot be."""
+    for name in ("batch_size", "max_waiting", "timeout"):
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {value}.")
+    if not 0 <= config.port < 2**16:
+        raise UsageError(f"--port is from 1 to 65535, not {config.port}.")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address. Raises UsageError when that is impossible."""
     try:
@@ -103,16 +114,16 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(f"The server cannot listen on '{host}' port {port}: {error}.") from None
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise PenwrightError(
                 f"Port {port} is in use by another program.", fix=f"Give --port {port + 1}."
             ) from None

@@ -45,7 +45,7 @@ router = APIRouter()
 async def health(request: Request) -> JSONResponse:
     scheduler = server_of(request).scheduler
     healthy = scheduler.is_healthy
-    return JSONResponse({"status": "ok" if healthy else "stopping"}, 200 if healthy else 503)
+    return JSONResponse({"status": "ok" if healthy else "not ready"}, 200 if healthy else 503)
 
 
 @router.get("/metrics")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penwright.config import SamplingConfig
 from penwright.errors import ModelError, PenwrightError
 from penwright.sample.batch import Batch, Event, Row, choose_rows
 from penwright.sample.decoder import as_source
@@ -75,6 +76,14 @@ class Lane:
             done += [(job, [], _explain(error)) for job in set(entering.values())]
             done += self._begin_again()
         return done
+
+    def warm_up(self) -> None:
+        """Write two tokens, so that no client waits for what the first ones cost once."""
+        sampling = SamplingConfig(max_new_tokens=2, min_new_tokens=2)
+        batch = self._new_batch()
+        batch.enter([Row(0, [self._model.tokenizer.eot_id], self._context, sampling)])
+        while batch.rows:
+            batch.step()
 
     def step(self) -> list[News]:
         """Give every row one more token. Of a job whose rows cannot go on, the news is an error."""

@@ -10,6 +10,7 @@ and each turn advances one of them by one step.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -131,14 +132,14 @@ class Scheduler:
         self._running: set[Job] = set()
         self._chores: deque[tuple[asyncio.Future[Any], Generator[None, None, Any]]] = deque()
         self._changed = threading.Condition()
-        self._closing = False
+        self._warm = self._closing = False
         self._thread = threading.Thread(target=self._work, name="penwright-scheduler", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the thread runs and takes requests."""
-        return self._thread.is_alive() and not self._closing
+        """Whether the thread runs, is warm and takes requests."""
+        return self._thread.is_alive() and self._warm and not self._closing
 
     @property
     def waiting(self) -> int:
@@ -213,6 +214,10 @@ class Scheduler:
             raise BusyError(max(1, min(LONGEST_RETRY, math.ceil(seconds))))
 
     def _work(self) -> None:
+        for lane in self._lanes.values():
+            with contextlib.suppress(PenwrightError):  # each request will be told
+                lane.warm_up()
+        self._warm = True
         while self._wait():
             self._drop_cancelled()
             self._admit()
