@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.score import batch_average, batches, cut, score_documents, score_part
+from penwright.score import batch_average, batches, cut, score_part, score_windows
 from penwright.tokens import Split, Tokenizer, prepare
 from tests.model.conftest import make, tiny, twin
 
@@ -89,7 +89,10 @@ def test_each_token_is_scored_once_with_all_context_there_is(
     model, logprob, lengths, learned, stride, batch_tokens
 ):
     part = make_part(lengths, learned)
-    losses_D, counts_D = score_documents(model, part, stride=stride, batch_tokens=batch_tokens)
+    found = score_windows(model, part, stride=stride, batch_tokens=batch_tokens)
+    documents = range(len(lengths))
+    losses_D = [found.losses_W[found.documents_W == document].sum() for document in documents]
+    counts_D = [found.tokens_W[found.documents_W == document].sum() for document in documents]
     for document, (a, b) in enumerate(part.ranges):
         tokens = part.store.line[a:b].tolist()
         expected, count = 0.0, 0
@@ -101,9 +104,9 @@ def test_each_token_is_scored_once_with_all_context_there_is(
         assert counts_D[document] == count
         assert losses_D[document] == pytest.approx(expected, rel=1e-5, abs=1e-5)
     score = score_part(model, part, stride=stride, batch_tokens=batch_tokens)
-    assert score.tokens == counts_D.sum()
+    assert score.tokens == sum(counts_D)
     assert score.documents == len(lengths)
-    assert score.loss_sum == pytest.approx(losses_D.sum())
+    assert score.loss_sum == pytest.approx(sum(losses_D))
 
 
 def test_with_a_stride_of_one_the_context_is_full(model, logprob):

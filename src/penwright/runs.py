@@ -38,11 +38,15 @@ RECIPE = "recipe.json"
 """The figures and texts with which a recipe ended."""
 COPIED = "copied.json"
 """The text that the run's last samples copied from the training text."""
+QUALITY = "quality.json"
+"""Figures of what the run's model wrote beside those of people's text."""
+HELD_OUT = "held-out.json"
+"""The loss of each held-out document, for comparisons with other runs."""
 COPIED_PAGE = "copied.html"
 """The page of `penwright copied --html`."""
 CONTENTS = (
     "run.json", "checkpoints", "samples", "metrics.jsonl", "report.html", RECIPE, COPIED,
-    COPIED_PAGE, "tensorboard", "wandb",
+    COPIED_PAGE, QUALITY, HELD_OUT, "tensorboard", "wandb",
 )  # fmt: skip
 """The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"
@@ -292,6 +296,14 @@ def find_run(name: str | Path) -> Run:
     if (path / "run.json").is_file() or len(path.parts) > 1:
         return Run.open(path)
     return Run.open(RUNS / path)
+
+
+def run_of(path: Path) -> Run | None:
+    """Return the run that a model's folder belongs to, or None."""
+    for folder in (path, *path.parents[:2]):
+        if (folder / "run.json").is_file():
+            return Run(folder)
+    return None
 
 
 def list_runs(folder: Path = RUNS) -> list[Run]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,9 @@ from penwright.document import IGNORED
 from penwright.errors import UsageError
 from penwright.model import GPT2, evaluating, token_logprobs, token_scores
 from penwright.tokens import Split, Store
+from penwright.tokens.store import Int64
+
+Floats = npt.NDArray[np.float64]
 
 BATCH_TOKENS = 4096
 GPU_BATCH_TOKENS = 32768
@@ -51,6 +55,49 @@ class Score:
         return self.loss_sum / math.log(2) / self.bytes if self.bytes else math.nan
 
 
+FEWEST_DOCUMENTS = 8
+"""Of fewer documents, windows are what an interval is over."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of all learned tokens of a split, summed by window in nats.
+
+    Legend: W windows of documents, in order.
+    """
+
+    losses_W: Floats
+    tokens_W: Int64
+    documents_W: Int64
+    """The number of each window's document in the split."""
+    documents: int
+    bytes: int
+    """UTF-8 bytes of the scored text."""
+
+    @property
+    def total(self) -> Score:
+        """The loss of the whole split."""
+        return Score(
+            loss_sum=math.fsum(self.losses_W),
+            tokens=int(self.tokens_W.sum()),
+            documents=self.documents,
+            bytes=self.bytes,
+        )
+
+    @property
+    def counts_W2(self) -> Floats:
+        """Losses and tokens, float64 [W, 2], as a figure takes them."""
+        return np.stack([self.losses_W, self.tokens_W], axis=1)
+
+    def units(self) -> list[int]:
+        """Return what each window counts as in an interval: its document, or of few itself.
+
+        One long text has no other parts to resample; its windows are blocks (Künsch, 1989).
+        """
+        few = len(np.unique(self.documents_W)) < FEWEST_DOCUMENTS
+        return list(range(len(self.losses_W))) if few else self.documents_W.tolist()
+
+
 def score_part(
     model: GPT2,
     part: Split,
@@ -64,41 +111,37 @@ def score_part(
     Documents longer than the context are scored in windows that move by `stride` tokens (half
     the context unless given). Raises UsageError for a stride that is not within the context.
     """
-    losses_D, counts_D = score_documents(
+    return score_windows(
         model, part, stride=stride, batch_tokens=batch_tokens, autocast=autocast
-    )
-    return Score(
-        loss_sum=math.fsum(losses_D),
-        tokens=int(counts_D.sum()),
-        documents=len(losses_D),
-        bytes=part.n_bytes,
-    )
+    ).total
 
 
-def score_documents(
+def score_windows(
     model: GPT2,
     part: Split,
     *,
     stride: int | None = None,
     batch_tokens: int | None = None,
     autocast: AbstractContextManager[object] | None = None,
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return each document's loss in nats (float64 [D]) and number of scored tokens (int64 [D])."""
+) -> Losses:
+    """Score as `score_part` does; returns the losses of each window."""
     context = model.config.n_positions
     stride = _check_stride(stride, context)
     if batch_tokens is None:
         batch_tokens = _batch_tokens(model)
     windows = list(learned(part, context, stride))
-    losses_D = np.zeros(len(part.ranges), dtype=np.float64)
-    counts_D = np.zeros(len(part.ranges), dtype=np.int64)
+    places = {window: place for place, window in enumerate(windows)}
+    losses_W = np.zeros(len(windows), dtype=np.float64)
+    tokens_W = np.zeros(len(windows), dtype=np.int64)
     with evaluating(model), torch.no_grad(), autocast or contextlib.nullcontext():
         for batch in batches(windows, batch_tokens):
             tokens_BT, targets_BT = load(part.store, batch)
             losses_BT = token_losses(model, tokens_BT, targets_BT)
-            rows = [window.document for window in batch]
-            np.add.at(losses_D, rows, losses_BT.sum(dim=1).numpy())
-            np.add.at(counts_D, rows, (targets_BT != IGNORED).sum(dim=1).numpy())
-    return losses_D, counts_D
+            rows = [places[window] for window in batch]
+            losses_W[rows] = losses_BT.sum(dim=1).numpy()
+            tokens_W[rows] = (targets_BT != IGNORED).sum(dim=1).numpy()
+    documents_W = np.array([window.document for window in windows], dtype=np.int64)
+    return Losses(losses_W, tokens_W, documents_W, len(part.ranges), part.n_bytes)
 
 
 def _check_stride(stride: int | None, context: int) -> int:

@@ -23,6 +23,7 @@ def test_every_metric_has_its_interval_and_survives_json():
         "ROUGE-1", "ROUGE-2", "ROUGE-L", "BLEU", "chrF", "exact match", "F1", "verbatim",
         "texts with all keywords", "keywords found",
         "distinct-1", "distinct-2", "distinct-3", "repetition", "shared",
+        "self-BLEU", "loops", "words", "vocabulary",
     ]  # fmt: skip
     for figure in again["figures"].values():
         assert figure["low"] <= figure["value"] <= figure["high"]

@@ -8,10 +8,10 @@ import math
 import pytest
 
 import penwright
-from penwright.errors import RunError, UsageError
+from penwright.errors import DataError, RunError, UsageError
 from penwright.formats.corpora import more_answers
 from penwright.metrics import measure
-from penwright.verbs.evaluate import first_line
+from penwright.verbs.writing_quality import first_line, lead
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +162,89 @@ def test_an_answer_counts_as_good_as_the_best_of_what_people_gave(tmp_path):
     found = penwright.evaluate("base", path, metrics=["answers"], **options).measured
     # The first answer is what two of three people said: right against any two of them.
     assert found["exact match"].value == pytest.approx(50.0)
+
+
+ARTICLE = "The goose went out. It rained. The harbour was shut. Nobody came. The goose went home."
+
+
+@pytest.fixture
+def stories(tmp_path):
+    """Forty articles with a summary each, as a table of prompts and completions."""
+    path = tmp_path / "news.jsonl"
+    rows = [
+        {"prompt": f"On day {n}: {ARTICLE}", "completion": f"A goose stays dry on day {n}."}
+        for n in range(40)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_figures_stand_beside_baselines_that_give_them_meaning(stories):
+    run = penwright.finetune(stories, name="news", held_out=0.25, **SHORT)
+    options = {"metrics": ("chrf", "diversity"), "max_new_tokens": 6, "metric_documents": 5}
+    found = penwright.evaluate("news", held_out_of="news", **options)
+    assert list(found.beside) == [
+        "human text", "first 3 sentences", "a training text", "base, untrained",
+    ]  # fmt: skip
+    assert [f.name for f in found.beside["human text"].figures][:2] == ["distinct-1", "distinct-2"]
+    lead = found.beside["first 3 sentences"]["chrF"]
+    wanted = measure(
+        [f"On day {n}: The goose went out. It rained. The harbour was shut." for n in (1, 2)],
+        [f"A goose stays dry on day {n}." for n in (1, 2)],
+        metrics=["chrf"],
+    )
+    assert lead.value == pytest.approx(wanted["chrF"].value, abs=3)
+    # All summaries are alike but for the day.
+    assert found.beside["a training text"]["chrF"].value > 80
+    untrained = penwright.evaluate("base", held_out_of="news", **options)
+    assert found.beside["base, untrained"]["chrF"] == untrained.measured["chrF"]
+    assert set(found.as_json()["beside"]) == set(found.beside)
+    kept = json.loads((run.folder / "quality.json").read_text())
+    assert list(kept["columns"]) == ["news", *found.beside]
+    alone = penwright.evaluate("news", stories, untrained=False, **options)
+    assert list(alone.beside) == ["human text", "first 3 sentences"]
+
+
+def test_the_first_three_sentences():
+    text = '\n"Did it rain?" It did. (It always does.) Then it stopped.'
+    assert lead(text) == '"Did it rain?" It did. (It always does.)'
+    assert lead("One. Two.") == "One. Two."
+
+
+def test_free_writing_stands_beside_the_text_that_people_wrote(tmp_path):
+    path = tmp_path / "plain.txt"
+    texts = [
+        f"The goose asked for tea on day {n}, and it rained on the harbour." for n in range(30)
+    ]
+    path.write_text("\n<|endoftext|>\n".join(texts))
+    penwright.finetune(path, name="plain", held_out=0.4, **SHORT)
+    options = {"metrics": ("quality",), "max_new_tokens": 12, "untrained": False}
+    found = penwright.evaluate("plain", held_out_of="plain", **options)
+    human = found.beside["human text"]
+    assert found.measured["words"].documents == human["words"].documents == 12
+    assert human["end by themselves"].value == 100
+    assert human["copied"].value == 0
+    # What people wrote after the first half of the words.
+    assert 5 <= human["words"].value <= 8
+    short = penwright.evaluate("plain", path, **options | {"max_new_tokens": 2})
+    assert short.beside["human text"]["end by themselves"].value == 0
+    assert short.beside["human text"]["words"].value <= 2
+
+
+def test_of_one_long_text_each_stretch_counts(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text(" ".join(f"The goose asked for tea on day {n}." for n in range(600)))
+    told = []
+    options = {"metrics": ("quality",), "max_new_tokens": 8, "metric_documents": 10}
+    found = penwright.evaluate("base", path, warn=told.append, **options)
+    assert found.documents == 1
+    assert found.low < found.perplexity < found.high
+    assert found.measured["words"].documents == 10
+    assert any("intervals are over its 10 stretches" in line for line in told)
+    assert found.beside["human text"]["words"].value > 3
+
+
+def test_empty_texts_are_reported(stories, monkeypatch):
+    monkeypatch.setattr("penwright.verbs.writing_quality.first_line", lambda _: " ")
+    with pytest.raises(DataError, match="wrote only empty texts"):
+        penwright.evaluate("base", stories, metrics=["chrf"], metric_documents=2)

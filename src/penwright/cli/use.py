@@ -50,7 +50,10 @@ def evaluate(
         f"measured on    {count(result.tokens, 'token')} of {count(result.documents, 'document')}"
     )
     if result.measured is not None:
-        print(f"\n{result.measured}")
+        from penwright.metrics import side_by_side
+
+        columns = {result.model if result.beside else "": result.measured, **result.beside}
+        print(f"\n{side_by_side(columns)}")
 
 
 def score(

@@ -115,11 +115,13 @@ class EvaluateConfig:
     """Measure on the documents that this run held out, instead of files."""
     metrics: Names = ()
     """Write from the prompts of the data and compare: rouge, bleu, chrf, answers, verbatim,
-    keywords, diversity."""
+    keywords; or look at the writing itself: quality, diversity."""
     metric_documents: int = 100
     """Largest number of documents to write for."""
     n: int = 1
     """Number of texts for each prompt."""
+    untrained: bool = True
+    """Measure the metrics of the model that a run began with, too."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 

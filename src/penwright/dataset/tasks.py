@@ -14,6 +14,7 @@ from penwright.config import DataConfig
 from penwright.errors import UsageError
 from penwright.sections import BEGINS, NAME_OF, parse
 from penwright.tokens import Split, Tokenizer
+from penwright.wording import Warn
 
 if TYPE_CHECKING:
     from penwright.formats import Choice
@@ -65,6 +66,7 @@ def _parts(template: str) -> list[tuple[str, str]]:
 
 _WRITTEN = ("title", "body")
 _SAMPLES = 3
+_FEWEST_DOCUMENTS = 8
 _LOOK_AHEAD = 96
 
 
@@ -79,6 +81,8 @@ class Task:
     prompt: str
     references: tuple[str, ...]
     keywords: tuple[str, ...] = ()
+    ends: bool = True
+    """Whether the first reference comes to its own end; false where it was cut."""
 
 
 def with_prompts(data: DataConfig) -> DataConfig:
@@ -100,6 +104,54 @@ def find_tasks(split: Split, tokenizer: Tokenizer, documents: int | None = None)
         for number, (start, end) in enumerate(ranges)
         for task in _of_document(number, stretches(split, tokenizer, start, end))
     ]
+
+
+def find_openings(
+    split: Split, tokenizer: Tokenizer, documents: int, length: int, warn: Warn
+) -> list[Task]:
+    """Return the first words of documents as prompts, and `length` tokens of what follows there.
+
+    Where there are fewer than `documents`, stretches from within them are taken too. Of very few
+    documents each stretch counts as one, since an interval needs several (Künsch, 1989, resamples
+    such blocks); `warn` is told.
+    """
+    step = _LOOK_AHEAD + length
+    ranges = split.ranges.tolist()
+    places = [(number, start, start, end) for number, (start, end) in enumerate(ranges)][:documents]
+    if len(ranges) < documents:
+        places = [
+            (number, at, start, end)
+            for number, (start, end) in enumerate(ranges)
+            for at in (start, *range(start + step, end - step, step))
+        ]
+        chosen = np.linspace(0, len(places) - 1, min(len(places), documents)).astype(int)
+        places = [places[index] for index in np.unique(chosen).tolist()]
+    found = [
+        task
+        for number, at, start, end in places
+        if (task := _opening(split, tokenizer, number, (at, start, end), length)) is not None
+    ]
+    if len({task.document for task in found}) < _FEWEST_DOCUMENTS < len(found):
+        kinds = "one document" if len(ranges) == 1 else f"{len(ranges)} documents"
+        warn(f"There is text of {kinds} only; intervals are over its {len(found)} stretches.")
+        found = [replace(task, document=number) for number, task in enumerate(found)]
+    return found
+
+
+def _opening(
+    split: Split, tokenizer: Tokenizer, number: int, place: tuple[int, int, int], length: int
+) -> Task | None:
+    at, start, end = place
+    ids = split.store.tokens(at, min(end, at + 2 * _LOOK_AHEAD + length)).tolist()
+    begins = at == start and ids[0] == tokenizer.eot_id
+    text = tokenizer.decode(token for token in ids if token != tokenizer.eot_id)
+    prompt = _first_words(text, begins=begins)
+    at_end = at + len(ids) == end
+    rest = tokenizer.encode(text[text.find(prompt) + len(prompt) :])
+    if not prompt.strip() or not rest:
+        return None
+    cut = tokenizer.decode(rest[:length])
+    return Task(number, prompt, (cut,), ends=at_end and len(rest) <= length)
 
 
 def check_tasks(tasks: Sequence[Task], metrics: Sequence[str], *, keywords: bool) -> None:

@@ -253,8 +253,8 @@ def open_held_out(
     tokenizer: Tokenizer,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> tuple[Split, Data]:
-    """Open the documents that the run `name` held out, in the tokens of `tokenizer`.
+) -> TrainingData:
+    """Open the data of the run `name` with what it held out, in the tokens of `tokenizer`.
 
     `read` may change how the files become documents, though not how many. Raises RunError when
     there is no such run or it held nothing out, DataError when its files are gone.
@@ -268,4 +268,4 @@ def open_held_out(
         raise RunError(f"{run.name} held nothing out to measure on.", fix="Name data instead.")
     if len(opened.held_out) != about["held_out"]["documents"]:
         raise RunError(f"The data is not what {run.name} was trained on.", fix="Name data instead.")
-    return opened.held_out, opened.data
+    return opened

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from penwright.errors import UsageError, suggest
-from penwright.metrics.interval import PLAIN, Figure, Resampling, exp_mean, make_figure, mean_of
+from penwright.metrics.interval import (
+    PLAIN,
+    Figure,
+    Resampling,
+    difference,
+    exp_mean,
+    make_figure,
+    mean,
+    mean_of,
+)
+from penwright.metrics.quality import score_quality, score_shares
 from penwright.metrics.reference_based import (
     References,
     exact_match,
@@ -35,11 +45,13 @@ __all__ = [
     "Measurements",
     "Metric",
     "Resampling",
+    "difference",
     "exact_match",
     "exp_mean",
     "find_keywords",
     "find_metric",
     "make_figure",
+    "mean",
     "mean_of",
     "measure",
     "normalise",
@@ -49,7 +61,9 @@ __all__ = [
     "score_chrf",
     "score_diversity",
     "score_keywords",
+    "score_quality",
     "score_rouge",
+    "score_shares",
     "score_verbatim",
     "side_by_side",
     "word_f1",
@@ -66,18 +80,21 @@ class Metric:
 
     score: Callable[..., Figure | Sequence[Figure]]
     compares: Literal["references", "keywords"] | None = None
+    overlap: bool = False
+    """Compare words with the reference's, so that a part of the prompt is a baseline."""
     all_answers: bool = False
     """Compare with all human answers of the data, not with the first only."""
 
 
 METRICS = {
-    "rouge": Metric(score_rouge, "references"),
-    "bleu": Metric(score_bleu, "references"),
-    "chrf": Metric(score_chrf, "references"),
+    "rouge": Metric(score_rouge, "references", overlap=True),
+    "bleu": Metric(score_bleu, "references", overlap=True),
+    "chrf": Metric(score_chrf, "references", overlap=True),
     "answers": Metric(score_answers, "references", all_answers=True),
     "verbatim": Metric(score_verbatim, "references"),
     "keywords": Metric(score_keywords, "keywords"),
     "diversity": Metric(score_diversity),
+    "quality": Metric(score_quality),
 }
 """The metrics by the names that `--metrics` takes."""
 
@@ -132,15 +149,16 @@ def measure(
     keywords; MissingExtraError and DataError as the metrics do.
     """
     given = {"references": references, "keywords": wanted_keywords}
-    figures: list[Figure] = []
+    figures: dict[str, Figure] = {}
     for name in metrics:
         metric = find_metric(name)
         wanted = () if metric.compares is None else (given[metric.compares],)
         if None in wanted:
             raise UsageError(f"Measuring {name} needs the {metric.compares} of each text.")
         found = metric.score(texts, *wanted, how=how)
-        figures += [found] if isinstance(found, Figure) else found
-    return Measurements(tuple(figures), len(texts), how.seed)
+        for figure in [found] if isinstance(found, Figure) else found:
+            figures.setdefault(figure.name, figure)
+    return Measurements(tuple(figures.values()), len(texts), how.seed)
 
 
 def side_by_side(columns: Mapping[str, Measurements]) -> str:

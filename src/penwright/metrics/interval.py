@@ -10,7 +10,7 @@ draws the same documents for every metric and model.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,14 @@ class Figure:
     low: float | None
     high: float | None
     documents: int
+    counts_ND: Floats | None = field(default=None, repr=False, compare=False)
+    """What the value was made of, summed by document, with `finish`."""
+    finish: Finish | None = field(default=None, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        kept = ("name", "value", "low", "high", "documents")
+        return {name: getattr(self, name) for name in kept}
 
     def __str__(self) -> str:
         if self.value is None:
@@ -75,10 +79,35 @@ def make_figure(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -
     DataError when there is no text, or not as many document names as texts.
     """
     counts_ND = _by_document(name, np.asarray(counts_ND, dtype=np.float64), how.documents)
+    return _resample(name, counts_ND, finish, how)
+
+
+def difference(first: Figure, second: Figure, how: Resampling = PLAIN) -> Figure:
+    """Return `first` minus `second`, measured on the same documents, with its interval.
+
+    Each resample draws the same documents for both, so what they have in common cancels out. Raises
+    DataError for figures of other numbers of documents.
+    """
+    a, b = first.counts_ND, second.counts_ND
+    if a is None or b is None or len(a) != len(b):
+        raise DataError(f"{first.name} was not measured on the same documents.")
+    columns = a.shape[1]
+    finish_a, finish_b = first.finish, second.finish
+    assert finish_a is not None
+    assert finish_b is not None
+
+    def finish(sums_RD: Floats) -> Floats:
+        return finish_a(sums_RD[:, :columns]) - finish_b(sums_RD[:, columns:])
+
+    return _resample(first.name, np.concatenate([a, b], axis=1), finish, how)
+
+
+def _resample(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -> Figure:
+    """Return `finish` of the summed counts, with its interval over the rows."""
     n = len(counts_ND)
     value = _number(finish(counts_ND.sum(axis=0, keepdims=True))[0])
     if value is None or n == 1:
-        return Figure(name, value, None, None, n)
+        return Figure(name, value, None, None, n, counts_ND, finish)
     generator = np.random.default_rng(how.seed)
     values: list[Floats] = []
     rows = max(1, _CHUNK // n)
@@ -89,9 +118,9 @@ def make_figure(name: str, counts_ND: Floats, finish: Finish, how: Resampling) -
     found = np.concatenate(values)
     found = found[~np.isnan(found)]
     if not len(found):
-        return Figure(name, value, None, None, n)
+        return Figure(name, value, None, None, n, counts_ND, finish)
     low, high = np.quantile(found, _TAILS)
-    return Figure(name, value, float(low), float(high), n)
+    return Figure(name, value, float(low), float(high), n, counts_ND, finish)
 
 
 def mean_of(values: Sequence[float | None]) -> Floats:
@@ -100,10 +129,15 @@ def mean_of(values: Sequence[float | None]) -> Floats:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
+def mean(sums_RD: Floats) -> Floats:
+    """Return the first count over the second; NaN where the second is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums_RD[:, 1] > 0, sums_RD[:, 0] / sums_RD[:, 1], np.nan)
+
+
 def percent(sums_RD: Floats) -> Floats:
     """Return 100 times the first count over the second; NaN where the second is 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(sums_RD[:, 1] > 0, 100 * sums_RD[:, 0] / sums_RD[:, 1], np.nan)
+    return 100 * mean(sums_RD)
 
 
 def exp_mean(sums_RD: Floats) -> Floats:

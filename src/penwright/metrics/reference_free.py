@@ -33,7 +33,7 @@ _SHORTENED = 4  # letters of a word that may lose its last one, so that `us` doe
 
 def score_diversity(texts: Sequence[str], how: Resampling = PLAIN) -> tuple[Figure, ...]:
     """Return distinct-1, -2 and -3, repetition, and shared; raises DataError without texts."""
-    words = [_WORD.findall(text.casefold()) for text in texts]
+    words = [split_words(text) for text in texts]
     figures = [
         make_figure(f"distinct-{n}", mean_of([distinct(ngrams(w, n)) for w in words]), percent, how)
         for n in (1, 2, 3)
@@ -45,6 +45,11 @@ def score_diversity(texts: Sequence[str], how: Resampling = PLAIN) -> tuple[Figu
         make_figure("repetition", mean_of(repeated), percent, how),
         make_figure("shared", mean_of(shared(long)), percent, how),
     )
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text: runs of letters and digits, in lower case."""
+    return _WORD.findall(text.casefold())
 
 
 def ngrams(words: Sequence[str], n: int) -> list[Ngram]:

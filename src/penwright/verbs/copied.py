@@ -21,7 +21,7 @@ from penwright.index.repeats import CopiedText, counted_tokens, find_copied
 from penwright.report.samples import copied_page
 from penwright.runs import COPIED, COPIED_PAGE
 from penwright.tokens import Tokenizer
-from penwright.tokens.store import Bool
+from penwright.tokens.store import Int64
 from penwright.verbs.generate import load
 from penwright.wording import Warn, count
 
@@ -205,13 +205,7 @@ def _records(path: Path, content: str) -> Iterator[Passage]:
 
 def find_copies(text: TrainingText, passages: Sequence[Passage], min_tokens: int) -> Copied:
     """Find the spans of at least `min_tokens` tokens that `passages` copied from `text`."""
-    tokenizer, counted = text.tokenizer, counted_tokens(text.tokenizer)
-    encoded = [tokenizer.encode(one.prompt + one.text) for one in passages]
-    begins = [
-        _count_tokens(tokenizer, ids, len(one.prompt.encode()))
-        for ids, one in zip(encoded, passages, strict=True)
-    ]
-    found = find_copied(text.index, encoded, counted, min_tokens, begins)
+    encoded, begins, found = _look_up(text, passages, min_tokens)
     places = text.places([span.position for one in found for span in one.spans])
     samples = tuple(
         _describe(text, passage, ids, one, places)
@@ -219,10 +213,32 @@ def find_copies(text: TrainingText, passages: Sequence[Passage], min_tokens: int
     )
     longest, share = _figures(found)
     length = int(np.median([len(ids) - at for ids, at in zip(encoded, begins, strict=True)]))
-    held_out = _measure_held_out(text, counted, min_tokens, max(1, length))
+    held_out = _measure_held_out(text, min_tokens, max(1, length))
     return Copied(
         text.run.name, str(text.run.folder), min_tokens, longest, share, samples, held_out
     )
+
+
+def count_copied(
+    text: TrainingText, passages: Sequence[Passage], min_tokens: int = CopiedConfig().min_tokens
+) -> Int64:
+    """Return for each passage its copied and its counted tokens, int64 [n, 2]."""
+    _, _, found = _look_up(text, passages, min_tokens)
+    return np.array([(one.copied, one.counted) for one in found], dtype=np.int64).reshape(-1, 2)
+
+
+def _look_up(
+    text: TrainingText, passages: Sequence[Passage], min_tokens: int
+) -> tuple[list[list[int]], list[int], list[CopiedText]]:
+    """Return the tokens of passages, how many are the prompt's, and what was copied."""
+    tokenizer = text.tokenizer
+    encoded = [tokenizer.encode(one.prompt + one.text) for one in passages]
+    begins = [
+        _count_tokens(tokenizer, ids, len(one.prompt.encode()))
+        for ids, one in zip(encoded, passages, strict=True)
+    ]
+    counted = counted_tokens(tokenizer)
+    return encoded, begins, find_copied(text.index, encoded, counted, min_tokens, begins)
 
 
 def _write(text: TrainingText, config: CopiedConfig) -> list[Passage]:
@@ -286,9 +302,7 @@ def _describe(
     return SampleCopies(passage.prompt, passage.text, share, found.longest, spans)
 
 
-def _measure_held_out(
-    text: TrainingText, counted: Bool, min_tokens: int, length: int
-) -> HeldOut | None:
+def _measure_held_out(text: TrainingText, min_tokens: int, length: int) -> HeldOut | None:
     """Measure the overlap of held-out texts of `length` tokens with the training text."""
     windows = []
     for start, end in text.held_out.ranges.tolist():
@@ -297,5 +311,5 @@ def _measure_held_out(
         return None
     chosen = np.linspace(0, len(windows) - 1, min(len(windows), _HELD_OUT_TEXTS)).astype(int)
     ids = [text.store.tokens(*windows[number]) for number in np.unique(chosen).tolist()]
-    found = find_copied(text.index, ids, counted, min_tokens)
+    found = find_copied(text.index, ids, counted_tokens(text.tokenizer), min_tokens)
     return HeldOut(*_figures(found), len(ids))

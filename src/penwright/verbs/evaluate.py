@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from penwright import metrics, sample
+from penwright import metrics, report
 from penwright.compute import autocast, choose_device, choose_precision
 from penwright.config import DataConfig, EvaluateConfig, build
 from penwright.dataset.store_cache import Data, open_data
-from penwright.dataset.tasks import Task, check_tasks, find_tasks, with_prompts
-from penwright.dataset.training import open_held_out
+from penwright.dataset.tasks import with_prompts
+from penwright.dataset.training import TrainingData, open_held_out
 from penwright.errors import UsageError
-from penwright.formats.corpora import more_answers
+from penwright.files import write_json
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
-from penwright.score import Score, batch_average, score_documents
+from penwright.runs import QUALITY, find_run, run_of
+from penwright.score import batch_average, score_windows
 from penwright.tokens import Split
 from penwright.verbs.generate import Writer, load
+from penwright.verbs.writing_quality import (
+    Bench,
+    columns_as_json,
+    find_prompts,
+    measure_beside,
+    training_text_of,
+    write_tasks,
+)
 from penwright.wording import Warn
 
 
@@ -42,12 +48,16 @@ class Evaluation:
     high: float | None = None
     measured: Measurements | None = None
     """Metrics of texts that the model wrote."""
+    beside: Mapping[str, Measurements] = field(default_factory=dict)
+    """The same of human text, and of baselines, by their names."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for a program."""
-        record = asdict(replace(self, measured=None))
-        del record["measured"]
-        return record | ({"metrics": self.measured.as_json()} if self.measured else {})
+        shown = [item.name for item in fields(self) if item.name not in ("measured", "beside")]
+        record = {name: getattr(self, name) for name in shown}
+        if self.measured:
+            record |= {"metrics": self.measured.as_json()}
+        return record | ({"beside": columns_as_json(self.beside)} if self.beside else {})
 
 
 def evaluate(
@@ -80,52 +90,27 @@ def evaluate_writer(
 ) -> Evaluation:
     """Measure a loaded model as `config` asks."""
     _check(data, config)
-    evaluation = _perplexity(writer, _open_split(writer, data, config, warn)[0], config)
+    split, _, _ = _open_split(writer, data, config, warn)
+    evaluation = _perplexity(writer, split, config)
     if not config.metrics:
         return evaluation
-    split, opened = _open_split(writer, data, config, warn, with_prompts)
-    tasks = find_tasks(split, writer.tokenizer, config.metric_documents)
-    by_keywords = any(metrics.METRICS[name].compares == "keywords" for name in config.metrics)
-    check_tasks(tasks, config.metrics, keywords=by_keywords)
-    if any(metrics.METRICS[name].all_answers for name in config.metrics):
-        tasks = _with_more_answers(tasks, opened)
-    return replace(evaluation, measured=measure_writing(writer, tasks, config, warn))
-
-
-def measure_writing(
-    writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
-) -> Measurements:
-    """Measure the texts that the model writes from the prompts of `tasks`."""
-    texts = write_tasks(writer, tasks, config, warn)
-    every = [task for task in tasks for _ in range(config.n)]
-    return metrics.measure(
-        texts,
-        [task.references for task in every],
-        metrics=config.metrics,
-        wanted_keywords=[task.keywords for task in every],
-        how=Resampling([task.document for task in every]),
-    )
-
-
-def write_tasks(
-    writer: Writer, tasks: Sequence[Task], config: EvaluateConfig, warn: Warn
-) -> list[str]:
-    """Write `config.n` texts for each task. Where every reference is one line, so is every text."""
-    written = sample.generate(
-        writer.model,
-        writer.tokenizer,
-        [task.prompt for task in tasks],
-        config.n,
-        config.sampling,
-        warn=warn,
-    )
-    lines = not any("\n" in text.strip() for task in tasks for text in task.references)
-    return [first_line(one.text) if lines else one.text for one in written]
-
-
-def first_line(text: str) -> str:
-    """Return the first line that has text in it."""
-    return text.strip().partition("\n")[0].rstrip()
+    # The same files as before, so their notes have been told.
+    split, read, opened = _open_split(writer, data, config, lambda _: None, with_prompts)
+    tasks = find_prompts(split, read, writer.tokenizer, config, warn)
+    text = training_text_of(writer, warn) if "quality" in config.metrics else None
+    bench = Bench(tasks, config, text)
+    measured = bench.measure(write_tasks(writer, tasks, config, warn), config.metrics)
+    beside = measure_beside(bench, opened, writer.tokenizer)
+    run = run_of(writer.path)
+    if config.untrained and run is not None:
+        began_with = load(run.info["model"]["name"], device=config.compute.device)
+        texts = write_tasks(began_with, tasks, config, lambda _: None)
+        beside[f"{began_with.name}, untrained"] = bench.measure(texts, config.metrics)
+    if run is not None and config.held_out_of and find_run(config.held_out_of).folder == run.folder:
+        columns = columns_as_json({run.name: measured, **beside})
+        write_json(run.folder / QUALITY, {"columns": columns, "settings": asdict(config.sampling)})
+        report.write(run.folder)
+    return replace(evaluation, measured=measured, beside=beside)
 
 
 def _check(data: Sequence[str | Path], config: EvaluateConfig) -> None:
@@ -144,31 +129,18 @@ def _open_split(
     config: EvaluateConfig,
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
-) -> tuple[Split, Data]:
+) -> tuple[Split, Data, TrainingData | None]:
+    """Return what is measured on, its data, and where a run held it out all that run's data."""
     if config.held_out_of:
         learn = config.data.learn
 
         def as_asked(data: DataConfig) -> DataConfig:
             return read(replace(data, learn=learn) if learn else data)
 
-        return open_held_out(config.held_out_of, writer.tokenizer, warn, as_asked)
-    opened = open_data(data, read(config.data), writer.tokenizer, warn)
-    return Split.whole(opened.store), opened
-
-
-def _with_more_answers(tasks: Sequence[Task], data: Data) -> list[Task]:
-    """Return the tasks with other people's answers, where the data has them."""
-    wanted = {task.prompt for task in tasks}
-    more = {
-        prompt: answers
-        for choice in data.reading.choices
-        if choice.format == "coqa"
-        for prompt, answers in more_answers(choice.path, choice.encoding)
-        if prompt in wanted
-    }
-    return [
-        replace(task, references=(*task.references, *more.get(task.prompt, ()))) for task in tasks
-    ]
+        opened = open_held_out(config.held_out_of, writer.tokenizer, warn, as_asked)
+        return opened.held_out, opened.data, opened
+    found = open_data(data, read(config.data), writer.tokenizer, warn)
+    return Split.whole(found.store), found, None
 
 
 def _perplexity(writer: Writer, split: Split, config: EvaluateConfig) -> Evaluation:
@@ -178,16 +150,9 @@ def _perplexity(writer: Writer, split: Split, config: EvaluateConfig) -> Evaluat
     arithmetic = autocast(device, choose_precision(wanted, device, writer.model.config.n_embd))
     if config.average == "batch":
         return _average_batches(writer, split, config, arithmetic)
-    losses_D, counts_D = score_documents(
-        writer.model, split, stride=config.stride, autocast=arithmetic
-    )
-    score = Score(
-        loss_sum=math.fsum(losses_D),
-        tokens=int(counts_D.sum()),
-        documents=len(losses_D),
-        bytes=split.n_bytes,
-    )
-    spread = _interval(np.stack([losses_D, counts_D], axis=1))
+    losses = score_windows(writer.model, split, stride=config.stride, autocast=arithmetic)
+    score = losses.total
+    spread = make_figure("perplexity", losses.counts_W2, exp_mean, Resampling(losses.units()))
     return Evaluation(
         writer.name,
         score.perplexity,

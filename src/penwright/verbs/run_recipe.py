@@ -233,9 +233,10 @@ class Ending:
     def measure(self, wanted: Measure) -> Measured:
         """Measure both models on the same; on the data itself where nothing was held out."""
         on = wanted.on if self.held_out else "data"
-        config, data = replace(wanted.evaluate, data=self.data), self.learned
+        evaluate = replace(wanted.evaluate, untrained=False)  # which is what `before` is
+        config, data = replace(evaluate, data=self.data), self.learned
         if on == "held out":
-            config, data = replace(wanted.evaluate, held_out_of=str(self.run)), ()
+            config, data = replace(evaluate, held_out_of=str(self.run)), ()
         silent: list[str] = []
         return Measured(
             on,
@@ -271,7 +272,7 @@ class Ending:
         """Find the tasks of the first held-out documents, or of the first if none are held out."""
         tokenizer = self.after.tokenizer
         if self.held_out and writing.on == "held out":
-            split, _ = open_held_out(self.run, tokenizer, self.warn, with_prompts)
+            split = open_held_out(self.run, tokenizer, self.warn, with_prompts).held_out
         else:
             store = open_data(self.learned, with_prompts(self.data), tokenizer, self.warn).store
             split = Split.whole(store)
