@@ -161,6 +161,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp(path: Path) -> str:
+    """Return a digest of the names, sizes and times of a folder's files, or of a file's."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stamps = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+
+
 def lock_file(handle: IO[Any]) -> None:
     """Take an exclusive lock on an open file, or raise OSError at once.
 

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from penwright import serve
 from penwright.model import GPT2, GPT2Config, init_weights
+from penwright.sample.decoder import as_source
 from penwright.serve.app import make_app
 from penwright.serve.documents import Documents
 from penwright.serve.metrics import Metrics
@@ -42,7 +43,7 @@ def make_writer(name: str, seed: int) -> Writer:
     )
     model = GPT2(config)
     init_weights(model, seed=seed)
-    return Writer(name, Path("nowhere"), model.eval(), tokenizer, None)
+    return Writer(name, Path("nowhere"), as_source(model.eval()), lambda: model, tokenizer, None)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def quickstart() -> None:
     from penwright.runs import RUNS, new_name
     from penwright.sample import Sample
     from penwright.verbs.finetune import run_finetune
-    from penwright.verbs.generate import load
+    from penwright.verbs.generate import load_exactly
     from penwright.verbs.inspect import run_inspect
 
     console = Console(highlight=False)
@@ -49,9 +49,9 @@ def quickstart() -> None:
         show_inspection(run_inspect([stories], InspectConfig(model="base", windows=1)), console)
 
         heading("What the model writes before it has read them")
-        before = load("base").generate(f"{QUICKSTART_PROMPT}\n\n", seed=_SEED, max_new_tokens=120)[
-            0
-        ]
+        before = load_exactly("base", "auto").generate(
+            f"{QUICKSTART_PROMPT}\n\n", seed=_SEED, max_new_tokens=120
+        )[0]
         show(before)
 
         heading("Teaching it")
@@ -61,7 +61,7 @@ def quickstart() -> None:
             run = run_finetune([stories], options, view, "penwright quickstart")
 
     heading("The same beginning, after")
-    writer = run.writer
+    writer = load_exactly(run.folder, "auto")
     show(writer.generate(QUICKSTART_PROMPT, seed=_SEED, max_new_tokens=250)[0])
     heading("Three more")
     for sample in writer.generate(QUICKSTART_PROMPT, n=3, seed=_SEED + 1, max_new_tokens=250):

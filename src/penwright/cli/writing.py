@@ -33,12 +33,10 @@ def write(
     model
         A run, a folder, a size (124M), a Hub name, or base.
     """
-    from penwright.verbs.generate import check, load
+    from penwright.verbs.generate import check, load_with
 
     check(options)
-    writer = load(
-        model, device=options.compute.device, precision=options.compute.precision, warn=warn
-    )
+    writer = load_with(model, options.compute, warn)
     warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
     number = 0
     while True:
@@ -74,7 +72,7 @@ def generate(
         A run, a folder, a size (124M), a Hub name, or base.
     """
     from penwright.verbs.bulk import check_output, collect_prompts
-    from penwright.verbs.generate import check, load
+    from penwright.verbs.generate import check, load_with
     from penwright.verbs.provenance import refuse_existing_text
 
     check(options)
@@ -85,9 +83,7 @@ def generate(
     if output is not None:
         (check_output if as_json else refuse_existing_text)(output)
     with collect_prompts(options, warn) as prompts:
-        writer = load(
-            model, device=options.compute.device, precision=options.compute.precision, warn=warn
-        )
+        writer = load_with(model, options.compute, warn)
         if output is None:
             _print_texts(writer, prompts, options, as_json=as_json)
         elif as_json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penwright.config.fields import Names
-from penwright.config.training import ComputeConfig
+from penwright.config.training import LoadConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,4 +31,4 @@ class ServeConfig:
     """Texts that may wait for their turn; further requests get status 429."""
     timeout: float = 600.0
     """Longest time for one request, in seconds."""
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    compute: LoadConfig = field(default_factory=LoadConfig)

@@ -12,6 +12,7 @@ from penwright.config.fields import Names, Numbers, Spelling, Texts
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]
+WeightsName = Literal["float32", "bf16", "int8", "int4"]
 ScheduleName = Literal["constant", "linear", "cosine", "step", "wsd"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 LoggerName = Literal["tensorboard", "wandb"]
@@ -28,6 +29,15 @@ class ComputeConfig:
     """Device to compute on. Default: the fastest one here."""
     precision: Literal["auto", Precision] = "auto"
     """Precision of matrix products. Default: the best that this device does well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig(ComputeConfig):
+    """Device, precision and weights of a model that writes."""
+
+    weights: Literal["auto", WeightsName] = "auto"
+    """Type of the weights while writing on a CPU. auto: the fastest here that writes as well,
+    measured once for each model; float32 gives the same texts on every machine."""
 
 
 @dataclass(frozen=True, kw_only=True)

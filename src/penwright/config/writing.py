@@ -8,7 +8,7 @@ from typing import Literal
 
 from penwright.config.data import DataConfig
 from penwright.config.fields import Names, Texts
-from penwright.config.training import ComputeConfig
+from penwright.config.training import ComputeConfig, LoadConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class WriteConfig:
     category: str | None = None
     """Category to write in, for a model trained on categories."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    compute: LoadConfig = field(default_factory=LoadConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class CopiedConfig:
     n: int = 20
     """Texts to write and look at, when no samples are given."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    compute: LoadConfig = field(default_factory=LoadConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

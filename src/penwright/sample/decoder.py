@@ -65,6 +65,10 @@ class Source(Protocol):
     def config(self) -> GPT2Config:
         """Return the model's shape."""
 
+    @property
+    def weights(self) -> str:
+        """Return the type of the weights: float32, bf16, fp16, int8 or int4."""
+
     def decoder(self) -> Decoder:
         """Return a new decoder without rows."""
 
@@ -243,6 +247,9 @@ def empty_cache(model: GPT2) -> KVCache:
     return KVCache(model.config, 0, model.config.n_positions, dtype, weight_VC.device)
 
 
+TORCH_WEIGHTS = {torch.float32: "float32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
 class TorchSource:
     """A GPT2 in torch, on any device."""
 
@@ -256,6 +263,11 @@ class TorchSource:
     @property
     def device(self) -> torch.device:
         return self.model.head_weight_VC.device
+
+    @property
+    def weights(self) -> str:
+        dtype = self.model.head_weight_VC.dtype
+        return TORCH_WEIGHTS.get(dtype, str(dtype))
 
     def decoder(self) -> TorchDecoder:
         return TorchDecoder(self.model)

@@ -40,7 +40,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
         if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
             raise MissingExtraError("The server", "serve") from error
         raise
-    from penwright.verbs.generate import load
+    from penwright.verbs.generate import load_with
 
     check(config)
     config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
@@ -55,8 +55,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             allow_origin=config.allow_origin,
             allow_host=config.allow_host,
         )
-        compute = config.compute
-        open_model = partial(load, device=compute.device, precision=compute.precision, warn=warn)
+        open_model = partial(load_with, config=config.compute, warn=warn)
         writers = [open_model(name) for name in models or (None,)]
         names = name_models([writer.name for writer in writers])
         scheduler = Scheduler(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, PenwrightError
 from penwright.sample.batch import Batch, Event, Row, choose_rows
-from penwright.sample.decoder import as_source
 from penwright.verbs.generate import Writer
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Lane:
 
     def __init__(self, model: Writer, batch_size: int | None) -> None:
         self._model = model
-        self._source = as_source(model.model)
+        self._source = model.source
         self._context = self._source.config.n_positions
         self.size = batch_size or choose_rows(self._source, [[0] * self._context], 0)
         self._owners: dict[Row, Job] = {}

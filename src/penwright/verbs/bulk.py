@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from penwright.config import GenerateConfig, GenerateFilesConfig
 from penwright.errors import DataError, RunError, UsageError
-from penwright.files import disk_errors, lock_file, refuse_existing, sha256
+from penwright.files import disk_errors, lock_file, refuse_existing, sha256, stamp
 from penwright.formats.prompts import PromptFile, PromptRow, open_prompts
 from penwright.verbs.generate import Text, Writer, make_record
 from penwright.wording import Warn, count, name_list
@@ -138,13 +138,11 @@ def chunk_size(config: GenerateConfig) -> int:
 def identify(writer: Writer, prompts: Prompts, config: GenerateConfig) -> dict[str, Any]:
     """Return what must be the same for a file to be continued, by option."""
     label = writer.label(config.sampling)
-    files = sorted(writer.path.iterdir()) if writer.path.is_dir() else [writer.path]
-    stamps = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
     return {
         **label.pop("settings"),
         **label,
         **prompts.identity,
-        "files_of_the_model": hashlib.sha256(json.dumps(stamps).encode()).hexdigest(),
+        "files_of_the_model": stamp(writer.path),
         "n": config.n,
         "raw": config.raw,
         "keywords": config.keywords,

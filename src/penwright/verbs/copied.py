@@ -22,7 +22,7 @@ from penwright.report.samples import copied_page
 from penwright.runs import COPIED, COPIED_PAGE
 from penwright.tokens import Tokenizer
 from penwright.tokens.store import Int64
-from penwright.verbs.generate import load
+from penwright.verbs.generate import load_with
 from penwright.wording import Warn, count
 
 _DELIMITER = "=" * 20
@@ -243,7 +243,7 @@ def _look_up(
 
 def _write(text: TrainingText, config: CopiedConfig) -> list[Passage]:
     """Write `config.n` texts with the run's model, from beginnings of held-out documents."""
-    writer = load(text.run.folder, device=config.compute.device, precision=config.compute.precision)
+    writer = load_with(text.run.folder, config.compute, text.warn)
     prompts = sample_prompts(text.held_out, text.tokenizer) if len(text.held_out) else [""]
     count = -(-config.n // len(prompts))
     samples = writer.generate(prompts, count, raw=True, **flat_values(config.sampling))

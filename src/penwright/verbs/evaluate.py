@@ -20,7 +20,7 @@ from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_f
 from penwright.runs import QUALITY, find_run, run_of
 from penwright.score import batch_average, score_windows
 from penwright.tokens import Split
-from penwright.verbs.generate import Writer, load
+from penwright.verbs.generate import Writer, load_exactly
 from penwright.verbs.writing_quality import (
     Bench,
     columns_as_json,
@@ -81,7 +81,7 @@ def run_evaluate(
 ) -> Evaluation:
     """Load the model and measure it as `config` asks."""
     _check(data, config)
-    writer = load(model, device=config.compute.device, warn=warn)
+    writer = load_exactly(model, config.compute.device, warn, in_torch=not config.metrics)
     return evaluate_writer(writer, data, config, warn)
 
 
@@ -103,7 +103,7 @@ def evaluate_writer(
     beside = measure_beside(bench, opened, writer.tokenizer)
     run = run_of(writer.path)
     if config.untrained and run is not None:
-        began_with = load(run.info["model"]["name"], device=config.compute.device)
+        began_with = load_exactly(run.info["model"]["name"], config.compute.device)
         texts = write_tasks(began_with, tasks, config, lambda _: None)
         beside[f"{began_with.name}, untrained"] = bench.measure(texts, config.metrics)
     if run is not None and config.held_out_of and find_run(config.held_out_of).folder == run.folder:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from penwright import sample, weights
-from penwright.compute import DTYPES, choose_device, emulation_warning
+from penwright import sample
+from penwright.compute import choose_device
 from penwright.config import (
     GenerateConfig,
+    LoadConfig,
     SamplingConfig,
     WriteConfig,
     build,
 )
+from penwright.config.training import Device, Precision, WeightsName
 from penwright.dataset.tasks import find_fields
 from penwright.errors import UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample
+from penwright.sample.decoder import Source
 from penwright.sample.logits import check as check_sampling
 from penwright.sample.logits import is_greedy
+from penwright.sample.weight_types import open_source
 from penwright.sections import build_prefix, parse
 from penwright.tokens import Tokenizer
 from penwright.verbs import provenance
+from penwright.weights import choose_model
 from penwright.wording import Warn
 
 if TYPE_CHECKING:
@@ -109,7 +115,9 @@ class Writer:
 
     name: str
     path: Path
-    model: GPT2
+    source: Source
+    """The model as it writes."""
+    open_model: Callable[[], GPT2] = field(repr=False)
     tokenizer: Tokenizer
     prompt_format: str | None
     sections: tuple[str, ...] = ()
@@ -117,10 +125,14 @@ class Writer:
     template: str | None = None
     """The template that joins fields, for a model that learned records."""
 
+    @cached_property
+    def model(self) -> GPT2:
+        """The model in PyTorch, opened again where the native decoder writes."""
+        return self.open_model()
+
     def label(self, sampling: SamplingConfig) -> dict[str, Any]:
         """Return the label of texts that this model writes with these settings."""
-        weights = str(self.model.head_weight_VC.dtype).removeprefix("torch.")
-        return provenance.label(self.name, weights, sampling)
+        return provenance.label(self.name, self.source.weights, sampling)
 
     def generate(
         self, prompt: str | Sequence[str] = "", n: int = 1, **options: Any
@@ -158,7 +170,7 @@ class Writer:
 
         def write(prompts: list[str], n: int, first: int) -> Iterator[Sample]:
             return sample.write_each(
-                self.model,
+                self.source,
                 self.tokenizer,
                 prompts,
                 n,
@@ -212,7 +224,7 @@ class Writer:
     ) -> Iterator[str]:
         """Write one text, piece by piece, as `config` asks."""
         begun = self.begin(prompt, config)
-        return sample.stream(self.model, self.tokenizer, begun, config.sampling, warn=warn)
+        return sample.stream(self.source, self.tokenizer, begun, config.sampling, warn=warn)
 
     def begin(self, prompt: str, config: WriteConfig) -> str:
         """Return the text that the model continues: the prompt in its form, after its keywords.
@@ -240,32 +252,46 @@ class Writer:
 def load(
     model: str | Path | None = None,
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    warn: Callable[[str], None] = lambda _: None,
+    device: Device = "auto",
+    precision: Literal["auto", Precision] = "auto",
+    weights: Literal["auto", WeightsName] = "auto",
+    warn: Warn = lambda _: None,
 ) -> Writer:
     """Open a model by size, Hub name, folder or run; without a name, the default one.
 
     The default is GPT-2 124M where it is on this machine or can be downloaded, else `base`; `warn`
     is told which, and what of the model's files was left out or guessed.
 
-    Weights are float32 on a CPU and bf16 on a GPU unless `precision` says otherwise.
-    Raises ModelError when there is no such model or it is damaged.
+    On a CPU with a C compiler, the native decoder writes, with the type of `weights` that is the
+    fastest there and writes as well (`warn` is told), and only those are kept in memory. Elsewhere
+    PyTorch writes: in float32 on a CPU and bf16 on a GPU, unless `precision` says otherwise.
+    Raises ModelError when there is no such model or it is damaged, UsageError for weights that
+    cannot be had here.
     """
-    name = weights.choose_model(model, warn)
-    place = choose_device(device)
-    if precision == "auto":
-        precision = "bf16" if place.type == "cuda" else "fp32"
-    elif slow := emulation_warning(precision, place):
-        warn(slow)
-    opened = weights.open(name, dtype=DTYPES[precision], device=place)
-    for note in opened.notes:
-        warn(note)
-    opened.model.eval()
+    return load_with(model, LoadConfig(device=device, precision=precision, weights=weights), warn)
+
+
+def load_exactly(
+    model: str | Path | None, device: Device, warn: Warn = lambda _: None, *, in_torch: bool = False
+) -> Writer:
+    """Open a model with weights that do not depend on how fast this machine is."""
+    pinned: WeightsName | Literal["auto"] = (
+        "float32" if choose_device(device).type == "cpu" else "auto"
+    )
+    config = LoadConfig(device=device, weights=pinned)
+    return load_with(model, config, warn, in_torch=in_torch)
+
+
+def load_with(
+    model: str | Path | None, config: LoadConfig, warn: Warn, *, in_torch: bool = False
+) -> Writer:
+    """Open a model as `load` does, or `in_torch` whatever the device."""
+    opened = open_source(choose_model(model, warn), config, warn, in_torch=in_torch)
     return Writer(
         opened.name,
         opened.path,
-        opened.model,
+        opened.source,
+        opened.open_model,
         opened.tokenizer,
         opened.format.get("prompt_format"),
         tuple(opened.format.get("sections", ())),

@@ -33,7 +33,7 @@ from penwright.tokens import Split
 from penwright.train import Observer, Silent
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
-from penwright.verbs.generate import Writer, load
+from penwright.verbs.generate import Writer, load_exactly
 from penwright.verbs.model_folders import run_new, run_train_tokenizer
 from penwright.verbs.prepare import run_encode
 from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
@@ -146,7 +146,8 @@ def run_recipe(
         raise recipe.refusal(error) from None
     observer.on_message("Measuring it beside what it was before ...")
     device = config.compute.device
-    before, after = load(config.model, device=device), load(run.folder, device=device)
+    before = load_exactly(config.model, device)
+    after = load_exactly(run.folder, device)
     held_out = run.perplexity_after is not None
     ending = Ending(
         before, after, run.folder, tuple(learned), config.data, held_out, observer.on_message

@@ -24,7 +24,7 @@ from penwright.files import atomic_file, refuse_existing, write_text
 from penwright.report.scores import MOST_TOKENS, scores_page
 from penwright.score import DocumentScores, Score
 from penwright.tokens import Split, Tokenizer
-from penwright.verbs.generate import Writer, load
+from penwright.verbs.generate import Writer, load_exactly
 from penwright.wording import Warn
 
 
@@ -131,7 +131,7 @@ def score_tokens(
     """Score every token of `data` with a model; `options` are those of `penwright score`."""
     config = build(ScoreConfig, options)
     check(data, config)
-    writer = load(model, device=config.compute.device, warn=warn)
+    writer = load_exactly(model, config.compute.device, warn, in_torch=True)
     total, documents = score_texts(writer, data, config, warn)
     return list(save_scores(writer, data, config, total, documents))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penwright.weights.opening import OpenedModel as OpenedModel
     from penwright.weights.opening import choose_model as choose_model
     from penwright.weights.opening import open as open
+    from penwright.weights.opening import open_tensors as open_tensors
     from penwright.weights.opening import read_shape as read_shape
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "merge": "exporting",
     "model_card": "describing",
     "open": "opening",
+    "open_tensors": "opening",
     "push": "hub",
     "read_shape": "opening",
     "resolve": "names",

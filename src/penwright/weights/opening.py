@@ -174,6 +174,19 @@ def read_place(place: Place) -> ModelParts:
     return parts
 
 
+def open_tensors(
+    name: str | Path, *, runs_dir: str | Path = runs.RUNS
+) -> tuple[ModelParts, Callable[[str], torch.Tensor]]:
+    """Return a model's parts, and a function that reads a tensor as float32.
+
+    Its names are those of GPT2's `state_dict`. Nothing is kept in memory. Raises ModelError as
+    `open` does.
+    """
+    parts = read_place(names.resolve(name, runs_dir))
+    tensors, _ = stored.checked(parts.config, parts.tensors(), str(parts.path), parts.notes)
+    return parts, lambda name: tensors[name].read(torch.float32)
+
+
 def base_of(adapter: peft.Adapter, folder: Path) -> str | Path:
     """Return the name of an adapter's base model; raises ModelError when it has none."""
     if not adapter.base_model:
