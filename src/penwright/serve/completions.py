@@ -12,7 +12,6 @@ import torch
 
 from penwright.config import SamplingConfig, WriteConfig
 from penwright.errors import PenwrightError, UsageError
-from penwright.model import evaluating
 from penwright.sample.logits import Chooser, check
 from penwright.score import cut
 from penwright.serve.lane import Piece, Token
@@ -143,27 +142,24 @@ def score(model: Writer, ids: Sequence[int], top: int) -> Generator[None, None, 
 
     Yields after each window, so that other work can be done between them.
     """
-    device = model.model.head_weight_VC.device
-    context, size = model.model.config.n_positions, model.tokenizer.vocab_size
+    context, size = model.source.config.n_positions, model.tokenizer.vocab_size
     tokens = [Token(ids[0])]
     for window in cut(0, 0, len(ids), context, max(1, context // 2)):
-        end = window.start + window.length
-        targets = ids[window.start + 1 + window.seen : end + 1]
-        with torch.inference_mode(), evaluating(model.model):
-            read_1T = torch.tensor([ids[window.start : end]], device=device)
-            hidden_TC = model.model(read_1T)[0, window.seen :]
-            for first in range(0, len(targets), SCORED_AT_ONCE):
-                part = targets[first : first + SCORED_AT_ONCE]
-                logits_TV = model.model.logits(hidden_TC[first : first + len(part)])[:, :size]
-                logprobs_TV = logits_TV.float().log_softmax(-1)
-                chosen_T1 = torch.tensor(part, device=device)[:, None]
-                chosen = logprobs_TV.gather(1, chosen_T1)[:, 0].tolist()
-                best = logprobs_TV.topk(min(max(top, 1), size))
-                tops = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-                tokens += [
-                    Token(id_, logprob, tuple(zip(*pair, strict=True))[:top])
-                    for id_, logprob, pair in zip(part, chosen, tops, strict=True)
-                ]
+        first, end = window.start + window.seen, window.start + window.length
+        decoder = model.source.decoder()
+        decoder.enter([ids[window.start : first]])
+        for begin in range(first, end, SCORED_AT_ONCE):
+            read = ids[begin : min(end, begin + SCORED_AT_ONCE)]
+            part = ids[begin + 1 : begin + 1 + len(read)]
+            logprobs_TV = decoder.feed([read], every=True)[:, :size].log_softmax(-1)
+            chosen_T1 = torch.tensor(part, device=decoder.device)[:, None]
+            chosen = logprobs_TV.gather(1, chosen_T1)[:, 0].tolist()
+            best = logprobs_TV.topk(min(max(top, 1), size))
+            tops = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            tokens += [
+                Token(id_, logprob, tuple(zip(*pair, strict=True))[:top])
+                for id_, logprob, pair in zip(part, chosen, tops, strict=True)
+            ]
         yield
     return tokens
 

@@ -165,7 +165,7 @@ def place_memory(model: Writer, body: GenerateBody) -> Prompt:
     tokenizer = model.tokenizer
     memory = tokenizer.encode_prompt(body.memory)
     rest = tokenizer.encode(body.prompt, markers=tuple(tokenizer.vocabulary.markers))
-    context = model.model.config.n_positions
+    context = model.source.config.n_positions
     context = min(context, body.max_context_length or context)
     room = max(1, context - min(body.max_length, context // 2) - len(memory))
     return Prompt(body.memory + body.prompt, [*memory, *rest[-room:]], 1)

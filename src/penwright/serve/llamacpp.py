@@ -100,7 +100,7 @@ class DetokenizeBody(fields.Body):
 async def show_properties(request: Request) -> dict[str, Any]:
     server = server_of(request)
     name, model = server.find("")
-    context = model.model.config.n_positions
+    context = model.source.config.n_positions
     return {
         "default_generation_settings": {"n_ctx": context, "params": {}},
         "total_slots": 1,
@@ -144,7 +144,7 @@ class Work:
         self.name, self.model = server.find(body.model)
         self.body = body
         self.prompt = _read_prompt(self.model, body.prompt)
-        context = self.model.model.config.n_positions
+        context = self.model.source.config.n_positions
         most = body.n_predict
         if most < 0:  # until the context is full
             most = max(1, context - len(self.prompt.ids))
@@ -183,7 +183,7 @@ class Work:
                     "seed": sampling.seed,
                     "n_predict": sampling.max_new_tokens,
                 },
-                "truncated": len(self.prompt.ids) > self.model.model.config.n_positions,
+                "truncated": len(self.prompt.ids) > self.model.source.config.n_positions,
             }
         return shown
 

@@ -125,7 +125,7 @@ def show(request: Request, name: str) -> dict[str, Any]:
 
 def show_model(server: Server, name: str) -> dict[str, Any]:
     """Return the entry of a model in the list of models."""
-    config = server.models[name].model.config
+    config = server.models[name].source.config
     return {
         "id": name,
         "object": "model",
