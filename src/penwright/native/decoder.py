@@ -49,8 +49,8 @@ class Choice(Structure):
 
 
 class _Page:
-    def __init__(self, floats: int) -> None:
-        self.data = torch.empty(floats)
+    def __init__(self, model: PackedModel) -> None:
+        self.data = torch.zeros(model.page_numbers, dtype=model.cache_type)
         self.address = self.data.data_ptr()
         self.owners = 1
 
@@ -203,7 +203,7 @@ class NativeDecoder:
 
     def _new_page(self) -> _Page:
         if not self._free:
-            return _Page(self.model.page_floats)
+            return _Page(self.model)
         page = self._free.pop()
         page.owners = 1
         return page

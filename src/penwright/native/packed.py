@@ -51,7 +51,8 @@ class Layer(Structure):
 class Model(Structure):
     _fields_ = [
         *[(name, c_int32) for name in (
-            "layers", "heads", "width", "inner", "context", "norm_last", "tanh_gelu")],
+            "layers", "heads", "width", "inner", "context", "norm_last", "tanh_gelu",
+            "narrow_cache")],
         ("epsilon", c_float), ("last", Norm), ("embedding", Matrix), ("head", Matrix),
         ("positions", c_void_p), ("layer", POINTER(Layer)),
     ]  # fmt: skip
@@ -86,7 +87,7 @@ class PackedModel:
         tied = config.tie_word_embeddings
         self.struct = Model(
             config.n_layer, config.n_head, config.n_embd, config.inner, config.n_positions,
-            first, config.tanh_gelu, config.layer_norm_epsilon,
+            first, config.tanh_gelu, self.cache_type == torch.bfloat16, config.layer_norm_epsilon,
             Norm() if first else self._norm("transformer.ln_f"),
             embedding,
             embedding if tied else self._matrix("lm_head.weight", rows=True),
@@ -118,14 +119,20 @@ class PackedModel:
         return NativeDecoder(self)
 
     @property
-    def page_floats(self) -> int:
+    def cache_type(self) -> torch.dtype:
+        """Return the type of the cached keys and values."""
+        return torch.float32 if self.weights == "float32" else torch.bfloat16
+
+    @property
+    def page_numbers(self) -> int:
         """Return the size of a page of the cache: the keys and values of PAGE tokens."""
         wide = -(-self.config.head_dim // PANEL) * PANEL
         return self.config.n_layer * self.config.n_head * 2 * wide * PAGE
 
     def row_bytes(self, length: int) -> int:
         """Return the memory that a row of `length` tokens takes while it is written."""
-        return 4 * (-(-length // PAGE) * self.page_floats + 2 * self.config.vocab_size)
+        pages = -(-length // PAGE)
+        return pages * self.page_numbers * self.cache_type.itemsize + 8 * self.config.vocab_size
 
     @property
     def n_bytes(self) -> int:

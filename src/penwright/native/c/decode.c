@@ -7,9 +7,9 @@
 
 #include <stdlib.h>
 
+#include "attention.h"
 #include "choose.h"
 #include "pack.h"
-#include "products.h"
 
 #define JOIN(name, variant) pw_##name##_##variant
 #define EXPAND(name, variant) JOIN(name, variant)
@@ -28,7 +28,8 @@ typedef struct {
     int32_t *firsts; // of each row, its first new token
     float *x, *qkv;
     Input thin, inner;  // inputs of products: `width` or `inner` values
-    float *scores;      // of each thread, [QUERIES][longest]
+    float *scores;      // of each thread, [QUERIES][longest], then [QUERIES][head_padded]
+    const char **page_pointers;  // of each thread, of a row's pages
 } Pass;
 
 // ---- memory --------------------------------------------------------------------------------
@@ -63,7 +64,8 @@ static void lay_out(Pass *p, Arena *arena) {
     p->qkv = carve(arena, n * 3 * (size_t)m->width * 4);
     p->thin = carve_input(arena, p->tokens, m->width);
     p->inner = carve_input(arena, p->tokens, m->inner);
-    p->scores = carve(arena, threads * QUERIES * (size_t)p->longest * 4);
+    p->scores = carve(arena, threads * QUERIES * (size_t)(p->longest + p->head_padded) * 4);
+    p->page_pointers = carve(arena, threads * (size_t)p->longest / PAGE * sizeof(char *));
 }
 
 // ---- norms and embeddings -------------------------------------------------------------------
@@ -205,67 +207,48 @@ typedef struct {
     int layer, keep_only;  // keep_only: nobody reads what the layer computes
 } Attention;
 
-static void softmax(float *score, int n, float scale) {
-    int whole = n / LANES * LANES, end = round_up(n, LANES);
-    vf mosts = splat(-INFINITY), sums = splat(0);
-    float most = -INFINITY, sum = 0;
-    for (int i = 0; i < whole; i += LANES) mosts = largest(mosts, load(score + i));
-    for (int i = whole; i < n; i++) most = score[i] > most ? score[i] : most;
-    float top = max_of(mosts) > most ? max_of(mosts) : most;
-    for (int i = 0; i < end; i += LANES) store(score + i, exponential((load(score + i) - top) * scale));
-    for (int i = 0; i < whole; i += LANES) sums += load(score + i);
-    for (int i = whole; i < n; i++) sum += score[i];
-    float factor = 1 / (sum_of(sums) + sum);
-    for (int i = 0; i < end; i += LANES) store(score + i, load(score + i) * factor);
-}
-
 static void attend(void *data, int item, int thread) {
     const Attention *job = data;
     const Pass *p = job->pass;
     const Model *m = p->model;
+    const Feed *feed = p->feed;
     int row = item / m->heads, head = item % m->heads, d = m->width / m->heads;
-    int wide = p->head_padded, start = p->feed->starts[row], count = p->feed->counts[row];
-    int first = p->firsts[row];
-    long stride = 3L * m->width, block = 2L * wide * PAGE;
-    float *const *pages = p->feed->pages + (long)row * p->feed->stride;
-    long at = ((long)job->layer * m->heads + head) * block;  // in each page
+    int wide = p->head_padded, start = feed->starts[row], count = feed->counts[row];
+    int first = p->firsts[row], narrow = m->narrow_cache, pages = (start + count + PAGE - 1) / PAGE;
+    long stride = 3L * m->width, half = (long)wide * PAGE * (narrow ? 2 : 4);
+    const char **keys = p->page_pointers + (long)thread * (p->longest / PAGE);
+    for (int page = 0; page < pages; page++)
+        keys[page] = feed->pages[(long)row * feed->stride + page] +
+                     ((long)job->layer * m->heads + head) * 2 * half;
     for (int i = 0; i < count; i++) {
         int place = start + i;
-        float *key = pages[place / PAGE] + at + place % PAGE;
-        float *value = pages[place / PAGE] + at + (long)wide * PAGE + (long)(place % PAGE) * wide;
-        const float *new_key = p->qkv + (first + i) * stride + m->width + head * d;
-        for (int j = 0; j < d; j++) key[j * PAGE] = new_key[j];
-        memcpy(value, new_key + m->width, (size_t)d * 4);
+        char *page = (char *)keys[place / PAGE];
+        const float *key = p->qkv + (first + i) * stride + m->width + head * d;
+        write_token(narrow, page, page + half, place % PAGE, d, wide, key, key + m->width);
     }
     if (job->keep_only) return;
-    Input out = p->thin;
-    float *score = p->scores + (long)thread * QUERIES * p->longest;
+    float *score = p->scores + (long)thread * QUERIES * (p->longest + wide);
+    float *mixed = score + QUERIES * (long)p->longest;
     for (int done = 0; done < count; done += QUERIES) {
         int rows = count - done < QUERIES ? count - done : QUERIES, known = start + done + rows;
         const float *query = p->qkv + (first + done) * stride + head * d;
-        for (int page = 0; page * PAGE < known; page++)
-            product_f32(rows, query, stride, pages[page] + at, PAGE, d, score + page * PAGE,
-                        p->longest, 0);
+        score_pages(narrow, rows, query, stride, keys, (known + PAGE - 1) / PAGE, d, score,
+                    p->longest);
         for (int r = 0; r < rows; r++) {
             int seen = start + done + r + 1;
             softmax(score + (long)r * p->longest, seen, m->layer[job->layer].scale);
-            for (int i = seen; i < known; i++) score[(long)r * p->longest + i] = 0;
+            for (int i = seen; i <= known; i++) score[(long)r * p->longest + i] = 0;
         }
-        for (int part = 0; part < wide; part += PANEL) {
-            float mixed[MAX_ROWS * PANEL];
-            for (int page = 0; page * PAGE < known; page++) {
-                int n = known - page * PAGE < PAGE ? known - page * PAGE : PAGE;
-                product_f32(rows, score + page * PAGE, p->longest,
-                            pages[page] + at + (long)wide * PAGE + part, wide, n, mixed, PANEL,
-                            page > 0);
-            }
-            int n = d - part < PANEL ? d - part : PANEL;
-            for (int r = 0; r < rows; r++) {
-                int token = first + done + r;
-                float *to = out.value + (long)token * out.stride + head * d + part;
-                memcpy(to, mixed + r * PANEL, (size_t)n * 4);
-                if (d % GROUP == 0) quantise(p, out, token, head * d + part, head * d + part + n);
-            }
+        for (int page = 0; page * PAGE < known; page++) {
+            int n = known - page * PAGE < PAGE ? known - page * PAGE : PAGE;
+            mix_values(narrow, rows, score + page * PAGE, p->longest, keys[page] + half, n, wide,
+                       mixed, page > 0);
+        }
+        for (int r = 0; r < rows; r++) {
+            int token = first + done + r;
+            float *to = p->thin.value + (long)token * p->thin.stride + head * d;
+            memcpy(to, mixed + (long)r * wide, (size_t)d * 4);
+            if (d % GROUP == 0) quantise(p, p->thin, token, head * d, (head + 1) * d);
         }
     }
 }
@@ -311,7 +294,7 @@ static int begin(Pass *p, const Model *m, Pool *pool, const Feed *feed, size_t e
     p->quantised = m->head.type == INT8 || m->head.type == INT4;
     p->head_padded = round_up(m->width / m->heads, PANEL);
     for (int row = 0; row < feed->rows; row++) {
-        int length = round_up(feed->starts[row] + feed->counts[row], PAGE);
+        int length = round_up(feed->starts[row] + feed->counts[row] + 1, PAGE);
         p->tokens += feed->counts[row];
         p->longest = length > p->longest ? length : p->longest;
     }
@@ -377,7 +360,7 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
     for (int r = 0; r < n; r++) longest = choices[r].limit > longest ? choices[r].limit : longest;
     int32_t *starts = malloc((size_t)n * 4 * 5), *counts = starts + n, *last = starts + 2 * n;
     int32_t *living = starts + 3 * n, *order = starts + 4 * n;
-    float **pages = malloc((size_t)n * (size_t)rows->stride * sizeof *pages);
+    char **pages = malloc((size_t)n * (size_t)rows->stride * sizeof *pages);
     int failed = starts && pages ? 0 : OUT_OF_MEMORY, alive = 0;
     for (int r = 0; !failed && r < n; r++) {
         written[r] = 0;

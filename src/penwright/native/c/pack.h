@@ -9,19 +9,6 @@ typedef struct {
     long across, down;
 } Packing;
 
-INLINE uint16_t to_bf16(float x) {  // to nearest, ties to even
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-INLINE float from_bf16(uint16_t x) {
-    uint32_t bits = (uint32_t)x << 16;
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
 INLINE vf to_int4(vf x) {
     const float magic = 12582912.0f;
     return smallest(largest((x + magic) - magic, splat(-8)), splat(7));

@@ -39,7 +39,7 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    int32_t layers, heads, width, inner, context, norm_last, tanh_gelu;
+    int32_t layers, heads, width, inner, context, norm_last, tanh_gelu, narrow_cache;
     float epsilon;
     Norm last;
     Matrix embedding, head;
@@ -48,13 +48,12 @@ typedef struct {
 } Model;
 
 // New tokens for some rows: row r has starts[r] tokens in its cache and counts[r] new ones.
-// A page of the cache holds PAGE tokens of one row: for each layer and head the keys [D][PAGE] and
-// the values [PAGE][D], D rounded up to a multiple of PANEL. The pages of row r begin at
-// pages[r * stride].
+// A page of the cache holds the keys and values of PAGE tokens of one row, for each layer and head;
+// see attention.h. Page i of row r is pages[r * stride + i].
 typedef struct {
     int32_t rows, stride;
     const int32_t *starts, *counts, *tokens;
-    float *const *pages;
+    char *const *pages;
 } Feed;
 
 // The settings of one row's choice of a token; `key` and `step` name its random numbers.

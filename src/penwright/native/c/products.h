@@ -36,20 +36,20 @@ INLINE int32_t four_bytes(const int8_t *p) {
 // The tiles: `rows` and `vectors` are constants where they are used, so the sums are registers.
 // c[r][0 .. vectors * LANES) = x[r] . w, each input's weights `wide` apart.
 
-INLINE void tile_f32(const int rows, const int vectors, const float *x, long stride, const float *w,
-                     long wide, int inputs, float *c, long c_stride, int add) {
+INLINE void tile_f32(const int rows, const int vectors, Input x, const float *w, int inputs,
+                     float *c) {
     vf sum[MAX_ROWS][4];
-    FOR(r, rows) FOR(v, vectors) sum[r][v] = add ? load(c + r * c_stride + v * LANES) : splat(0);
-    for (int i = 0; i < inputs; i++, w += wide) {
-        if (rows == 1 && wide == PANEL) __builtin_prefetch(w + 16 * PANEL);
+    FOR(r, rows) FOR(v, vectors) sum[r][v] = splat(0);
+    for (int i = 0; i < inputs; i++, w += PANEL) {
+        if (rows == 1) __builtin_prefetch(w + 16 * PANEL);
         vf weight[4];
         FOR(v, vectors) weight[v] = load(w + v * LANES);
         FOR(r, rows) {
-            vf value = splat(x[r * stride + i]);
+            vf value = splat(x.value[r * x.stride + i]);
             FOR(v, vectors) sum[r][v] += weight[v] * value;
         }
     }
-    FOR(r, rows) FOR(v, vectors) store(c + r * c_stride + v * LANES, sum[r][v]);
+    FOR(r, rows) FOR(v, vectors) store(c + r * PANEL + v * LANES, sum[r][v]);
 }
 
 INLINE void tile_bf16(const int rows, const int vectors, Input x, const uint16_t *w, int inputs,
@@ -139,14 +139,12 @@ INLINE void tile_int4(const int rows, const int vectors, Input x, const uint8_t 
 #define VECTORS(rows) ((rows) == 1 && LANES < 16 ? 4 : 2)
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 
-// c[rows][PANEL] = or += x . w for up to FLOAT_ROWS rows; `w` has PANEL columns.
-static void product_f32(int rows, const float *x, long stride, const float *w, long wide,
-                        int inputs, float *c, long c_stride, int add) {
+static void product_f32(int rows, Input x, const float *w, int inputs, float *c) {
 #define CASE(R)                                                                         \
     case R:                                                                             \
         if (R <= FLOAT_ROWS)                                                            \
             for (int at = 0; at < PANEL; at += VECTORS(R) * LANES)                      \
-                tile_f32(R, VECTORS(R), x, stride, w + at, wide, inputs, c + at, c_stride, add); \
+                tile_f32(R, VECTORS(R), x, w + at, inputs, c + at);                     \
         break;
     switch (rows) { ROW_COUNTS(CASE) }
 #undef CASE
@@ -202,9 +200,7 @@ INLINE long panel_bytes(const Matrix *m) {
 static void product(const Matrix *m, int number, int rows, Input x, float *c) {
     const char *w = (const char *)m->data + number * panel_bytes(m);
     switch (m->type) {
-    case F32:
-        product_f32(rows, x.value, x.stride, (const float *)w, PANEL, m->inputs, c, PANEL, 0);
-        break;
+    case F32: product_f32(rows, x, (const float *)w, m->inputs, c); break;
     case BF16: product_bf16(rows, x, (const uint16_t *)w, m->padded, c); break;
     case INT8:
         product_int8(rows, x, (const uint8_t *)w, m->padded, m->scale + number * PANEL, c);
@@ -218,14 +214,16 @@ INLINE void quantise_group(const float *value, int8_t *quant, float *scale, int3
     vf most = splat(0);
     for (int i = 0; i < GROUP; i += LANES) most = largest(most, magnitude(load(value + i)));
     float peak = max_of(most), factor = peak > 0 ? 127.0f / peak : 0;
-    int32_t total = 0;
-    for (int i = 0; i < GROUP; i++) {
-        int32_t q = (int32_t)lrintf(value[i] * factor);
-        quant[i] = (int8_t)q;
+    const float magic = 12582912.0f;  // rounds, see `exponential`
+    vi total = splat_int(0);
+    for (int i = 0; i < GROUP; i += LANES) {
+        vi q = __builtin_convertvector((load(value + i) * factor + magic) - magic, vi);
+        store_bytes(quant + i, q);
         total += q;
     }
+    *sum = 0;
+    for (int i = 0; i < LANES; i++) *sum += total[i];
     *scale = peak / 127.0f;
-    *sum = total;
 }
 
 // x[0 .. width) = row `row` of a matrix, as an embedding.

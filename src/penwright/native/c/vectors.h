@@ -21,7 +21,7 @@ typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 typedef float vf_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t vi_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+typedef int8_t vb __attribute__((vector_size(LANES)));
 typedef uint16_t vh_any __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
@@ -30,6 +30,10 @@ INLINE vf load(const float *p) { return *(const vf_any *)p; }
 INLINE void store(float *p, vf x) { *(vf_any *)p = x; }
 INLINE vi load_int(const void *p) { return *(const vi_any *)p; }
 INLINE vf splat(float x) { return (vf){0} + x; }
+INLINE void store_bytes(int8_t *p, vi x) {
+    vb bytes = __builtin_convertvector(x, vb);
+    memcpy(p, &bytes, LANES);
+}
 INLINE vi splat_int(int32_t x) { return (vi){0} + x; }
 INLINE vf from_int(vi x) { return __builtin_convertvector(x, vf); }
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
@@ -40,6 +44,19 @@ INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf load_bf16(const uint16_t *p) {
     typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
     return (vf)(__builtin_convertvector(*(const vh_any *)p, vu) << 16);
+}
+
+INLINE uint16_t to_bf16(float x) {  // to nearest, ties to even
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+INLINE float from_bf16(uint16_t x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
 }
 
 INLINE float sum_of(vf x) {
