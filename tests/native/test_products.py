@@ -17,6 +17,10 @@ from tests.native.test_decoder import random_model
 
 pytestmark = needs_library
 
+INT4 = torch.tensor(
+    [-127, -100, -78, -61, -47, -33, -21, -9, 2, 13, 24, 36, 49, 64, 82, 105], dtype=torch.float64
+)
+
 
 def multiply(packed: PackedModel, matrix: Matrix, x_NC: Tensor) -> Tensor:
     padded_NC = torch.zeros(len(x_NC), matrix.padded)
@@ -50,7 +54,7 @@ def packed_values(matrix: Matrix) -> Tensor:
     else:
         parts = data.view(-1, groups, 18 * PANEL)
         bytes_ = parts[..., : 16 * PANEL].reshape(-1, groups, 4, PANEL, 4)
-        both = torch.stack([bytes_ & 15, bytes_ >> 4], dim=4).double() - 8  # [..., 4, PANEL, 2, 4]
+        both = INT4[torch.stack([bytes_ & 15, bytes_ >> 4], dim=4).long()]  # [..., 4, PANEL, 2, 4]
         scales = parts[..., 16 * PANEL :].reshape(-1, groups, PANEL, 2)
         scales = scales.contiguous().view(torch.bfloat16).double()[..., None, :, :, None]
         values = (both * scales[..., 0][..., None]).permute(0, 3, 1, 2, 4, 5)
@@ -99,7 +103,7 @@ def test_int4_is_better_than_the_plain_scale():
     peak = groups.gather(1, groups.abs().argmax(1, keepdim=True))
     plain = (groups / (peak / -8)).round().clamp(-8, 7) * (peak / -8)
     ours = packed_values(packed.struct.layer[0].fc).reshape(-1, GROUP)
-    assert (ours - groups).square().sum() < 0.9 * (plain - groups).square().sum()
+    assert (ours - groups).square().sum() < 0.75 * (plain - groups).square().sum()
 
 
 @given(st.sampled_from(["float32", "bf16", "int8", "int4"]), st.integers(0, 1000))

@@ -1,7 +1,8 @@
 """Pack a model's weights for the native decoder: float32, bfloat16, int8 or int4.
 
 V vocabulary, C channels. The layouts are in c/penwright.h. int8 has a scale for each output; int4
-has a bfloat16 scale for each 32 inputs of an output, chosen to minimise the squared error.
+is a table of 16 values, with a bfloat16 scale for each 32 inputs of an output, chosen to minimise
+the squared error.
 """
 
 from __future__ import annotations
@@ -83,14 +84,17 @@ class PackedModel:
         self._layers = (Layer * config.n_layer)(*map(self._layer, range(config.n_layer)))
         first = config.first_gpt
         tokens, positions = ("tokens_embed", "positions_embed") if first else ("wte", "wpe")
-        embedding = self._matrix(f"transformer.{tokens}.weight", rows=True)
-        tied = config.tie_word_embeddings
+        # Reading rows of the embedding takes no time worth saving, so int4 models have it in int8.
+        kind = "int8" if weights == "int4" else weights
+        embedding = self._matrix(f"transformer.{tokens}.weight", rows_of=kind)
+        head = f"transformer.{tokens}.weight" if config.tie_word_embeddings else "lm_head.weight"
+        shared = config.tie_word_embeddings and kind == weights
         self.struct = Model(
             config.n_layer, config.n_head, config.n_embd, config.inner, config.n_positions,
             first, config.tanh_gelu, self.cache_type == torch.bfloat16, config.layer_norm_epsilon,
             Norm() if first else self._norm("transformer.ln_f"),
             embedding,
-            embedding if tied else self._matrix("lm_head.weight", rows=True),
+            embedding if shared else self._matrix(head, rows_of=weights),
             self._vector(f"transformer.{positions}.weight"),
             self._layers,
         )  # fmt: skip
@@ -160,22 +164,23 @@ class PackedModel:
         room[: len(vector)] = vector
         return self._hold(room)
 
-    def _matrix(self, name: str, bias: str = "", rows: bool = False) -> Matrix:
-        """Pack a matrix [in, out], or with `rows` [out, in]."""
+    def _matrix(self, name: str, bias: str = "", rows_of: str = "") -> Matrix:
+        """Pack a matrix [in, out], or one [out, in] in the type `rows_of`."""
+        kind = rows_of or self.weights
         full = self._numbers(name)
-        outputs, inputs = full.shape if rows else full.shape[::-1]
-        across, down = full.stride() if rows else full.stride()[::-1]
+        outputs, inputs = full.shape if rows_of else full.shape[::-1]
+        across, down = full.stride() if rows_of else full.stride()[::-1]
         padded, all_outputs = (-(-n // GROUP) * GROUP for n in (inputs, outputs))
         size = {
             "float32": 4 * padded,
             "bf16": 2 * padded,
             "int8": padded,
             "int4": padded // GROUP * _INT4_GROUP // PANEL,
-        }[self.weights]
+        }[kind]
         matrix = Matrix(
-            WEIGHTS.index(self.weights), outputs, inputs, padded,
+            WEIGHTS.index(kind), outputs, inputs, padded,
             self._hold(torch.empty(all_outputs * size, dtype=torch.uint8)),
-            self._hold(torch.empty(all_outputs)) if self.weights == "int8" else None,
+            self._hold(torch.empty(all_outputs)) if kind == "int8" else None,
             self._vector(bias, all_outputs) if bias else None,
         )  # fmt: skip
         with self.pool.lock:

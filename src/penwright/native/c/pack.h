@@ -9,37 +9,45 @@ typedef struct {
     long across, down;
 } Packing;
 
-INLINE vf to_int4(vf x) {
-    const float magic = 12582912.0f;
-    return smallest(largest((x + magic) - magic, splat(-8)), splat(7));
+INLINE vf to_int4(vf x) {  // the nearest value of INT4_VALUES
+    vf nearest = splat((float)INT4_VALUES[0]);
+    for (int i = 0; i < 15; i++) {
+        float low = (float)INT4_VALUES[i], high = (float)INT4_VALUES[i + 1];
+        nearest += choose(x > (low + high) / 2, splat(high - low), splat(0));
+    }
+    return nearest;
 }
 
-// Quantise a group of a row to 4 bits: of some scales near the one that spends all 16 values, take
-// the one with the smallest squared error, after refitting it to its own rounding.
+INLINE int index_int4(float value) {
+    int index = 0;
+    while ((float)INT4_VALUES[index] < value) index++;
+    return index;
+}
+
+// Quantise a group of a row to 4 bits: of some scales that put its largest value near an end of
+// the table, take the one with the smallest squared error, after refitting it to its own rounding.
 static uint16_t fit_int4(const float *x, float *q) {
-    float peak = 0;  // the value of the largest magnitude; it becomes -8, the longer side
+    float peak = 0;
     for (int i = 0; i < GROUP; i++)
         if (fabsf(x[i]) > fabsf(peak)) peak = x[i];
     float best = INFINITY, scale = 0;
-    if (fabsf(peak) > 1e-30f) {
-        for (int step = 0; step < 14; step++) {
-            float inverse = -(6.4f + 0.2f * (float)step) / peak;
-            vf up = splat(0), down = splat(0), error = splat(0);
-            for (int i = 0; i < GROUP; i += LANES) {
-                vf value = to_int4(load(x + i) * inverse);
-                up += value * load(x + i);
-                down += value * value;
-            }
-            float refitted = from_bf16(to_bf16(sum_of(up) / sum_of(down)));
-            for (int i = 0; i < GROUP; i += LANES) {
-                vf off = to_int4(load(x + i) * (1 / refitted)) * refitted - load(x + i);
-                error += off * off;
-            }
-            if (sum_of(error) < best) best = sum_of(error), scale = refitted;
+    for (int step = 0; step < 12 && fabsf(peak) > 1e-30f; step++) {
+        float end = (float)INT4_VALUES[step < 6 ? 0 : 15] * (0.82f + 0.06f * (float)(step % 6));
+        vf up = splat(0), down = splat(0), error = splat(0);
+        for (int i = 0; i < GROUP; i += LANES) {
+            vf value = to_int4(load(x + i) * (end / peak));
+            up += value * load(x + i);
+            down += value * value;
         }
+        float refitted = from_bf16(to_bf16(sum_of(up) / sum_of(down)));
+        for (int i = 0; i < GROUP; i += LANES) {
+            vf off = to_int4(load(x + i) * (1 / refitted)) * refitted - load(x + i);
+            error += off * off;
+        }
+        if (sum_of(error) < best) best = sum_of(error), scale = refitted;
     }
     for (int i = 0; i < GROUP; i += LANES)
-        store(q + i, scale != 0 ? to_int4(load(x + i) * (1 / scale)) : splat(0));
+        store(q + i, to_int4(load(x + i) * (scale != 0 ? 1 / scale : 0)));
     return to_bf16(scale);
 }
 
@@ -60,7 +68,7 @@ static void pack_int4(const Matrix *m, const float *row, int output, uint8_t *pa
         ((uint16_t *)(panel + GROUP * PANEL / 2))[at] = fit_int4(row + group * GROUP, q);
         for (int i = 0; i < GROUP / 2; i++) {
             int low = i / 4 * 8 + i % 4;
-            panel[(i / 4 * PANEL + at) * 4 + i % 4] = (uint8_t)((int)q[low] + 8 + (((int)q[low + 4] + 8) << 4));
+            panel[(i / 4 * PANEL + at) * 4 + i % 4] = (uint8_t)(index_int4(q[low]) | index_int4(q[low + 4]) << 4);
         }
     }
 }

@@ -8,7 +8,8 @@
 //   BF16  [panel][input / 2][32][2]
 //   INT8  [panel][input / 4][32][4]     value + 128, times one scale for each output
 //   INT4  [panel][group of 32 inputs] of  [4][32][4] bytes and 32 bfloat16 scales:
-//         byte j of [k] holds inputs 8 k + j (low half) and 8 k + 4 + j (high half), value + 8
+//         byte j of [k] holds inputs 8 k + j (low half) and 8 k + 4 + j (high half), as places in
+//         a table of 16 values
 //
 // Inputs of INT8 and INT4 products are int8 in groups of 32, each group with its scale and sum.
 #pragma once

@@ -106,7 +106,7 @@ INLINE void tile_int4(const int rows, const int vectors, Input x, const uint8_t 
     for (int group = 0; group < inputs / GROUP; group++, w += INT4_BYTES) {
         vi dot[MAX_ROWS][4];
         FOR(r, rows) {
-            vi start = splat_int(-8 * x.sum[r * (x.stride / GROUP) + group]);
+            vi start = splat_int(-OFFSET * x.sum[r * (x.stride / GROUP) + group]);
             FOR(v, vectors) dot[r][v] = start;
         }
         FOR(i, GROUP / 8) {
@@ -114,13 +114,13 @@ INLINE void tile_int4(const int rows, const int vectors, Input x, const uint8_t 
             vi low[4], high[4];
             FOR(v, vectors) {
                 vi both = load_int(w + 4 * (i * PANEL + first + v * LANES));
-                low[v] = both & 0x0f0f0f0f;
-                high[v] = (both >> 4) & 0x0f0f0f0f;
+                low[v] = look_up(both & 0x0f0f0f0f);
+                high[v] = look_up((both >> 4) & 0x0f0f0f0f);
             }
             FOR(r, rows) {
                 const int8_t *quant = x.quant + r * x.stride + group * GROUP + i * 8;
-                FOR(v, vectors) dot[r][v] = dot_int4(dot[r][v], low[v], four_bytes(quant));
-                FOR(v, vectors) dot[r][v] = dot_int4(dot[r][v], high[v], four_bytes(quant + 4));
+                FOR(v, vectors) dot[r][v] = dot_int8(dot[r][v], low[v], four_bytes(quant));
+                FOR(v, vectors) dot[r][v] = dot_int8(dot[r][v], high[v], four_bytes(quant + 4));
             }
         }
         const uint16_t *scales = (const uint16_t *)(w + GROUP * PANEL / 2) + first;
@@ -249,7 +249,7 @@ static void read_row(const Matrix *m, int row, float *x) {
             bits = (uint32_t)((const uint16_t *)(group + GROUP * PANEL / 2))[at] << 16;
             float scale;
             memcpy(&scale, &bits, 4);
-            x[i] = scale * (float)((i % 8 < 4 ? both & 15 : both >> 4) - 8);
+            x[i] = scale * (float)INT4_VALUES[i % 8 < 4 ? both & 15 : both >> 4];
         }
         }
     }

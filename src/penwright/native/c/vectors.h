@@ -107,6 +107,13 @@ INLINE vf gelu_erf(vf x) {
     return x * phi * 0.5f;
 }
 
+// The 16 values of int4 weights, the best for a group of normally distributed ones (by Lloyd's
+// algorithm, with the scale of each group chosen for the smallest error), and value + 128.
+static const int8_t INT4_VALUES[16] = {-127, -100, -78, -61, -47, -33, -21, -9,
+                                       2,    13,   24,  36,  49,  64,  82,  105};
+static const uint8_t INT4_SHIFTED[16] = {1,   28,  50,  67,  81,  95,  107, 119,
+                                          130, 141, 152, 164, 177, 192, 210, 233};
+
 // Four unsigned bytes of w times four signed bytes of x, added to each lane of `sum`. Bytes of
 // int8 weights are value + 128. AVX2 has no such product without saturation for them, and
 // multiplies |x| by the weight with the sign of x instead; then no 128 is left to be corrected.
@@ -115,20 +122,22 @@ enum { OFFSET = 128 };
 INLINE vi dot_int8(vi sum, vi w, int32_t x) {
     return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(x));
 }
-INLINE vi dot_int4(vi sum, vi w, int32_t x) { return dot_int8(sum, w, x); }
+INLINE vi look_up(vi index) {
+    __m128i table = _mm_loadu_si128((const __m128i *)INT4_SHIFTED);
+    return (vi)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), (__m512i)index);
+}
 #elif defined(__AVX2__)
 enum { OFFSET = 0 };
-INLINE vi add_pairs(vi sum, __m256i pairs) {
-    return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
 INLINE vi dot_int8(vi sum, vi w, int32_t x) {
     __m256i all = _mm256_set1_epi32(x);
     __m256i value = _mm256_xor_si256((__m256i)w, _mm256_set1_epi8(-128));
     __m256i signs = _mm256_sign_epi8(value, all);
-    return add_pairs(sum, _mm256_maddubs_epi16(_mm256_abs_epi8(all), signs));
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(all), signs);
+    return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-INLINE vi dot_int4(vi sum, vi w, int32_t x) {
-    return add_pairs(sum, _mm256_maddubs_epi16((__m256i)w, _mm256_set1_epi32(x)));
+INLINE vi look_up(vi index) {
+    __m128i table = _mm_loadu_si128((const __m128i *)INT4_SHIFTED);
+    return (vi)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), (__m256i)index);
 }
 #else
 enum { OFFSET = 128 };
@@ -138,5 +147,11 @@ INLINE vi dot_int8(vi sum, vi w, int32_t x) {
     sum += ((w >> 16) & 255) * (int32_t)(int8_t)(x >> 16);
     return sum + ((w >> 24) & 255) * (int32_t)(int8_t)(x >> 24);
 }
-INLINE vi dot_int4(vi sum, vi w, int32_t x) { return dot_int8(sum, w, x); }
+INLINE vi look_up(vi index) {
+    uint8_t bytes[LANES * 4];
+    memcpy(bytes, &index, sizeof bytes);
+    for (int i = 0; i < LANES * 4; i++) bytes[i] = INT4_SHIFTED[bytes[i]];
+    memcpy(&index, bytes, sizeof bytes);
+    return index;
+}
 #endif
