@@ -56,10 +56,10 @@ def test_prompts_from_standard_input(penwright, monkeypatch):
 
 def test_a_prompt_that_ends_with_a_space_or_is_cut_is_reported(penwright):
     said = penwright("generate", "base", "--prompt", "The sea ", *SHORT)
-    assert "ends with a space" in said.err
+    assert "ends in a space; the model writes that end again" in said.err
     said = penwright("generate", "base", "--prompt", "sea " * 600 + "end", *SHORT)
     assert "the model reads 512 at most" in said.err
-    assert "ends with a space" not in said.err
+    assert "ends in a space" not in said.err
 
 
 def test_a_broken_row_is_named_and_the_others_are_written(penwright, tmp_path):

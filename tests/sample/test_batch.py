@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from penwright import sample
 from penwright.config import SamplingConfig
-from penwright.sample.batch import Batch, CharacterStream, Row, StopMatcher
+from penwright.sample.batch import Batch, Row
 from penwright.sample.decoder import as_source
+from penwright.sample.endings import CharacterStream, StopMatcher
 from tests.sample.conftest import build_model
 from tests.sample.test_engine import PROMPTS
 
@@ -122,7 +123,7 @@ def test_requests_that_join_a_running_batch_are_written_as_alone(tokenizer, data
             events += running.step()
     for row in rows:
         mine = [event for event in events if event.row is row]
-        assert "".join(event.text for event in mine) == "".join(row.pieces)
+        assert "".join(event.text for event in mine) == row.text.text
         written = [token for event in mine for token in event.tokens]
         assert written == row.ids[row.prompt_length :]
         prompt = tokenizer.decode(row.ids[1 : row.prompt_length])
@@ -130,9 +131,9 @@ def test_requests_that_join_a_running_batch_are_written_as_alone(tokenizer, data
             model, tokenizer, [prompt], 1, row.sampling, first_index=row.index
         )
         if row.finish_reason == "cancelled":
-            assert alone.text.startswith("".join(row.pieces))
+            assert alone.text.startswith(row.text.text)
         else:
-            assert (alone.text, alone.tokens) == ("".join(row.pieces), len(written))
+            assert (alone.text, alone.tokens) == (row.text.text, len(written))
             assert alone.finish_reason == row.finish_reason
 
 

@@ -28,6 +28,9 @@ SETTINGS = {
     "typical": SamplingConfig(max_new_tokens=40, typical_p=0.7, temperature=1.2, top_p=1.0),
     "penalties": SamplingConfig(max_new_tokens=40, frequency_penalty=0.9, presence_penalty=-0.3),
     "bias": SamplingConfig(max_new_tokens=40, logit_bias=("e=-3", " goose=2", "id:0=-9")),
+    "ban": SamplingConfig(max_new_tokens=40, ban=("e", "goose"), temperature=1.5, top_p=1.0),
+    "greedy ban": SamplingConfig(max_new_tokens=40, ban=("a", " THE "), greedy=True),
+    "require": SamplingConfig(max_new_tokens=60, require=("council", "tea"), temperature=1.2),
     "n-grams": SamplingConfig(max_new_tokens=40, no_repeat_ngram_size=2, greedy=True),
     "all": SamplingConfig(
         max_new_tokens=60,
@@ -256,7 +259,7 @@ def test_any_batch_equals_the_plain_way(
 
 def test_long_prompts_are_named(make_model, tokenizer):
     model, heard = make_model(n_positions=16), []
-    prompts = ["tea " * 40, "tea"]
+    prompts = ["tea " * 39 + "tea", "tea"]
     sampling = SamplingConfig(max_new_tokens=10)
     written = sample.generate(model, tokenizer, prompts, 1, sampling, warn=heard.append)
     assert [one.tokens for one in written] == [10, 10]

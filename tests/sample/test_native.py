@@ -46,8 +46,8 @@ def test_any_rows_that_come_and_go_are_written_as_alone(tokenizer, data):
             single.enter([alone])
         while single.rows:
             single.step()
-        assert (alone.ids, alone.pieces, alone.finish_reason) == (
+        assert (alone.ids, alone.text.text, alone.finish_reason) == (
             row.ids,
-            row.pieces,
+            row.text.text,
             row.finish_reason,
         )

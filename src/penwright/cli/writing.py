@@ -101,7 +101,7 @@ def _print_texts(
 
     alone = prompts.total * options.n == 1
     live = alone and not as_json and not writer.sections and not options.strip
-    if live:
+    if live and not options.drop_prompt:
         _show("", next(iter(prompts)).prompt)
     texts = write_texts(writer, prompts, options, on_text=_show if live else None, warn=warn)
     for number, text in enumerate(texts):
@@ -110,7 +110,10 @@ def _print_texts(
         elif as_json:
             print(_line(text), flush=True)
         else:
-            print(_SEPARATOR.lstrip() * bool(number) + text.whole, flush=True)
+            print(
+                _SEPARATOR.lstrip() * bool(number) + text.shown(drop_prompt=options.drop_prompt),
+                flush=True,
+            )
 
 
 def _append_texts(
@@ -147,7 +150,7 @@ def _save_texts(
     found: list[str] = []
     with _progress(total, 0) as tell:
         for text in write_texts(writer, prompts, options, warn=warn):
-            found.append(text.whole)
+            found.append(text.shown(drop_prompt=options.drop_prompt))
             tell(len(found), text.tokens)
     write_labelled(output, _SEPARATOR.join(found) + "\n", writer.label(options.sampling))
     warn(f"{count(total, 'text')} in {output}")

@@ -39,6 +39,19 @@ class SamplingConfig:
     part of it. May be given several times."""
     no_repeat_ngram_size: int = 0
     """Never write the same sequence of this many tokens twice. 0: allowed."""
+    ban: Texts = ()
+    """Never write this word or phrase, in upper or lower case, however it is cut into tokens: a
+    token that would complete it is ruled out. May be given several times."""
+    require: Texts = ()
+    """Write this word or phrase. Until it is there its tokens become likelier with each token, and
+    the text does not end by itself. A text without it is written again, at most ten times. May be
+    given several times."""
+    max_copy: int = 0
+    """Never continue a passage of the training text beyond this many tokens, counted as `copied`
+    does; for a run whose data is at hand. 0: no limit."""
+    heal: bool = True
+    """Where a prompt ends in a space or inside a word, write that end again, so that it becomes
+    whole tokens; --no-heal leaves it."""
     min_new_tokens: int = 0
     """Do not end the text before this many tokens."""
     num_beams: int = 1
@@ -47,6 +60,13 @@ class SamplingConfig:
     """For beam search: above 0 prefers longer texts, below 0 shorter ones."""
     greedy: bool = False
     """Always take the most likely token."""
+    best_of: int = 1
+    """Write this many texts for each one, and keep the likeliest by its mean log-probability."""
+    finish_sentence: bool = False
+    """Go on to the end of the sentence, at most 64 tokens beyond --max-new-tokens."""
+    on_loop: Literal["allow", "stop", "retry"] = "allow"
+    """When the text repeats itself, four times over 32 tokens or more: end it, or write it again,
+    at most ten times."""
     stop: Texts = ()
     """End the text before this string; \\n is a new line. May be given several times."""
     seed: int = 0
@@ -91,6 +111,8 @@ class GenerateFilesConfig(GenerateConfig):
     """A file of prompts: lines of text, CSV or JSON Lines; or - for standard input."""
     prompt_column: str | None = None
     """Column with the prompts. Default: found by its name, such as prompt."""
+    drop_prompt: bool = False
+    """Leave the prompt out of the texts. JSON has both, one beside the other."""
     output: Path | None = None
     """Write the texts to this new file. One that ends in .jsonl gets a JSON object for each text,
     and an interrupted one is continued. {seed} in the name becomes the seed."""

@@ -152,13 +152,8 @@ class SuffixIndex:
 
     def find(self, tokens: Sequence[int] | Array) -> Match | None:
         """Return the match of the span `tokens`, or None if it does not occur."""
-        match = self.start()
-        for token in tokens:
-            longer = self.extend(match, int(token))
-            if longer is None:
-                return None
-            match = longer
-        return match
+        match = Match(len(tokens), tuple(block.find(tokens) for block in self.blocks))
+        return match if match.count else None
 
     def locations(self, match: Match, most: int | None = None) -> Int64:
         """Return the positions in the store where a match occurs, sorted, int64; at most `most`."""
@@ -205,6 +200,11 @@ class Block:
     def _sampled(self) -> UInt64:
         """Return the keys of every 64th suffix."""
         return self._keys_at(self.suffixes[::_SAMPLE].astype(np.int64))
+
+    @cached_property
+    def _ordered(self) -> bytes:
+        """Return the line as bytes that sort as its tokens do."""
+        return self.line.astype(self.line.dtype.newbyteorder(">")).tobytes()
 
     @property
     def _per_key(self) -> int:
@@ -301,6 +301,22 @@ class Block:
             high[open_[~is_below]] = middle[~is_below]
             open_ = open_[low[open_] < high[open_]]
         return low
+
+    def find(self, tokens: Sequence[int] | Array) -> tuple[int, int]:
+        """Return the range of the slots whose suffixes begin with `tokens`."""
+        if not all(0 <= token < self.separator for token in tokens):
+            return 0, 0
+        width = self.line.itemsize
+        size = len(tokens) * width
+        span = np.array(tokens, self.line.dtype.newbyteorder(">")).tobytes()
+
+        def span_of(slot: int) -> bytes:
+            at = int(self.suffixes[slot]) * width
+            return self._ordered[at : at + size]
+
+        slots = range(self.n_tokens)
+        first = bisect.bisect_left(slots, span, key=span_of)
+        return first, bisect.bisect_right(slots, span, lo=first, key=span_of)
 
     def narrow_one(self, low: int, high: int, depth: int, token: int) -> tuple[int, int]:
         """Return the range of the slots in [low, high) whose token at `depth` is `token`."""

@@ -11,10 +11,8 @@ pure, so every way of writing sees the same; positions count from the window's s
 
 from __future__ import annotations
 
-import codecs
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +23,10 @@ from penwright.config import SamplingConfig
 from penwright.errors import UsageError
 from penwright.native import Choice, NativeDecoder
 from penwright.sample import logits
+from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, find_shared
-from penwright.sample.processors import NO_TEXT, Rows
+from penwright.sample.endings import TextStream
+from penwright.sample.processors import NO_TEXT, Refusal, Rows
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -49,65 +49,6 @@ def follow_window(start: int, length: int, context: int) -> int:
     if length - start <= context:
         return start
     return length - max(1, context // 2)
-
-
-class CharacterStream:
-    """A decoder of UTF-8 that takes bytes and returns whole characters.
-
-    A character whose bytes are not all there is held back, and left out if they never come; bytes
-    that can be no UTF-8 become U+FFFD. What came out is what decoding all bytes at once gives,
-    but for such an unfinished last character.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def feed(self, data: bytes) -> str:
-        """Return the characters that `data` completes."""
-        return self._decoder.decode(data)
-
-
-class StopMatcher:
-    """A filter that passes text on up to the first stop text.
-
-    The stop text that is complete first ends the text, the longest if several are complete with
-    the same character, and the text is cut where it begins. That does not depend on how the text
-    is cut into pieces. What could still become a stop text is held back.
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
-        self._held = ""
-        self.found: str | None = None
-
-    def feed(self, text: str) -> str:
-        """Return the text that no stop text can begin in any more; hold back the rest."""
-        if not self._stops:
-            return text
-        if not text or self.found is not None:
-            return ""
-        text = self._held + text
-        ends = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
-        if ends:
-            _, at, self.found = min(ends)
-            self._held = ""
-            return text[:at]
-        sure = len(text) - max(_overlap(text, stop) for stop in self._stops)
-        self._held = text[sure:]
-        return text[:sure]
-
-    def finish(self) -> str:
-        """Return the text that was held back, at the end."""
-        held, self._held = self._held, ""
-        return held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of `text` that a longer `stop` begins with."""
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0
 
 
 NO_TOKEN = torch.iinfo(torch.long).max
@@ -148,6 +89,7 @@ class Row:
     """A text being written: its tokens so far, prompt included, and its settings.
 
     With `scores`, events tell the log-probability of each token and of the `scores` likeliest ones.
+    `healing` are the bytes that follow `prompt` in the text that was given, to be written again.
     """
 
     def __init__(
@@ -157,21 +99,23 @@ class Row:
         context: int,
         sampling: SamplingConfig,
         scores: int | None = None,
+        healing: bytes = b"",
     ) -> None:
         self.index = index
         self.sampling = sampling
-        self.settings = replace(sampling, seed=0, max_new_tokens=0, stop=())
+        self.settings = logits.choosing_part(sampling)
         self.scores = scores
         self.ids = list(prompt)
         self.prompt_length = len(prompt)
         self.key = logits.sample_key(sampling.seed, index)
         self.start = begin_window(len(prompt), sampling.max_new_tokens, context)
-        self.max_new = sampling.max_new_tokens
-        self.finish_reason = "" if self.max_new else "length"
+        self.finish_reason = "" if sampling.max_new_tokens else "length"
         self.error: UsageError | None = None
-        self.pieces: list[str] = []
-        self._characters = CharacterStream()
-        self._stops = StopMatcher(sampling.stop)
+        self.text = TextStream(sampling, healing)
+        self.guards: list[Refusal] = []
+        """Added when the row enters a batch."""
+        self.refused = False
+        """Whether a guard refused the token that the native decoder chose: Python chooses it."""
 
     @property
     def written(self) -> int:
@@ -182,6 +126,10 @@ class Row:
     def cached(self) -> list[int]:
         """The tokens that the cache holds: the window without the last, which is read next."""
         return self.ids[self.start : -1]
+
+    def refuses(self, token: int) -> bool:
+        """Return whether a guard refuses `token` as the next one."""
+        return any(guard(self.ids, token) for guard in self.guards)
 
     def choice(self, most: int) -> Choice:
         """Return the settings for the native decoder to write at most `most` tokens."""
@@ -195,29 +143,16 @@ class Row:
             min_p=settings.min_p,
             top_k=settings.top_k,
             greedy=logits.is_greedy(settings),
-            limit=min(most, self.max_new - self.written),
+            limit=min(most, self.text.room),
             last=self.ids[-1],
         )
 
     def push(self, token: int, tokenizer: Tokenizer) -> str:
         """Append a chosen token; returns the text that is now sure, and may finish the row."""
-        if token in tokenizer.end_ids:
-            self.finish_reason = "end"
-            piece = self._stops.finish()
-        elif token in tokenizer.hidden and tokenizer.decode([token]) in self.sampling.stop:
+        piece = self.text.push(token, tokenizer)
+        self.finish_reason = self.text.finish_reason
+        if self.finish_reason != "end":
             self.ids.append(token)
-            self.finish_reason = "stop"
-            piece = self._stops.finish()
-        else:
-            self.ids.append(token)
-            piece = self._stops.feed(self._characters.feed(tokenizer.printed_bytes(token)))
-            if self._stops.found is not None:
-                self.finish_reason = "stop"
-            elif self.written == self.max_new:
-                self.finish_reason = "length"
-                piece += self._stops.finish()
-        if piece:
-            self.pieces.append(piece)
         return piece
 
 
@@ -244,11 +179,14 @@ class _News:
 class Batch:
     """The rows being written. Each has its own settings; rows join and leave between steps."""
 
-    def __init__(self, source: Source, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, source: Source, tokenizer: Tokenizer, training: TrainingCopies | None = None
+    ) -> None:
         self.rows: list[Row] = []
         self._decoder = source.decoder()
         self._context = source.config.n_positions
         self._tokenizer = tokenizer
+        self._training = training
         self._groups: dict[SamplingConfig, Group] = {}
         self._steps = 1
 
@@ -259,8 +197,9 @@ class Batch:
         """
         for row in rows:
             if row.settings not in self._groups:
-                chooser = logits.Chooser(row.settings, self._tokenizer)
+                chooser = logits.Chooser(row.settings, self._tokenizer, self._training)
                 self._groups[row.settings] = Group(chooser, Texts(self._decoder.device))
+            row.guards = row.guards or self._groups[row.settings].chooser.begin(row.prompt_length)
         windows = [row.cached for row in rows]
         self._decoder.enter(windows, find_shared([row.cached for row in self.rows], windows))
         self.rows += rows
@@ -274,7 +213,8 @@ class Batch:
         """Write every row's next token; returns what is new of each row.
 
         The native decoder writes several tokens, for about 15 ms, where nothing in Python has to
-        look at each. Finished rows have their `finish_reason` and are no longer in `rows`.
+        look at the logits; what a guard refuses is taken back, and chosen in Python. Finished rows
+        have their `finish_reason` and are no longer in `rows`.
         """
         news = [_News(row) for row in self.rows]
         if isinstance(self._decoder, NativeDecoder) and all(map(self._is_native, self.rows)):
@@ -286,7 +226,8 @@ class Batch:
         return [one.event() for one in news]
 
     def _is_native(self, row: Row) -> bool:
-        return row.scores is None and self._groups[row.settings].chooser.native
+        chooser = self._groups[row.settings].chooser
+        return chooser.native and row.scores is None and not (row.text.healing or row.refused)
 
     def _write_natively(self, decoder: NativeDecoder, news: Sequence[_News]) -> None:
         """Let the decoder choose as many tokens as it can in a short time."""
@@ -300,8 +241,15 @@ class Batch:
         self._steps = max(1, min(MOST_STEPS, int(STEP_SECONDS / each)))
         for one, tokens in zip(news, texts, strict=True):
             for token in tokens:
-                if not one.row.finish_reason:  # what is behind a stop text is surplus
-                    one.push(token, self._tokenizer)
+                if one.row.finish_reason:  # what is behind a stop text is surplus
+                    break
+                if one.row.refuses(token):
+                    one.row.refused = True
+                    break
+                one.push(token, self._tokenizer)
+        if any(row.refused for row in self.rows):
+            kept = [len(row.cached) for row in self.rows]
+            decoder.truncate(list(map(min, kept, decoder.lengths)))
 
     def _feed_and_choose(self, news: Sequence[_News]) -> None:
         """Feed the rows' last tokens, and choose the next from the logits."""
@@ -310,6 +258,7 @@ class Batch:
         tokens = self._choose(logits_BV, self.rows)
         scores = score_tokens(logits_BV, self.rows, tokens)
         for one, token, score in zip(news, tokens, scores, strict=True):
+            one.row.refused = False
             if token is not None:
                 one.push(token, self._tokenizer, score)
 
@@ -347,7 +296,7 @@ class Batch:
 
     def _choose_alike(
         self, logits_BV: Tensor, rows: Sequence[Row], group: Group
-    ) -> list[int | None]:
+    ) -> Sequence[int | None]:
         """Return the next tokens of rows with the same settings."""
         try:
             with torch.inference_mode():
@@ -362,15 +311,19 @@ class Batch:
             for token in self._choose_alike(logits_BV[number : number + 1], [row], group)
         ]
 
-    def _choose_all(self, logits_BV: Tensor, rows: Sequence[Row], group: Group) -> list[int | None]:
+    def _choose_all(self, logits_BV: Tensor, rows: Sequence[Row], group: Group) -> Sequence[int]:
         steps_B = np.array([row.written for row in rows], dtype=np.int64)
         keys_B = np.array([row.key for row in rows], dtype=np.uint64)
         reads_text = group.chooser.reads_text
         ids_BT, lengths_B = group.texts.read(rows) if reads_text else (NO_TEXT, NO_TEXT)
         written_B = torch.from_numpy(steps_B).to(logits_BV.device)
-        described = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids)
+        left_B = torch.tensor([row.text.left for row in rows], device=logits_BV.device)
+        healing = [row.text.healing for row in rows]
+        described = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids, left_B, healing)
         logits_BV = group.chooser.process(logits_BV, described)
-        return [int(token) for token in group.chooser.choose(logits_BV, keys_B, steps_B)]
+        return group.chooser.choose(
+            logits_BV, keys_B, steps_B, lambda number, token: rows[number].refuses(token)
+        )
 
 
 def score_tokens(

@@ -14,15 +14,16 @@ Freitag and Al-Onaizan, "Beam Search Strategies for Neural Machine Translation",
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.sample.batch import CharacterStream, begin_window, follow_window
+from penwright.sample.batch import begin_window, follow_window
+from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, find_shared
+from penwright.sample.endings import TextStream
 from penwright.sample.logits import Chooser, check_scores
 from penwright.sample.processors import RULED_OUT, Rows
 from penwright.tokens.bpe import Tokenizer
@@ -57,26 +58,32 @@ class _Reader:
 
 
 def search(
-    source: Source, tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig
+    source: Source,
+    tokenizer: Tokenizer,
+    prompt: list[int],
+    sampling: SamplingConfig,
+    training: TrainingCopies | None = None,
+    healing: bytes = b"",
 ) -> list[list[int]]:
     """Return the tokens of the `num_beams` best texts behind `prompt`, the best first.
 
-    A text that ended by itself has an end-of-text token as its last. Raises ModelError for a model
-    that computes no numbers.
+    They begin with the end of the prompt that is written again, `healing`. A text that ended by
+    itself has an end-of-text token as its last. Raises ModelError for a model that computes no
+    numbers.
     """
     beams, max_new = sampling.num_beams, sampling.max_new_tokens
     if max_new == 0:
         return [[] for _ in range(beams)]
     reader = _Reader(source, len(prompt), max_new)
-    chooser = Chooser(sampling, tokenizer)
+    task = _Task(prompt, healing, sampling, tokenizer, Chooser(sampling, tokenizer, training))
     running, parents = [_Found(0.0, [])], [0]
     finished: list[_Found] = []
     while running:
         with torch.inference_mode():
             logits_KV = reader.read([[*prompt, *found.tokens] for found in running], parents)
             logits_KV = logits_KV[:, : tokenizer.vocab_size]
-            candidates = _best(logits_KV, prompt, running, tokenizer.end_ids, chooser)
-        over = [_is_over(found.tokens, tokenizer, sampling) for _, found in candidates]
+            candidates = task.best(logits_KV, running)
+        over = [task.is_over(found.tokens) for _, found in candidates]
         going = [one for one, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
         # A text that ends behind the first K places is worse than those that go on, if any do.
         ended = [
@@ -93,43 +100,66 @@ def search(
     return [found.tokens for found in finished]
 
 
-def _best(
-    logits_KV: Tensor,
-    prompt: list[int],
-    running: list[_Found],
-    end_tokens: Sequence[int],
-    chooser: Chooser,
-) -> list[tuple[int, _Found]]:
-    """Return the likeliest continuations by one token, two for each beam, with their beams."""
-    texts = [[*prompt[1:], *found.tokens] for found in running]
-    ids_KT = torch.tensor(texts, dtype=torch.long, device=logits_KV.device)
-    lengths_K = torch.full((len(texts),), len(texts[0]), device=logits_KV.device)
-    written_K = torch.full_like(lengths_K, len(running[0].tokens))
-    rows = Rows(ids_KT, lengths_K, written_K, end_tokens)
-    logp_KV = chooser.process(logits_KV.log_softmax(-1), rows)
-    scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
-    total = (logp_KV + scores_K1).flatten()
-    best = total.topk(min(2 * chooser.sampling.num_beams, len(total)))
-    check_scores(best.values[:1].cpu().numpy(), chooser.sampling)
-    return [
-        (place // logits_KV.shape[1], _append(running, place, logits_KV.shape[1], score))
-        for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        if score > RULED_OUT
-    ]
+@dataclass(frozen=True)
+class _Task:
+    """What is the same at each step of a search."""
 
+    prompt: list[int]
+    healing: bytes
+    sampling: SamplingConfig
+    tokenizer: Tokenizer
+    chooser: Chooser
 
-def _append(running: list[_Found], place: int, vocabulary: int, score: float) -> _Found:
-    beam, token = divmod(place, vocabulary)
-    return _Found(score, [*running[beam].tokens, token])
+    def best(self, logits_KV: Tensor, running: list[_Found]) -> list[tuple[int, _Found]]:
+        """Return the likeliest continuations by one token, two for each beam, with their beams."""
+        logp_KV = self.chooser.process(
+            logits_KV.log_softmax(-1), self._describe(running, logits_KV.device)
+        )
+        scores_K1 = torch.tensor([[found.score] for found in running], device=logits_KV.device)
+        total = (logp_KV + scores_K1).flatten()
+        guards = [self.chooser.begin(len(self.prompt)) for _ in running]
+        texts = [[*self.prompt, *found.tokens] for found in running]
+        while True:
+            best = total.topk(min(2 * self.sampling.num_beams, len(total)))
+            check_scores(best.values[:1].cpu().numpy(), self.sampling)
+            places = [divmod(place, logits_KV.shape[1]) for place in best.indices.tolist()]
+            refused = [
+                number
+                for number, (beam, token) in enumerate(places)
+                if best.values[number] > RULED_OUT
+                and any(refuses(texts[beam], token) for refuses in guards[beam])
+            ]
+            if not refused:
+                break
+            total[best.indices[refused]] = RULED_OUT
+        return [
+            (beam, _Found(score, [*running[beam].tokens, token]))
+            for score, (beam, token) in zip(best.values.tolist(), places, strict=True)
+            if score > RULED_OUT
+        ]
 
+    def _describe(self, running: list[_Found], device: torch.device) -> Rows:
+        texts = [[*self.prompt[1:], *found.tokens] for found in running]
+        ids_KT = torch.tensor(texts, dtype=torch.long, device=device)
+        lengths_K = torch.full((len(texts),), len(texts[0]), device=device)
+        written_K = torch.full_like(lengths_K, len(running[0].tokens))
+        left_K = self.sampling.max_new_tokens - written_K
+        healing = [
+            self.healing[len(b"".join(map(self.tokenizer.printed_bytes, found.tokens))) :]
+            if self.healing
+            else b""
+            for found in running
+        ]
+        return Rows(ids_KT, lengths_K, written_K, self.tokenizer.end_ids, left_K, healing)
 
-def _is_over(tokens: list[int], tokenizer: Tokenizer, sampling: SamplingConfig) -> bool:
-    """Whether the text ends here: by itself, at its greatest length, or with a stop text."""
-    if tokens[-1] in tokenizer.end_ids or len(tokens) == sampling.max_new_tokens:
-        return True
-    if not sampling.stop:
-        return False
-    if tokens[-1] in tokenizer.hidden and tokenizer.decode(tokens[-1:]) in sampling.stop:
-        return True
-    text = CharacterStream().feed(b"".join(map(tokenizer.printed_bytes, tokens)))
-    return any(stop in text for stop in sampling.stop)
+    def is_over(self, tokens: list[int]) -> bool:
+        """Whether the text ends here: by itself, at its greatest length, or with a stop text."""
+        if tokens[-1] in self.tokenizer.end_ids:
+            return True
+        sampling = self.sampling
+        if not (sampling.stop or sampling.finish_sentence or sampling.on_loop != "allow"):
+            return len(tokens) == sampling.max_new_tokens
+        text = TextStream(sampling, self.healing)
+        for token in tokens:
+            text.push(token, self.tokenizer)
+        return bool(text.finish_reason)

@@ -8,6 +8,7 @@ than 1e-4. `index` is `first_index + number of the prompt * n + number of the te
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -19,10 +20,14 @@ from penwright.errors import OutOfRoomError, UsageError
 from penwright.model import GPT2
 from penwright.sample import beam, logits
 from penwright.sample.batch import Batch, Event, Row, choose_rows
+from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, as_source
+from penwright.sample.healing import Healed, heal
+from penwright.sample.takes import FAR, Takes, has_takes
 from penwright.tokens.bpe import Tokenizer
+from penwright.wording import Warn
 
-FinishReason = Literal["end", "stop", "length"]
+FinishReason = Literal["end", "stop", "length", "loop"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Sample:
     """A text that was written.
 
     `text` is the continuation alone, without special tokens, a stop text, or an unfinished last
-    character. It finished with the document's end, before a stop text, or at its greatest length.
+    character. It finished with the document's end, before a stop text, at its greatest length, or
+    as it repeated itself.
     `tokens` counts what was written: a stop text's tokens too, but not the end-of-text token.
     """
 
@@ -52,13 +58,16 @@ def generate(
     batch_size: int | None = None,
     first_index: int = 0,
     on_text: Callable[[int, str], None] | None = None,
-    warn: Callable[[str], None] | None = None,
+    warn: Warn | None = None,
+    training: TrainingCopies | None = None,
 ) -> list[Sample]:
     """Write `n` texts for each prompt; returns them by prompt, then by number.
 
-    `on_text(index, piece)` gets each text as it grows. `warn(sentence)` hears of prompts that are
-    longer than the model's context, of which the last part is read. Raises UsageError for settings
-    that cannot be, ModelError for a model that computes no numbers, OutOfRoomError.
+    `on_text(index, piece)` gets each text as it grows, or as a whole where a sample has several
+    takes. `warn(sentence)` hears of prompts that are longer than the model's context, of which the
+    last part is read, and of those whose end is written again. `training` is needed for `max_copy`.
+    Raises UsageError for settings that cannot be, ModelError for a model that computes no numbers,
+    OutOfRoomError.
     """
     done = write_each(
         model,
@@ -70,6 +79,7 @@ def generate(
         first_index=first_index,
         on_text=on_text,
         warn=warn,
+        training=training,
     )
     return sorted(done, key=lambda sample: sample.index)
 
@@ -84,7 +94,8 @@ def write_each(
     batch_size: int | None = None,
     first_index: int = 0,
     on_text: Callable[[int, str], None] | None = None,
-    warn: Callable[[str], None] | None = None,
+    warn: Warn | None = None,
+    training: TrainingCopies | None = None,
 ) -> Iterator[Sample]:
     """Write as `generate` does, but yield each sample as soon as it is finished."""
     logits.check(sampling)
@@ -94,25 +105,20 @@ def write_each(
         raise UsageError("batch_size must be at least 1.")
     source = as_source(model)
     context = source.config.n_positions
-    ids = [encode_prompt(context, tokenizer, prompt, sampling, warn) for prompt in prompts]
-    if not ids:
+    begun = [encode_prompt(context, tokenizer, prompt, sampling, warn) for prompt in prompts]
+    if not begun:
         return
-    if sampling.num_beams > 1:
-        events = _search(source, tokenizer, ids, n, sampling, first_index)
-    else:
-        size = batch_size or choose_rows(source, ids, sampling.max_new_tokens)
-        waiting = (
-            Row(first_index + number * n + i, ids[number], context, sampling)
-            for number in range(len(prompts))
-            for i in range(n)
-        )
-        events = _run(Batch(source, tokenizer), waiting, size)
-    for event in _with_room(events):
+    if warn is not None:
+        _tell_healed(prompts, begun, warn)
+    numbers = (number for number in range(len(prompts)) for _ in range(n))
+    texts = ((index, begun[number]) for index, number in enumerate(numbers, first_index))
+    size = batch_size or choose_rows(source, [p.ids for p in begun], sampling.max_new_tokens)
+    for event in _write(source, tokenizer, texts, n, sampling, size, training, warn):
         row = event.row
         if event.text and on_text is not None:
-            on_text(row.index, event.text)
+            on_text(row.index % FAR, event.text)
         if row.finish_reason:
-            yield _finish(row, prompts[(row.index - first_index) // n], sampling)
+            yield _finish(row, prompts[(row.index % FAR - first_index) // n], sampling)
 
 
 def stream(
@@ -122,7 +128,8 @@ def stream(
     sampling: SamplingConfig,
     *,
     index: int = 0,
-    warn: Callable[[str], None] | None = None,
+    warn: Warn | None = None,
+    training: TrainingCopies | None = None,
 ) -> Generator[str, None, Sample]:
     """Write one text, piece by piece; the pieces are whole characters and joined make the text.
 
@@ -130,14 +137,11 @@ def stream(
     """
     logits.check(sampling)
     source = as_source(model)
-    context = source.config.n_positions
-    ids = encode_prompt(context, tokenizer, prompt, sampling, warn)
-    if sampling.num_beams > 1:
-        events = _search(source, tokenizer, [ids], 1, sampling, index)
-    else:
-        row = Row(index, ids, context, sampling)
-        events = _run(Batch(source, tokenizer), iter([row]), 1)
-    for event in _with_room(events):
+    begun = encode_prompt(source.config.n_positions, tokenizer, prompt, sampling, warn)
+    if warn is not None:
+        _tell_healed([prompt], [begun], warn)
+    texts = iter([(index, begun)])
+    for event in _write(source, tokenizer, texts, 1, sampling, 1, training, warn):
         if event.text:
             yield event.text
     return _finish(event.row, prompt, sampling)
@@ -148,32 +152,82 @@ def encode_prompt(
     tokenizer: Tokenizer,
     prompt: str,
     sampling: SamplingConfig,
-    warn: Callable[[str], None] | None = None,
-) -> list[int]:
-    """Return the end-of-text token and the prompt's tokens, as documents begin."""
-    ids = tokenizer.encode_prompt(prompt)
-    if warn is not None and len(ids) > context:
-        kept = len(ids) - Row(0, ids, context, sampling).start
+    warn: Warn | None = None,
+) -> Healed:
+    """Return the end-of-text token and the prompt's tokens, as documents begin, and its last bytes
+    if they are to be written again.
+    """
+    begun = Healed(tokenizer.encode_prompt(prompt), b"")
+    if sampling.heal:
+        begun = heal(prompt, begun.ids, tokenizer)
+    count = len(begun.ids)
+    if warn is not None and count > context:
+        kept = count - Row(0, begun.ids, context, sampling).start
         warn(
-            f"The prompt '{_shorten(prompt)}' has {len(ids)} tokens, but the model reads "
+            f"The prompt '{_shorten(prompt)}' has {count} tokens, but the model reads "
             f"{context} at most; only its last {kept} are used."
         )
-    return ids
+    return begun
 
 
-def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[Event]:
+def _tell_healed(prompts: Sequence[str], begun: Sequence[Healed], warn: Warn) -> None:
+    """Say which prompts end in what is written again."""
+    healed = [prompt for prompt, one in zip(prompts, begun, strict=True) if one.again]
+    if healed:
+        where = "in a space" if healed[0][-1].isspace() else "inside a word"
+        more = f", and {len(healed) - 1} more," if len(healed) > 1 else ""
+        warn(
+            f"The prompt '{_shorten_left(healed[0])}'{more} ends {where}; the model writes that "
+            "end again, so that it becomes whole tokens (--no-heal leaves it)."
+        )
+
+
+def _write(
+    source: Source,
+    tokenizer: Tokenizer,
+    texts: Iterator[tuple[int, Healed]],
+    n: int,
+    sampling: SamplingConfig,
+    size: int,
+    training: TrainingCopies | None,
+    warn: Warn | None,
+) -> Iterator[Event]:
+    """Write the texts of these indices and prompts, `n` for each prompt, at most `size` at once."""
+    if sampling.num_beams > 1:
+        return _with_room(_search(source, tokenizer, texts, n, sampling, training))
+    takes = Takes(sampling, tokenizer, warn)
+    rows = _make_rows(texts, takes, source.config.n_positions, sampling)
+    events = _run(Batch(source, tokenizer, training), rows, size)
+    return takes.settle(_with_room(events)) if has_takes(sampling) else _with_room(events)
+
+
+def _make_rows(
+    texts: Iterator[tuple[int, Healed]], takes: Takes, context: int, sampling: SamplingConfig
+) -> Iterator[Row | None]:
+    """Yield the rows to write, those of further takes first; None where none is waiting now."""
+    prompts: dict[int, Healed] = {}
+    scores = 0 if sampling.best_of > 1 else None
+    while True:
+        if not takes.waiting and (text := next(texts, None)):
+            prompts[text[0]] = text[1]
+            takes.begin(text[0])
+        if takes.waiting:
+            index = takes.waiting.popleft()
+            begun = prompts[index % FAR]
+            yield Row(index, begun.ids, context, sampling, scores, begun.again)
+        else:
+            yield None
+
+
+def _run(batch: Batch, waiting: Iterator[Row | None], size: int) -> Iterator[Event]:
     """Write the waiting rows, at most `size` at once; yields what is new of each.
 
     Raises the error of a row that cannot go on.
     """
-    more = True
     while True:
         entering: list[Row] = []
-        while more and len(batch.rows) + len(entering) < size:
-            row = next(waiting, None)
-            if row is None:
-                more = False
-            elif row.finish_reason:
+        while len(batch.rows) + len(entering) < size and (row := next(waiting)):
+            if row.finish_reason:
                 yield Event(row)
             else:
                 entering.append(row)
@@ -190,10 +244,10 @@ def _run(batch: Batch, waiting: Iterator[Row], size: int) -> Iterator[Event]:
 def _search(
     source: Source,
     tokenizer: Tokenizer,
-    prompts: Sequence[list[int]],
+    texts: Iterator[tuple[int, Healed]],
     n: int,
     sampling: SamplingConfig,
-    first_index: int,
+    training: TrainingCopies | None,
 ) -> Iterator[Event]:
     """Yield the `n` best texts of a beam search for each prompt, each as a whole."""
     if n > sampling.num_beams:
@@ -201,9 +255,12 @@ def _search(
             f"{sampling.num_beams} beams find at most {sampling.num_beams} texts for a prompt.",
             fix=f"Give --num-beams {n} or more.",
         )
-    for number, prompt in enumerate(prompts):
-        for i, tokens in enumerate(beam.search(source, tokenizer, prompt, sampling)[:n]):
-            row = Row(first_index + number * n + i, prompt, source.config.n_positions, sampling)
+    while alike := list(itertools.islice(texts, n)):
+        begun = alike[0][1]
+        found = beam.search(source, tokenizer, begun.ids, sampling, training, begun.again)
+        for (index, _), tokens in zip(alike, found, strict=False):
+            context = source.config.n_positions
+            row = Row(index, begun.ids, context, sampling, healing=begun.again)
             text = "".join([row.push(token, tokenizer) for token in tokens])
             yield Event(row, text, tuple(row.ids[row.prompt_length :]))
 
@@ -221,14 +278,19 @@ def _with_room(events: Iterator[Event]) -> Iterator[Event]:
 def _finish(row: Row, prompt: str, sampling: SamplingConfig) -> Sample:
     return Sample(
         prompt=prompt,
-        text="".join(row.pieces),
+        text=row.text.text,
         finish_reason=cast(FinishReason, row.finish_reason),
         tokens=row.written,
         seed=sampling.seed,
-        index=row.index,
+        index=row.index % FAR,
     )
 
 
 def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:40].rstrip()}…"
+
+
+def _shorten_left(text: str) -> str:
+    line = " ".join(text.splitlines())
+    return line if len(line) <= 40 else f"…{line[-40:].lstrip()}"

@@ -17,6 +17,7 @@ N shortlisted tokens of all rows, one row after the other.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -25,7 +26,20 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, UsageError
-from penwright.sample.processors import OPTIONS, Option, Processor, Rows, Warper, find_active
+from penwright.sample.copy_limit import TrainingCopies
+from penwright.sample.phrases import phrase_pattern
+from penwright.sample.processors import (
+    OPTIONS,
+    RULED_OUT,
+    Basis,
+    Guard,
+    Option,
+    Processor,
+    Refusal,
+    Rows,
+    Warper,
+    find_active,
+)
 from penwright.seeds import GAMMA, mix
 from penwright.tokens.bpe import Tokenizer
 
@@ -35,16 +49,50 @@ I64 = NDArray[np.int64]
 
 
 def check(sampling: SamplingConfig) -> None:
-    """Raise UsageError for a setting out of its range."""
+    """Raise UsageError for a setting out of its range, or two that contradict each other."""
     for name, option in OPTIONS.items():
         if not option.rule.holds(getattr(sampling, name)):
             raise UsageError(f"{name} {option.rule.says}.")
     if not sampling.max_new_tokens >= 0:
         raise UsageError("max_new_tokens cannot be below 0.")
-    if not sampling.num_beams >= 1:
-        raise UsageError("num_beams must be at least 1.")
+    for name in ("num_beams", "best_of"):
+        if not getattr(sampling, name) >= 1:
+            raise UsageError(f"{name} must be at least 1.")
     if not all(sampling.stop):
         raise UsageError("A stop text cannot be empty.")
+    if sentence := _find_contradiction(sampling):
+        raise UsageError(sentence)
+
+
+def _find_contradiction(sampling: SamplingConfig) -> str | None:
+    """Return a sentence about two settings of which one would have no effect, if there are any."""
+    certain = "--greedy" if sampling.greedy else "--temperature 0" if is_greedy(sampling) else ""
+    certain = "A beam search" if sampling.num_beams > 1 else certain
+    shaping = [name for name in find_active(sampling, Warper) if _is_given(sampling, name)]
+    if (sampling.greedy or sampling.num_beams > 1) and shaping:
+        return f"{certain} draws no tokens, so {_flags(shaping)} would have no effect."
+    retaken = ["best_of"] if sampling.best_of > 1 else []
+    retaken += ["on_loop retry"] if sampling.on_loop == "retry" else []
+    if certain and retaken:
+        return f"{certain} writes the same text each time: {_flags(retaken)} would have no effect."
+    if sampling.min_new_tokens > sampling.max_new_tokens:
+        least, most = sampling.min_new_tokens, sampling.max_new_tokens
+        return f"min_new_tokens is {least}, which is more than max_new_tokens, {most}."
+    if sampling.ban:
+        banned = phrase_pattern(sampling.ban)
+        for word in sampling.require:
+            if banned.search(word.casefold()):
+                return f"'{word}' cannot be required and banned."
+    return None
+
+
+def _is_given(sampling: SamplingConfig, name: str) -> bool:
+    """Return whether an option has another value than its default."""
+    return bool(getattr(sampling, name) != getattr(SamplingConfig(), name))
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def is_greedy(sampling: SamplingConfig) -> bool:
@@ -52,18 +100,39 @@ def is_greedy(sampling: SamplingConfig) -> bool:
     return sampling.greedy or sampling.temperature == 0
 
 
-class Chooser:
-    """The options of some rows, prepared for a tokenizer.
+def is_certain(sampling: SamplingConfig) -> bool:
+    """Whether the same text comes out whatever the random numbers are."""
+    return is_greedy(sampling) or sampling.num_beams > 1
 
-    Raises UsageError for an option that the tokenizer rules out, such as an unknown token.
+
+def choosing_part(sampling: SamplingConfig) -> SamplingConfig:
+    """Return the options that choose tokens; rows where they are equal are chosen for together."""
+    options = {name: getattr(sampling, name) for name in OPTIONS}
+    return SamplingConfig(greedy=sampling.greedy, **options)
+
+
+class Chooser:
+    """The options of some rows, prepared for a tokenizer and a training text.
+
+    Raises UsageError for an option that these rule out, such as an unknown token.
     """
 
-    def __init__(self, sampling: SamplingConfig, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        sampling: SamplingConfig,
+        tokenizer: Tokenizer,
+        training: TrainingCopies | None = None,
+    ) -> None:
         self.sampling = sampling
         self.greedy = is_greedy(sampling)
+        basis = Basis(tokenizer, training)
         self._processors = [
-            (option, option.prepare(getattr(sampling, name), tokenizer))
+            (option, option.prepare(getattr(sampling, name), basis))
             for name, option in find_active(sampling, Processor).items()
+        ]
+        self._guards = [
+            (option, option.prepare(getattr(sampling, name), basis))
+            for name, option in find_active(sampling, Guard).items()
         ]
 
     @property
@@ -73,8 +142,15 @@ class Chooser:
 
     @property
     def native(self) -> bool:
-        """Whether the native decoder can apply all of the options that are on."""
+        """Whether the native decoder can apply all of the options that are on.
+
+        Not to a row that still heals its prompt.
+        """
         return all(option.native for option in find_active(self.sampling, Option).values())
+
+    def begin(self, prompt_length: int) -> list[Refusal]:
+        """Return the guards of a new text whose prompt has this many tokens."""
+        return [option.begin(value, prompt_length) for option, value in self._guards]
 
     def process(self, logits_BV: Tensor, rows: Rows) -> Tensor:
         """Apply the active processors."""
@@ -82,14 +158,38 @@ class Chooser:
             logits_BV = option.apply(logits_BV, value, rows)
         return logits_BV
 
-    def choose(self, logits_BV: Tensor, keys_B: U64, steps_B: I64) -> I64:
+    def choose(
+        self,
+        logits_BV: Tensor,
+        keys_B: U64,
+        steps_B: I64,
+        refuses: Callable[[int, int], bool] | None = None,
+    ) -> list[int]:
         """Return the next token of each row, given processed logits.
 
-        Raises ModelError for logits that are not numbers, UsageError when every token is ruled out.
+        `refuses(row, token)` asks the row's guards. Raises ModelError for logits that are not
+        numbers, UsageError when every token is ruled out.
         """
+        chosen = self._pick(logits_BV, keys_B, steps_B)
+        if refuses is None or not self._guards:
+            return chosen
+        waiting = [row for row, token in enumerate(chosen) if refuses(row, token)]
+        if waiting:
+            logits_BV = logits_BV.clone()
+        while waiting:
+            logits_BV[waiting, [chosen[row] for row in waiting]] = RULED_OUT
+            again = self._pick(logits_BV[waiting], keys_B[waiting], steps_B[waiting])
+            for row, token in zip(waiting, again, strict=True):
+                chosen[row] = token
+            waiting = [row for row in waiting if refuses(row, chosen[row])]
+        return chosen
+
+    def _pick(self, logits_BV: Tensor, keys_B: U64, steps_B: I64) -> list[int]:
         if self.greedy:
-            return likeliest(logits_BV, self.sampling)
-        return draw(logits_BV, self.sampling, keys_B, steps_B)
+            ids_B = likeliest(logits_BV, self.sampling)
+        else:
+            ids_B = draw(logits_BV, self.sampling, keys_B, steps_B)
+        return [int(token) for token in ids_B]
 
 
 def warp(logits_BV: Tensor, sampling: SamplingConfig) -> Tensor:
@@ -213,10 +313,11 @@ def likeliest(logits_BV: Tensor, sampling: SamplingConfig) -> I64:
 def check_scores(best_B: NDArray[np.floating], sampling: SamplingConfig) -> None:
     """Raise ModelError or UsageError when a row's best score is no number."""
     if np.isneginf(best_B).any():
-        names = [f"--{name.replace('_', '-')}" for name in find_active(sampling, Processor)]
+        active = find_active(sampling, Processor) | find_active(sampling, Guard)
+        given = [name for name in active if _is_given(sampling, name)]
         raise UsageError(
             "Every token is ruled out as the next one.",
-            fix=f"Loosen what rules tokens out: {', '.join(names)}.",
+            fix=f"Loosen what rules tokens out: {_flags(given)}.",
         )
     if not np.isfinite(best_B).all():
         raise ModelError(

@@ -1,9 +1,9 @@
 """Functions that change logits, and the one table of all options that choose a token.
 
 A sampling option is a field of SamplingConfig, a function, and an entry in `OPTIONS`. An entry is
-a `Processor` (looks at the text; applied to greedy choice, sampling and beams) or a `Warper`
-(shapes the distribution that is sampled from). The order of the table is the order of application:
-that of transformers, and of vLLM for its penalties.
+a `Processor` (looks at the text; applied to greedy choice, sampling and beams), a `Warper` (shapes
+the distribution that is sampled from) or a `Guard` (refuses a chosen token). The order of the table
+is the order of application: that of transformers, and of vLLM for its penalties.
 
 B batch, V vocabulary, T time. Each function takes float logits_BV and gives new ones, with -inf
 where a token is ruled out, and does to each row the same whatever the other rows are.
@@ -26,10 +26,16 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import UsageError
+from penwright.sample.copy_limit import CopyGuard, TrainingCopies, need_training
+from penwright.sample.healing import write_again
+from penwright.sample.phrases import BannedPhrases, RequiredWords
 from penwright.tokens.bpe import Tokenizer
 
 RULED_OUT = float("-inf")
 NO_TEXT = torch.empty(0, dtype=torch.long)
+Refusal = Callable[[Sequence[int], int], bool]
+"""(ids of a text with its prompt, token) -> whether the token must not follow. One for each text,
+which grows by tokens."""
 Biases = Mapping[tuple[int, ...], float]
 
 
@@ -43,6 +49,10 @@ class Rows(NamedTuple):
     written_B: Tensor
     """Tokens written so far, the prompt not counted."""
     end_ids: Sequence[int]
+    left_B: Tensor = NO_TEXT
+    """Tokens that may still be written."""
+    healing: Sequence[bytes] = ()
+    """What each row must write again of its prompt's end; empty if no row has to."""
 
 
 def temperature(logits_BV: Tensor, t: float) -> Tensor:
@@ -215,7 +225,17 @@ SHARE = Rule(lambda value: 0 <= value <= 1, "is a share between 0 and 1")
 MASS = Rule(lambda value: 0 < value <= 1, "is a probability above 0, and at most 1")
 
 
-def _unchanged(value: Any, _: Tokenizer) -> Any:
+FILLED = Rule(all, "cannot be an empty text")
+
+
+class Basis(NamedTuple):
+    """What options are prepared for."""
+
+    tokenizer: Tokenizer
+    training: TrainingCopies | None = None
+
+
+def _unchanged(value: Any, _: Basis) -> Any:
     return value
 
 
@@ -226,10 +246,10 @@ class Option:
     off: Any
     """The value that changes nothing."""
     rule: Rule = ANY
-    prepare: Callable[[Any, Tokenizer], Any] = _unchanged
-    """(value of the field, tokenizer) -> the value that `apply` takes. Raises UsageError."""
+    prepare: Callable[[Any, Basis], Any] = _unchanged
+    """(value of the field, basis) -> the value that `apply` takes. Raises UsageError."""
     native: bool = False
-    """Whether the native decoder applies it too; any other needs each step in Python."""
+    """Whether the native decoder writes several tokens with it; else each is chosen in Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,12 +269,25 @@ class Warper(Option):
     """(logits_BV, prepared value) -> new logits_BV."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Guard(Option):
+    """An option that refuses a chosen token, which is then ruled out, and the choice made again.
+
+    It looks at whole texts, which cannot be done for every token of the vocabulary at each step.
+    With greedy choice, and with noise that belongs to the token, the outcome is the same as if the
+    token had been ruled out at first. Beams apply it too.
+    """
+
+    begin: Callable[[Any, int], Refusal]
+    """(prepared value, tokens of the prompt) -> the guard of one text."""
+
+
 _Kind = TypeVar("_Kind", bound=Option)
 
 OPTIONS: dict[str, Option] = {
     "logit_bias": Processor(
         off=(),
-        prepare=parse_biases,
+        prepare=lambda items, basis: parse_biases(items, basis.tokenizer),
         apply=lambda x_BV, biases, rows: sequence_bias(x_BV, rows.ids_BT, rows.lengths_B, biases),
         reads_text=True,
     ),
@@ -282,17 +315,44 @@ OPTIONS: dict[str, Option] = {
         apply=lambda x_BV, n, rows: no_repeat_ngram(x_BV, rows.ids_BT, rows.lengths_B, n),
         reads_text=True,
     ),
+    "require": Processor(
+        off=(),
+        rule=FILLED,
+        prepare=lambda words, basis: RequiredWords(words, basis.tokenizer),
+        apply=lambda x_BV, words, rows: words.steer(x_BV, rows),
+        reads_text=True,
+    ),
     "min_new_tokens": Processor(
         off=0,
         rule=NOT_NEGATIVE,
         apply=lambda x_BV, n, rows: forbid(x_BV, rows.end_ids, rows.written_B < n),
         native=True,
     ),
+    "heal": Processor(
+        off=False,
+        prepare=lambda _, basis: basis.tokenizer,
+        apply=lambda x_BV, tokenizer, rows: write_again(x_BV, tokenizer, rows.healing),
+        native=True,  # once what had to be written again is there
+    ),
     "temperature": Warper(off=1, rule=NOT_NEGATIVE, apply=temperature, native=True),
     "top_k": Warper(off=0, rule=NOT_NEGATIVE, apply=top_k, native=True),
     "top_p": Warper(off=1, rule=MASS, apply=top_p, native=True),
     "min_p": Warper(off=0, rule=SHARE, apply=min_p, native=True),
     "typical_p": Warper(off=1, rule=MASS, apply=typical_p),
+    "ban": Guard(
+        off=(),
+        rule=FILLED,
+        prepare=lambda phrases, basis: BannedPhrases(phrases, basis.tokenizer),
+        begin=lambda phrases, _: phrases.refuses,
+        native=True,
+    ),
+    "max_copy": Guard(
+        off=0,
+        rule=NOT_NEGATIVE,
+        prepare=lambda most, basis: (need_training(basis.training), most),
+        begin=lambda limit, prompt: CopyGuard(limit[0], limit[1], prompt).refuses,
+        native=True,
+    ),
 }
 """Every option that has a say in which token is chosen, in the order of application."""
 

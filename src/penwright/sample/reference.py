@@ -14,7 +14,8 @@ from penwright.model import GPT2, evaluating
 from penwright.sample import logits
 from penwright.sample.batch import begin_window, follow_window
 from penwright.sample.engine import FinishReason, Sample
-from penwright.sample.processors import Rows
+from penwright.sample.healing import heal
+from penwright.sample.processors import RULED_OUT, Rows
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -25,27 +26,39 @@ def write(
 
     A margin is a difference of two logits (noise included): below 1e-4, rounding may decide.
     """
-    ids = tokenizer.encode_prompt(prompt)
+    ids, healing = tokenizer.encode_prompt(prompt), b""
+    if sampling.heal:
+        ids, healing = heal(prompt, ids, tokenizer)
     prompt_length, context = len(ids), model.config.n_positions
     start = begin_window(prompt_length, sampling.max_new_tokens, context)
+    chooser = logits.Chooser(sampling, tokenizer)
+    guards = chooser.begin(prompt_length)
     margins: list[float] = []
     text, reason = "", "length"
     while len(ids) - prompt_length < sampling.max_new_tokens:
         start = follow_window(start, len(ids), context)
-        scores_V = _scores(model, tokenizer, ids, start, prompt_length, sampling)
-        if not logits.is_greedy(sampling):
-            every_V = np.arange(len(scores_V), dtype=np.int64)
-            keys_V = np.full(len(every_V), logits.sample_key(sampling.seed, index), dtype=np.uint64)
-            steps_V = np.full(len(every_V), len(ids) - prompt_length, dtype=np.int64)
-            scores_V = scores_V + torch.from_numpy(logits.gumbel(keys_V, steps_V, every_V))
-        best = scores_V.topk(2)
-        margins.append(float(best.values[0] - best.values[1]))
-        token = int(best.indices[0])
+        spelled = b"".join(map(tokenizer.printed_bytes, ids[prompt_length:]))
+        rows = Rows(
+            ids_BT=torch.tensor([ids[1:]], dtype=torch.long),
+            lengths_B=torch.tensor([len(ids) - 1]),
+            written_B=torch.tensor([len(ids) - prompt_length]),
+            end_ids=tokenizer.end_ids,
+            left_B=torch.tensor([sampling.max_new_tokens - len(ids) + prompt_length]),
+            healing=[healing[len(spelled) :]],
+        )
+        scores_1V = chooser.process(_read(model, tokenizer, ids[start:]), rows)
+        while True:
+            best = _score(scores_1V, sampling, index, len(ids) - prompt_length).topk(2)
+            margins.append(float(best.values[0] - best.values[1]))
+            token = int(best.indices[0])
+            if not any(refuses(ids, token) for refuses in guards):
+                break
+            scores_1V[0, token] = RULED_OUT
         if token in tokenizer.end_ids:
             reason = "end"
             break
         ids.append(token)
-        text = _whole_characters(tokenizer, ids[prompt_length:])
+        text = _whole_characters(tokenizer, ids[prompt_length:], len(healing))
         if token in tokenizer.hidden and tokenizer.decode([token]) in sampling.stop:
             reason = "stop"
             break
@@ -58,33 +71,29 @@ def write(
 
 
 @torch.no_grad()
-def _scores(
-    model: GPT2,
-    tokenizer: Tokenizer,
-    ids: list[int],
-    start: int,
-    prompt_length: int,
-    sampling: SamplingConfig,
-) -> torch.Tensor:
-    device = model.head_weight_VC.device
+def _read(model: GPT2, tokenizer: Tokenizer, window: list[int]) -> torch.Tensor:
+    """Return the logits_1V behind a window of tokens."""
     with evaluating(model):
-        hidden_1TC = model(torch.tensor([ids[start:]], device=device))
-    scores_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size].float().cpu()
-    rows = Rows(
-        ids_BT=torch.tensor([ids[1:]], dtype=torch.long),
-        lengths_B=torch.tensor([len(ids) - 1]),
-        written_B=torch.tensor([len(ids) - prompt_length]),
-        end_ids=tokenizer.end_ids,
-    )
-    scores_1V = logits.Chooser(sampling, tokenizer).process(scores_1V, rows)
-    if not logits.is_greedy(sampling):
-        scores_1V = logits.warp(scores_1V, sampling)
-    return scores_1V[0].double()
+        hidden_1TC = model(torch.tensor([window], device=model.head_weight_VC.device))
+        logits_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size]
+    return logits_1V.float().cpu()
 
 
-def _whole_characters(tokenizer: Tokenizer, ids: list[int]) -> str:
-    """Return the text of `ids` without an unfinished last character."""
-    data = b"".join(tokenizer.printed_bytes(token) for token in ids)
+def _score(
+    logits_1V: torch.Tensor, sampling: SamplingConfig, index: int, step: int
+) -> torch.Tensor:
+    """Return the scores_V whose largest is chosen: the logits, or those that are drawn from."""
+    if logits.is_greedy(sampling):
+        return logits_1V[0].double()
+    every_V = np.arange(logits_1V.shape[1], dtype=np.int64)
+    keys_V = np.full(len(every_V), logits.sample_key(sampling.seed, index), dtype=np.uint64)
+    noise_V = logits.gumbel(keys_V, np.full(len(every_V), step), every_V)
+    return logits.warp(logits_1V, sampling)[0].double() + torch.from_numpy(noise_V)
+
+
+def _whole_characters(tokenizer: Tokenizer, ids: list[int], skip: int = 0) -> str:
+    """Return the text of `ids`, but the first `skip` bytes and an unfinished last character."""
+    data = b"".join(tokenizer.printed_bytes(token) for token in ids)[skip:]
     for unfinished in (3, 2, 1):
         try:
             data[-unfinished:].decode("utf-8")

@@ -224,6 +224,12 @@ class Tokenizer:
         return b"" if id_ in self.hidden else self.token_bytes(id_)
 
     @cached_property
+    def by_bytes(self) -> list[tuple[bytes, int]]:
+        """The tokens that print something, with their bytes, sorted."""
+        pieces = ((self.printed_bytes(id_), id_) for id_ in range(self.vocab_size))
+        return sorted(pair for pair in pieces if pair[0])
+
+    @cached_property
     def token_sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of text in each token; the markers have none."""
         sizes = np.array([len(token) for token in self.vocabulary.token_bytes], dtype=np.int64)

@@ -72,8 +72,7 @@ class Prompts:
 def collect_prompts(config: GenerateFilesConfig, warn: Warn) -> Iterator[Prompts]:
     """Read the prompts of a command once, to count them; without any, there is one empty prompt.
 
-    `warn` is told of each row that has no prompt, and of a prompt that ends with a space. Raises
-    DataError for a file without prompts.
+    `warn` is told of each row that has no prompt. Raises DataError for a file without prompts.
     """
     given = config.prompt or (() if config.prompts else ("",))
     with contextlib.ExitStack() as stack:
@@ -82,7 +81,7 @@ def collect_prompts(config: GenerateFilesConfig, warn: Warn) -> Iterator[Prompts
             file = stack.enter_context(open_prompts(config.prompts, config.prompt_column, warn))
         elif config.prompt_column is not None:
             raise UsageError("--prompt-column needs a file of --prompts.")
-        total, broken, spaced = len(given), 0, [text for text in given if text.endswith(" ")][:1]
+        total, broken = len(given), 0
         for row in file.rows(warn) if file else ():
             if row.problem:
                 broken += 1
@@ -90,17 +89,10 @@ def collect_prompts(config: GenerateFilesConfig, warn: Warn) -> Iterator[Prompts
                     warn(f"{row.problem} It is left out.")
                 continue
             total += 1
-            if not spaced and row.prompt.endswith(" "):
-                spaced = [row.prompt]
         if broken > _MOST_PROBLEMS:
             warn(f"... and {count(broken - _MOST_PROBLEMS, 'more row')} without a prompt.")
         if file is not None and total == len(given):
             raise DataError(f"{file.name} has no prompts.", fix="Write one on each line.")
-        if spaced:
-            warn(
-                f"The prompt '{spaced[0][-30:]}' ends with a space. GPT-2's words begin with "
-                "theirs, so the text is better without it."
-            )
         yield Prompts(given, file, total, broken)
 
 

@@ -19,12 +19,13 @@ from penwright.config import (
 )
 from penwright.config.training import Device, Precision, WeightsName
 from penwright.dataset.tasks import find_fields
-from penwright.errors import UsageError
+from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample
+from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source
 from penwright.sample.logits import check as check_sampling
-from penwright.sample.logits import is_greedy
+from penwright.sample.logits import is_certain
 from penwright.sample.weight_types import open_source
 from penwright.sections import build_prefix, parse
 from penwright.tokens import Tokenizer
@@ -56,11 +57,12 @@ class Text:
     fields: dict[str, str] = field(default_factory=dict)
     """The fields of the text by name, from a model that learned records."""
 
-    @property
-    def whole(self) -> str:
-        """The text with its prompt, as a person reads it: of sections, the title and the body."""
+    def shown(self, *, drop_prompt: bool = False) -> str:
+        """Return the text with its prompt, or without, as a person reads it: of sections, the title
+        and the body.
+        """
         if not self.sections:
-            return self.prompt + self.text
+            return self.text if drop_prompt else self.prompt + self.text
         return "\n".join(str(self.sections[n]) for n in ("title", "body") if n in self.sections)
 
     def as_json(self) -> dict[str, Any]:
@@ -179,10 +181,11 @@ class Writer:
                 first_index=first,
                 on_text=on_text,
                 warn=warn,
+                training=training,
             )
 
-        certain = is_greedy(config.sampling) or config.sampling.num_beams > 1
-        tries = 0 if certain else config.retry_empty
+        training = self.training(config.sampling, warn)
+        tries = 0 if is_certain(config.sampling) else config.retry_empty
         waiting: dict[int, Sample] = {}
         following = first_index
         for text in write(prompts, config.n, first_index):
@@ -224,7 +227,38 @@ class Writer:
     ) -> Iterator[str]:
         """Write one text, piece by piece, as `config` asks."""
         begun = self.begin(prompt, config)
-        return sample.stream(self.source, self.tokenizer, begun, config.sampling, warn=warn)
+        return sample.stream(
+            self.source,
+            self.tokenizer,
+            begun,
+            config.sampling,
+            warn=warn,
+            training=self.training(config.sampling, warn),
+        )
+
+    def training(self, sampling: SamplingConfig, warn: Warn | None = None) -> TrainingCopies | None:
+        """Return the text that the model was trained on, if `sampling` limits what is copied of it.
+
+        Raises RunError when the model is of no run, or its text is gone or has changed.
+        """
+        if not sampling.max_copy:
+            return None
+        if "_training" not in self.__dict__ and warn:
+            warn(f"Opening the training text of {self.name}, for --max-copy.")
+        return self._training
+
+    @cached_property
+    def _training(self) -> TrainingCopies:
+        from penwright.dataset.training_text import open_training_text
+
+        for folder in (self.path, *self.path.parents):
+            if (folder / "run.json").is_file():
+                return TrainingCopies(open_training_text(folder).index, self.tokenizer)
+        raise RunError(
+            f"--max-copy needs the text that {self.name} was trained on, but it is no run of "
+            "`penwright finetune`.",
+            fix="Name a run whose files are still there.",
+        )
 
     def begin(self, prompt: str, config: WriteConfig) -> str:
         """Return the text that the model continues: the prompt in its form, after its keywords.
