@@ -173,6 +173,18 @@ def test_bodies_beyond_the_bounds_are_refused(client, path, body):
     assert answer.json()["error"]["message"]
 
 
+def test_blind_votes_are_kept_and_counted_in_either_order(client, training):
+    vote = {"prompt": "", "seed": 3, "texts": {"a": "one", "b": "two"}}
+    for a, b, winner in [("x", "y", "a"), ("y", "x", "b"), ("x", "y", "neither"), ("x", "z", "b")]:
+        counted = post(client, "/votes", a=a, b=b, winner=winner, **vote)
+    assert (counted["a"], counted["b"], counted["total"]) == (0, 1, 1)
+    counted = client.get(ROOT + "/votes", params={"a": "y", "b": "x"}).json()
+    assert counted == {"a": 0, "b": 2, "neither": 1, "total": 3, "chance": 0.5}
+    lines = (training.folder / "votes.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["machine_written"] for line in lines)
+    post(client, "/votes", 400, a="x", b="y", winner="x", **vote)
+
+
 @pytest.mark.parametrize("path", ["/runs/nobody", "/runs/..%2f..", "/runs/.uploads"])
 def test_only_runs_are_found(client, path):
     assert client.get(ROOT + path).status_code == 404

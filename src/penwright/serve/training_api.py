@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from penwright import __version__
 from penwright.config import DocumentRule
+from penwright.document import MACHINE_WRITTEN
 from penwright.serve.security import REPORTS
 from penwright.serve.server import server_of
 from penwright.serve.training import Training
@@ -124,6 +125,21 @@ class Resume(Strict):
     steps: Steps | None = None
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+Written = Annotated[str, Field(max_length=20_000)]
+
+
+class Vote(Strict):
+    """A choice between two texts whose writers were hidden."""
+
+    a: ModelName
+    b: ModelName
+    winner: Literal["a", "b", "neither"]
+    prompt: Written
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    texts: dict[Literal["a", "b"], Written]
+
+
 class Nothing(Strict):
     """An empty body."""
 
@@ -196,6 +212,19 @@ async def load(request: Request, name: Name, _: Nothing) -> Response:
     server = server_of(request)
     run = server.training.find(name)
     return JSONResponse({"model": await server.load(run.folder)})
+
+
+@router.get(_TRAINING + "/votes")
+def count_votes(request: Request, a: ModelName, b: ModelName) -> Response:
+    return JSONResponse(_training(request).votes(a, b))
+
+
+@router.post(_TRAINING + "/votes")
+def vote(request: Request, given: Vote) -> Response:
+    """Keep a vote, and return the count of the votes between the two."""
+    training = _training(request)
+    training.vote(given.model_dump() | {MACHINE_WRITTEN: True})
+    return JSONResponse(training.votes(given.a, given.b))
 
 
 @router.get("/penwright/models/{name}")

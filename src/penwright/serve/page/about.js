@@ -1,30 +1,85 @@
-// The About view: the models that are loaded, and what their text is.
-import { html } from "./vendor/lit.js";
-import { models } from "./shell.js";
-import { mount } from "./ui.js";
+// The About view: the models that are loaded, their cards, and what their text is.
+import { html, nothing } from "./vendor/lit.js";
+import { signal } from "./vendor/signals.js";
+import { get, post } from "./api.js";
+import { markdown } from "./markdown.js";
+import { loadModels, model, models } from "./shell.js";
+import { fail, mount, say } from "./ui.js";
 
-export const show = (element) => mount(element, about);
+/** What the server says of each model, by name. */
+const found = signal({});
 
-const about = () => html`<article class="reading">
-  <h1>About</h1>
-  <p>
-    Penwright writes with models that learned from text that you chose. What a model writes is
-    machine-written: it is no statement of fact, it may repeat its training text word for word, and
-    every file of it that Penwright makes says so.
-  </p>
-  <h2>Models</h2>
-  <dl class="facts">
-    ${models.value.map(
-      (one) => html`<div>
-        <dt>${one.id}</dt>
-        <dd>reads ${one.max_model_len.toLocaleString()} tokens at a time</dd>
-      </div>`,
-    )}
-  </dl>
-  <h2>Your text</h2>
-  <p>
-    Documents stay on this machine, in the folder that the server was given. Nothing is sent to the
-    internet, and nothing that you or a model wrote is ever deleted: undo, retry and pruning only
-    hide it.
-  </p>
-</article>`;
+export function show(element) {
+  found.value = {};
+  return mount(element, about);
+}
+
+async function look(name) {
+  if (name in found.value) return;
+  found.value = { ...found.value, [name]: null };
+  try {
+    const told = await get(`/penwright/models/${encodeURIComponent(name)}`);
+    found.value = { ...found.value, [name]: told };
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function unload(name) {
+  try {
+    await post(`/penwright/models/${encodeURIComponent(name)}/unload`, {});
+    await loadModels();
+    say(`${name} was unloaded. Its files stay.`);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+const size = (count) =>
+  count >= 1e9 ? `${(count / 1e9).toFixed(1)} billion` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} million`;
+
+function about() {
+  for (const one of models.value) queueMicrotask(() => look(one.id));
+  const first = Object.values(found.value).find(Boolean);
+  return html`<article class="reading">
+    <h1>About</h1>
+    <section aria-labelledby="machine-written">
+      <h2 id="machine-written">Machine-written</h2>
+      <p class="statement">${first ? markdown(first.statement) : "\u00a0"}</p>
+      <p>Every file of text that Penwright makes is labelled so, with the model and its settings.</p>
+    </section>
+    <section aria-labelledby="models">
+      <h2 id="models">Models</h2>
+      ${models.value.map((one) => card(one, found.value[one.id]))}
+    </section>
+    <section aria-labelledby="your-text">
+      <h2 id="your-text">Your text</h2>
+      <p>
+        Documents and runs stay on this machine, in the folders that the server was given. Nothing
+        is sent to the internet, and nothing that you or a model wrote is deleted: undo, retry and
+        pruning only hide it.
+      </p>
+    </section>
+    ${first ? html`<p class="small soft version">Penwright ${first.version}</p>` : nothing}
+  </article>`;
+}
+
+const card = (one, told) => html`<details class="card" ?open=${one.id === model.value}>
+  <summary>
+    <span>${one.id}</span>
+    <span class="soft small">${told ? `${size(told.parameters)} parameters` : ""}</span>
+  </summary>
+  ${told
+    ? html`<dl class="facts">
+          <div><dt>Parameters</dt><dd>${told.parameters.toLocaleString()}</dd></div>
+          <div><dt>Reads at a time</dt><dd>${told.context.toLocaleString()} tokens</dd></div>
+          <div><dt>Weights</dt><dd>${told.weights}</dd></div>
+        </dl>
+        <div class="card-text">
+          ${told.card ? markdown(told.card) : html`<p>This model came without a card.</p>`}
+        </div>
+        ${models.value.length > 1
+          ? html`<button @click=${() => unload(one.id)}>Unload ${one.id}</button>`
+          : nothing}`
+    : nothing}
+</details>`;

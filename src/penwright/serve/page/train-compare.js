@@ -1,0 +1,137 @@
+// Two models side by side, their names hidden until one text is chosen.
+import { html, live, nothing } from "./vendor/lit.js";
+import { signal } from "./vendor/signals.js";
+import { get, post } from "./api.js";
+import { loadModels, models } from "./shell.js";
+import { fail } from "./ui.js";
+
+const TOKENS = 160;
+const LIMITS = { temperature: 0.9, top_p: 0.95 };
+
+/** The two that are compared, and where the texts begin. */
+const pair = signal({ a: "", b: "", prompt: "" });
+/** The texts of this turn, [{who: "a" or "b", text}], in the order they are shown; or null. */
+const turn = signal(null);
+const tally = signal(null);
+const busy = signal(false);
+
+export function leaveCompare() {
+  turn.value = null;
+  busy.value = false;
+}
+
+/** The names to choose from: what is loaded, and the finished runs. */
+function names(overview) {
+  const runs = (overview?.runs ?? []).filter((run) => run.status === "finished");
+  return [...new Set([...models.value.map((one) => one.id), ...runs.map((run) => run.name)])];
+}
+
+async function load(name) {
+  if (models.value.some((one) => one.id === name)) return;
+  await post(`/penwright/training/runs/${encodeURIComponent(name)}/load`, {});
+  await loadModels();
+}
+
+async function write() {
+  const { a, b, prompt } = pair.value;
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0];
+  busy.value = true;
+  turn.value = null;
+  try {
+    for (const name of [a, b]) await load(name);
+    const body = (model) => ({ model, prompt, max_tokens: TOKENS, seed, ...LIMITS });
+    const texts = await Promise.all([a, b].map((name) => post("/v1/completions", body(name))));
+    const sides = texts.map((one, at) => ({ who: "ab"[at], text: one.choices[0].text }));
+    turn.value = { seed, sides: seed % 2 ? sides : sides.reverse(), winner: null };
+  } catch (error) {
+    fail(error);
+  }
+  busy.value = false;
+}
+
+async function vote(winner) {
+  const { a, b, prompt } = pair.value;
+  const { seed, sides } = turn.value;
+  const texts = Object.fromEntries(sides.map(({ who, text }) => [who, text]));
+  turn.value = { ...turn.value, winner };
+  try {
+    tally.value = await post("/penwright/training/votes", { a, b, prompt, seed, winner, texts });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function choose(change) {
+  pair.value = { ...pair.value, ...change };
+  turn.value = tally.value = null;
+  const { a, b } = pair.value;
+  if (!a || !b || a === b) return;
+  try {
+    const query = new URLSearchParams({ a, b });
+    tally.value = await get(`/penwright/training/votes?${query}`);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export function compare(overview) {
+  const known = names(overview);
+  const { a, b, prompt } = pair.value;
+  const ready = a && b && a !== b && !busy.value;
+  return html`<div class="training">
+    <p class="back"><a href="#train">All runs</a></p>
+    <h1>Which one is better?</h1>
+    <p class="lead">Both continue the same words. You learn who wrote what after you have chosen.</p>
+    <div class="choices">
+      ${picker("One", "a", known)} ${picker("The other", "b", known)}
+    </div>
+    <label class="field">
+      Beginning
+      <textarea
+        rows="2" maxlength="4000" placeholder="Once, or nothing at all" .value=${live(prompt)}
+        @input=${(event) => (pair.value = { ...pair.value, prompt: event.target.value })}
+      ></textarea>
+    </label>
+    <div class="row actions">
+      <button class=${turn.value ? "" : "primary"} ?disabled=${!ready} @click=${write}>
+        ${busy.value ? "Writing" : turn.value ? "Write again" : "Write"}
+      </button>
+      ${a && a === b ? html`<span class="soft">Choose two different ones.</span>` : nothing}
+    </div>
+    ${turn.value ? sides(turn.value) : nothing}
+    ${tally.value?.total ? score(tally.value) : nothing}
+  </div>`;
+}
+
+const picker = (label, side, known) => html`<label class="field">
+  ${label}
+  <select .value=${live(pair.value[side])} @change=${(event) => choose({ [side]: event.target.value })}>
+    <option value="">Choose</option>
+    ${known.map((name) => html`<option ?selected=${name === pair.value[side]}>${name}</option>`)}
+  </select>
+</label>`;
+
+const ORDER = ["The first", "The second"];
+
+const sides = ({ sides: both, winner }) => html`<div class="sides">
+    ${both.map(
+      ({ who, text }, at) => html`<section aria-label=${ORDER[at]} class=${winner === who ? "chosen" : ""}>
+        <h2>${winner ? pair.value[who] : ORDER[at]}</h2>
+        <p class="sample"><span class="soft">${pair.value.prompt}</span>${text}</p>
+        <button ?disabled=${winner !== null} @click=${() => vote(who)}>${ORDER[at]} is better</button>
+      </section>`,
+    )}
+  </div>
+  <div class="row actions">
+    <button ?disabled=${winner !== null} @click=${() => vote("neither")}>Neither</button>
+    ${winner ? html`<button class="primary" @click=${write}>The next pair</button>` : nothing}
+  </div>`;
+
+const score = ({ a, b, neither, total, chance }) => html`<p class="note" role="status">
+  ${pair.value.a} ${a}, ${pair.value.b} ${b}, neither ${neither} of ${total}.
+  ${a === b
+    ? nothing
+    : chance > 0.05
+      ? "So far this may well be chance."
+      : `Were they equal, so clear a result would come up in ${(100 * chance).toFixed(1)} % of cases.`}
+</p>`;
