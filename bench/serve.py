@@ -1,0 +1,299 @@
+"""Streaming clients of `penwright serve`, beside the engine by itself and llama.cpp's server.
+
+    python bench/serve.py [--model base] [--clients 64] [--tokens 128] [--rounds 3] [--json]
+
+Each round measures, in turn: the engine writing one text for each client in one batch, in a process
+that does nothing else; as many clients that stream the same texts from `penwright serve`; and the
+same clients of llama.cpp's server (llama-cpp-python), with the model as GGUF. The clients run in
+this process and parse nothing until all of them are done. Prompts have different lengths, each
+client its own seed. With `--weights float32` every answer must be the engine's own text.
+
+Time to first token: single requests to the idle server, the median of 20.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import keeping
+from penwright.cli import ENVIRONMENT
+from penwright.config import LoadConfig, SamplingConfig
+from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.verbs.generate import load_with
+
+HERE = Path(__file__)
+
+
+def make_prompts(clients: int) -> list[str]:
+    """Return beginnings of sample stories, of 1 to about 60 words."""
+    folder = Path(str(files("penwright") / "assets" / "samples"))
+    lines = (folder / "stories.wp_target").read_text("utf-8").replace("<newline>", "").splitlines()
+    words = [line.split() for line in lines if len(line.split()) > 60]
+    return [" ".join(words[i % len(words)][: 1 + (7 * i) % 60]) for i in range(clients)]
+
+
+def settings(tokens: int, seed: int) -> SamplingConfig:
+    return SamplingConfig(max_new_tokens=tokens, min_new_tokens=tokens, top_k=40, seed=seed)
+
+
+def body(prompt: str, tokens: int, seed: int) -> dict[str, Any]:
+    """Return the request whose text is the one of `settings`."""
+    asked = settings(tokens, seed)
+    return {
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "top_k": asked.top_k,
+        "seed": seed,
+        "ignore_eos": True,
+        "stream": True,
+    }
+
+
+def write_offline(options: argparse.Namespace) -> None:
+    """Print, for each line read, the seconds that the engine takes for all texts, and the texts."""
+    config = LoadConfig(device="cpu", weights=options.weights)
+    writer = load_with(options.model, config, lambda _: None)
+    context = writer.source.config.n_positions
+    ids = [writer.tokenizer.encode_prompt(prompt) for prompt in make_prompts(options.clients)]
+    size = choose_rows(writer.source, [[0] * context], 0)  # as the server does
+    for _ in sys.stdin:
+        rows = [Row(0, one, context, settings(options.tokens, n)) for n, one in enumerate(ids)]
+        waiting, texts = iter(rows), dict.fromkeys(rows, "")
+        begun = time.perf_counter()
+        batch = Batch(writer.source, writer.tokenizer)
+        while True:
+            entering = [row for _, row in zip(range(size - len(batch.rows)), waiting, strict=False)]
+            if entering:
+                batch.enter(entering)
+            if not batch.rows:
+                break
+            for event in batch.step():
+                texts[event.row] += event.text
+        seconds = time.perf_counter() - begun
+        print(json.dumps({"seconds": seconds, "texts": list(texts.values())}), flush=True)
+
+
+@contextmanager
+def offline(options: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
+    words = ["--offline", "--model", options.model, "--weights", options.weights]
+    words += ["--clients", str(options.clients), "--tokens", str(options.tokens)]
+    with subprocess.Popen(
+        [sys.executable, str(HERE), *words],
+        env=os.environ | ENVIRONMENT,  # the threads as the command line sets them
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def run_offline(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(file=process.stdin, flush=True)
+    found: dict[str, Any] = json.loads(process.stdout.readline())
+    return found
+
+
+@contextmanager
+def serve_ours(options: argparse.Namespace) -> Iterator[int]:
+    """Start our server; yields its port."""
+    words = ["serve", options.model, "--device", "cpu", "--weights", options.weights, "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "penwright", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while "/v1" not in said:
+            line = process.stderr.readline()
+            if not line:
+                raise SystemExit(said)
+            said += line
+        try:
+            yield int(re.findall(r"127.0.0.1:(\d+)/v1", said)[0])
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def serve_theirs(options: argparse.Namespace, folder: Path) -> Iterator[int | None]:
+    """Start llama.cpp's server on the same weights; yields its port, or None without it."""
+    if find_spec("llama_cpp") is None or find_spec("uvicorn") is None:
+        print("llama-cpp-python is not installed; its server is left out.", file=sys.stderr)
+        yield None
+        return
+    from penwright.verbs.model_folders import run_export
+
+    kinds = {"float32": "f32", "bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+    made = run_export(
+        options.model, "gguf", folder / "model.gguf", dtype=kinds.get(options.weights, "f32")
+    )
+    port = 8917
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(made.path)]
+    command += ["--port", str(port), "--n_threads", str(os.cpu_count())]
+    command += ["--interrupt_requests", "False"]  # else a request ends the one before
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **quiet) as process:
+        answers = False
+        while not answers and process.poll() is None:
+            time.sleep(0.1)
+            answers = asyncio.run(_answers(port))
+        if not answers:
+            print("llama.cpp's server does not start; it is left out.", file=sys.stderr)
+        try:
+            yield port if answers else None
+        finally:
+            process.terminate()
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def ask(port: int, request: dict[str, Any], first_only: bool = False) -> tuple[float, bytes]:
+    """Send a request; returns the seconds until the first event, and the whole answer."""
+    content = json.dumps(request).encode()
+    head = (
+        f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    begun = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode() + content)
+    answer = await reader.readuntil(b"data: ")
+    first = time.perf_counter() - begun
+    if not first_only:
+        answer += await reader.read()
+    writer.close()
+    return first, answer
+
+
+def read_text(answer: bytes) -> str:
+    events = re.findall(rb"^data: (\{.*\})\r?$", answer, re.M)
+    return "".join(
+        choice["text"] for event in events for choice in json.loads(event).get("choices", ())
+    )
+
+
+async def ask_all(port: int, options: argparse.Namespace) -> tuple[float, list[bytes]]:
+    prompts = make_prompts(options.clients)
+    begun = time.perf_counter()
+    answers = await asyncio.gather(
+        *[ask(port, body(prompt, options.tokens, n)) for n, prompt in enumerate(prompts)]
+    )
+    return time.perf_counter() - begun, [answer for _, answer in answers]
+
+
+def first_tokens(port: int) -> list[float]:
+    async def run() -> list[float]:
+        found = []
+        for seed in range(20):
+            found.append((await ask(port, body("The sea", 1, seed)))[0])
+            await asyncio.sleep(0.05)
+        return found
+
+    return asyncio.run(run())
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    head = keeping.describe(
+        f"{options.clients} clients stream {options.tokens} tokens each from {options.model}",
+        ("torch", "uvicorn", "fastapi"),
+    )
+    tokens = options.clients * options.tokens
+    engine_s, ours_s, theirs = [], [], []
+    different = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        offline(options) as engine,
+        serve_ours(options) as ours,
+        serve_theirs(options, Path(folder)) as port,
+    ):
+        asyncio.run(ask(ours, body("The sea", 2, 0)))
+        waits = first_tokens(ours)
+        for round_ in range(options.rounds + 1):
+            bulk = run_offline(engine)
+            seconds, answers = asyncio.run(ask_all(ours, options))
+            pairs = zip(map(read_text, answers), bulk["texts"], strict=True)
+            different = sum(a != b for a, b in pairs)
+            if round_ > 0:  # the first warms up
+                engine_s.append(bulk["seconds"])
+                ours_s.append(seconds)
+            if port is not None and round_ == options.rounds:  # one at a time, so it takes long
+                seconds, answers = asyncio.run(ask_all(port, options))
+                # It may end texts early, so what it wrote is counted.
+                theirs.append(seconds / sum(answer.count(b'"text"') for answer in answers))
+    found = {
+        **head,
+        "weights": options.weights,
+        "rounds": options.rounds,
+        "engine_tokens_per_s": round(tokens / statistics.median(engine_s), 1),
+        "server_tokens_per_s": round(tokens / statistics.median(ours_s), 1),
+        "share_of_engine": round(
+            statistics.median(a / b for a, b in zip(engine_s, ours_s, strict=True)), 3
+        ),
+        "different_answers": different,
+        "first_token_ms": round(1000 * statistics.median(waits), 1),
+    }
+    if theirs:
+        found["llama_cpp_tokens_per_s"] = round(1 / theirs[0], 1)
+        found["ratio_to_llama_cpp"] = round(theirs[0] * tokens / statistics.median(ours_s), 2)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--weights", default="float32")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
+    keeping.add_options(parser)
+    options = parser.parse_args()
+    if options.offline:
+        write_offline(options)
+        return
+    found = measure(options)
+    for name in ("engine", "server", "llama_cpp"):
+        if f"{name}_tokens_per_s" in found:
+            print(f"{name:10} {found[f'{name}_tokens_per_s']:9.1f} tokens/s")
+    print(
+        f"share of the engine {found['share_of_engine']:.0%}, "
+        f"{found['different_answers']} of {options.clients} answers differ, "
+        f"first token {found['first_token_ms']} ms"
+    )
+    print(found["machine"], found["versions"], file=sys.stderr)
+    if options.keep:
+        keeping.keep(f"serve-{Path(options.model).name}", found)
+    if options.json:
+        ratios = ("share_of_engine", "first_token_ms", "ratio_to_llama_cpp")
+        print(json.dumps({name: found[name] for name in ratios if name in found}))
+
+
+if __name__ == "__main__":
+    main()
