@@ -14,6 +14,11 @@ npm install --silent --no-audit --no-fund --save-exact \
     @codemirror/search@6.7.2 lit-html@3.3.3 @preact/signals-core@1.14.5 \
     @fontsource/source-serif-4@5.3.0 esbuild@0.28.2
 
+# A style sheet that is adopted obeys the page's Content-Security-Policy; a <style> element does not.
+sed -i 's/if (!root.head && root.adoptedStyleSheets/if (root.adoptedStyleSheets/' \
+    node_modules/style-mod/src/style-mod.js
+grep -q 'if (root.adoptedStyleSheets' node_modules/style-mod/src/style-mod.js
+
 cat >codemirror.js <<'END'
 export * from "@codemirror/state";
 export * from "@codemirror/view";

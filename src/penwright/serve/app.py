@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from penwright.errors import OutOfRoomError, PenwrightError
-from penwright.serve import documents_api, kobold, llamacpp, openai, training_api
+from penwright.serve import context_api, documents_api, kobold, llamacpp, openai, training_api
 from penwright.serve.documents import UnknownDocumentError
 from penwright.serve.scheduler import BusyError, LateError, UnloadedError
 from penwright.serve.security import Access, Guard, refuse
@@ -80,7 +80,7 @@ def make_app(server: Server, access: Access) -> FastAPI:
         title="Penwright", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.server = server
-    apis = (openai, kobold, llamacpp, documents_api, training_api)
+    apis = (openai, kobold, llamacpp, documents_api, context_api, training_api)
     for part in (router, *(api.router for api in apis)):
         app.include_router(part)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")

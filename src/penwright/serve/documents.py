@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from penwright.errors import DataError
-from penwright.files import disk_errors
+from penwright.files import disk_errors, read_json, write_json
 from penwright.runs import now
 
 Change = Sequence[Any]
@@ -238,6 +238,29 @@ class Documents:
             document = self.create(draft.title)
             self._write(document, checked)
             return document
+
+    def keep(self, record: Mapping[str, Any]) -> tuple[Path, int]:
+        """Append a passage to the file of kept ones; returns its path and number of lines."""
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / "kept.jsonl"
+            with disk_errors(path), path.open("ab+") as file:
+                file.write(json.dumps(dict(record), ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with path.open("rb") as file:
+                return path, sum(1 for _ in file)
+
+    def presets(self) -> dict[str, Any]:
+        """Return the named presets of sampling options."""
+        path = self._folder / "presets.json"
+        return read_json(path) if path.is_file() else {}
+
+    def keep_presets(self, presets: Mapping[str, Any]) -> None:
+        """Write all named presets."""
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_json(self._folder / "presets.json", presets)
 
     def _write(self, document: Document, records: Sequence[dict[str, Any]]) -> None:
         if not records:

@@ -1,5 +1,378 @@
-// The Write view.
-import { html } from "./vendor/lit.js";
-import { mount } from "./ui.js";
+// The Write view: the documents, the editor, the tray of choices, the panel.
+import { effect, signal, untracked } from "./vendor/signals.js";
+import { html, nothing } from "./vendor/lit.js";
+import { post } from "./api.js";
+import { model, shortcuts } from "./shell.js";
+import { fail, icon, keyName, mount, say, stored } from "./ui.js";
+import { buildContext } from "./write/context.js";
+import { create, documents, list, reload, showActions } from "./write/documents.js";
+import { makeEditor, mark, setLayer, showGhost } from "./write/editor.js";
+import * as generate from "./write/generate.js";
+import { inspector, received, tab } from "./write/inspector.js";
+import { loadPresets } from "./write/options.js";
+import { Session } from "./write/session.js";
+import { recover } from "./write/sync.js";
+import { tray } from "./write/tray.js";
+import * as words from "./write/words.js";
 
-export const show = (element) => mount(element, () => html`<p class="page-note">Soon.</p>`);
+const session = signal(null);
+/** Counts what changes the text or the cursor, to bring up to date what depends on them. */
+const edited = signal(0);
+const wordCount = signal(0);
+const isWide = matchMedia("(min-width: 70rem)");
+const showsDocuments = stored("documents", true);
+const showsPanel = stored("panel", true);
+const drawer = signal(""); // on narrow screens: "", "documents" or "panel"
+const shows = {
+  author: stored("shows-author", true),
+  surprise: stored("shows-surprise", false),
+  copied: stored("shows-copied", false),
+  words: signal(false),
+};
+const IDLE = 350;
+
+const act = (run) => () => (session.value ? run(session.value) : undefined);
+const ifChoosing = (run) => () => (generate.choices.value ? run(session.value) : false);
+
+/** Key, what it does, and the function. A function that returns false leaves the key alone. */
+const COMMANDS = [
+  ["Mod-Enter", "Continue; inside a text, fill in", act(generate.continueHere)],
+  ["Mod-Shift-Enter", "Several continuations", act((s) => generate.choose(s))],
+  ["Mod-.", "Finish the sentence", act(generate.finishSentence)],
+  ["Alt-r", "Write the last passage again", act(generate.retry)],
+  ["Escape", "Stop; put choices away", () => escape()],
+  ["Alt-ArrowDown", "Next choice", ifChoosing(() => generate.activate(generate.choices.value.active + 1))],
+  ["Alt-ArrowUp", "Previous choice", ifChoosing(() => generate.activate(generate.choices.value.active - 1))],
+  ["Tab", "Take the choice", ifChoosing((s) => generate.accept(s, "all"))],
+  ["Alt-ArrowRight", "Take its next word", ifChoosing((s) => generate.accept(s, "word"))],
+  ["Alt-Shift-ArrowRight", "Take its next sentence", ifChoosing((s) => generate.accept(s, "sentence"))],
+  ["Mod-z", "Undo typing or writing", act((s) => s.undo() || true)],
+  ["Mod-Shift-z", "Redo", act((s) => s.redo() || true)],
+  ["Mod-y", null, act((s) => s.redo() || true)],
+  ["Alt-PageUp", "Previous version", act((s) => s.sibling(-1))],
+  ["Alt-PageDown", "Next version", act((s) => s.sibling(1))],
+  ["Alt-a", "Alternatives to the word", act((s) => void words.lookAt(s, s.view.state.selection.main.head))],
+  ["Mod-Shift-k", "Keep the passage for training", act((s) => void keepPassage(s))],
+  ["Mod-f", "Find and replace", null],
+  ["Mod-s", "Everything is saved as you write", act((s) => (s.commit(), say("Everything is saved as you write.")))],
+];
+shortcuts.Writing = COMMANDS.filter(([, what]) => what).map(([keys, what]) => [keys, what]);
+
+function escape() {
+  const isOpen = generate.busy.value || generate.choices.value || words.looked.value;
+  generate.stop();
+  generate.dismiss();
+  words.looked.value = null;
+  return Boolean(isOpen);
+}
+
+export async function show(element) {
+  const frame = document.createElement("div");
+  frame.className = "write";
+  const [left, desk, right] = ["aside", "section", "aside"].map((name) =>
+    frame.appendChild(document.createElement(name)),
+  );
+  left.className = "documents";
+  left.setAttribute("aria-label", "Documents");
+  desk.className = "desk";
+  desk.setAttribute("aria-label", "The text");
+  right.className = "inspector";
+  right.setAttribute("aria-label", "The model");
+  const [head, host, below] = ["div", "div", "div"].map((name) =>
+    desk.appendChild(document.createElement(name)),
+  );
+  head.className = "desk-head";
+  host.className = "editor";
+  below.className = "below";
+  element.append(frame);
+
+  const close = () => (drawer.value = "");
+  const ends = [
+    mount(left, () => list(session.value?.id, close)),
+    mount(head, deskHead),
+    mount(below, () => (session.value ? footer(session.value) : nothing)),
+    mount(right, () => (session.value ? inspector(session.value, close) : nothing)),
+    effect(() => {
+      frame.classList.toggle("with-documents", showsDocuments.value);
+      frame.classList.toggle("with-panel", showsPanel.value);
+      frame.dataset.drawer = drawer.value;
+    }),
+    ...keepUpToDate(),
+  ];
+  const onHash = () => openFrom(host).catch(fail);
+  const onHide = () => session.value?.commit();
+  const onVisible = () => document.visibilityState === "visible" && catchUp().catch(fail);
+  addEventListener("hashchange", onHash);
+  addEventListener("pagehide", onHide);
+  addEventListener("visibilitychange", onVisible);
+  loadPresets();
+  recover()
+    .then((found) => found.length && say("Text that had not reached the server was recovered."))
+    .catch(fail)
+    .then(reload)
+    .then(() => openFrom(host))
+    .catch(fail);
+  return () => {
+    removeEventListener("hashchange", onHash);
+    removeEventListener("pagehide", onHide);
+    removeEventListener("visibilitychange", onVisible);
+    leaveSession();
+    for (const end of ends) end();
+  };
+}
+
+function leaveSession() {
+  escape();
+  session.value?.close();
+  session.value?.view.destroy();
+  session.value = null;
+}
+
+/** Open the document that the address names, else the newest, else a new one. */
+async function openFrom(host) {
+  const [view, id] = location.hash.slice(1).split("/");
+  if (view && view !== "write") return;
+  const wanted = id ?? documents.value[0]?.id;
+  if (!wanted) return create("Untitled");
+  if (wanted === session.value?.id) return;
+  const opened = await Session.open(wanted);
+  leaveSession();
+  host.replaceChildren();
+  makeEditor(host, opened, { commands: COMMANDS.filter(([, , run]) => run).map(([key, , run]) => [key, run]), onUpdate, onClick });
+  session.value = opened;
+  history.replaceState(null, "", `#write/${opened.id}`);
+  if (opened.damaged) say(`${opened.damaged} lines of this document could not be read.`, { error: true });
+  opened.view.dispatch({ selection: { anchor: opened.view.state.doc.length }, scrollIntoView: true });
+  if (isWide.matches) opened.view.focus();
+  edited.value++;
+}
+
+function onUpdate(update) {
+  const chosen = generate.choices.value;
+  if (update.docChanged && chosen) {
+    generate.choices.value = { ...chosen, at: update.changes.mapPos(chosen.at, 1) };
+  }
+  if (update.docChanged && words.looked.value) words.looked.value = null;
+  if (update.docChanged || update.selectionSet || update.viewportChanged) edited.value++;
+}
+
+function onClick(event, view) {
+  if (!shows.words.value && !event.altKey) return false;
+  const place = view.posAtCoords({ x: event.clientX, y: event.clientY });
+  if (place !== null) words.lookAt(session.value, place);
+  return false;
+}
+
+/** What follows the text after a pause: marks, the count of words, what the model receives. */
+function keepUpToDate() {
+  let timer = 0;
+  const refresh = (current) => {
+    if (session.value !== current || !current.view) return;
+    const { view } = current;
+    wordCount.value = countWords(view.state.doc);
+    if (!generate.busy.value) {
+      if (shows.surprise.value) words.colour(current).catch(fail);
+      if (tab.value === "context") receive(current).catch(fail);
+    }
+  };
+  return [
+    effect(() => {
+      edited.value;
+      generate.busy.value;
+      model.value;
+      session.value?.settings.value;
+      const current = session.value;
+      const isDim = tab.value === "context" && showsPanel.value;
+      clearTimeout(timer);
+      if (!current) return;
+      if (!shows.surprise.value) untracked(() => setLayer(current.view, "surprise", []));
+      if (!isDim) untracked(() => setLayer(current.view, "fallen", []));
+      timer = setTimeout(() => refresh(current), IDLE);
+    }),
+    effect(() => {
+      const current = session.value;
+      if (!current) return;
+      const head = current.head.value;
+      const marks = shows.author.value ? current.tree.written(head) : [];
+      untracked(() => {
+        if (current.isStreaming) return;
+        const { length } = current.view.state.doc;
+        setLayer(
+          current.view,
+          "author",
+          marks.filter(([, to]) => to <= length).map(([from, to]) => mark(from, to, "by-model")),
+        );
+      });
+    }),
+    effect(() => {
+      const chosen = generate.choices.value;
+      const current = session.value;
+      if (!current) return;
+      const item = chosen?.items[chosen.active];
+      untracked(() => {
+        queueMicrotask(() => {
+          if (session.value === current)
+            showGhost(current.view, Math.min(chosen?.at ?? 0, current.view.state.doc.length), item?.text.slice(item.taken ?? 0));
+        });
+      });
+    }),
+    effect(() => {
+      const current = session.value;
+      if (!current) return;
+      const wanted = shows.copied.value;
+      untracked(() => {
+        if (wanted) {
+          words.findCopies(current).catch((error) => ((shows.copied.value = false), fail(error)));
+        } else setLayer(current.view, "copied", []);
+      });
+    }),
+  ];
+}
+
+async function receive(current) {
+  const found = await buildContext(current, current.view.state.selection.main.to);
+  if (session.value !== current) return;
+  received.value = found;
+  setLayer(current.view, "fallen", found.start > 0 && found.start <= current.view.state.doc.length ? [mark(0, found.start, "fallen")] : []);
+}
+
+function countWords(doc) {
+  let count = 0;
+  for (const line of doc.iterLines()) count += line.match(/[\p{L}\p{N}][\p{L}\p{N}'’-]*/gu)?.length ?? 0;
+  return count;
+}
+
+/** Follow what another tab or machine appended while this one was in the background. */
+async function catchUp() {
+  await reload();
+  const current = session.value;
+  if (!current || current.isStreaming || current.sync.state.value !== "saved") return;
+  const head = await current.refresh();
+  if (head !== current.head.value && !current.sync.diverged.value && current.sync.state.value === "saved")
+    current.move(head, { quietly: true });
+}
+
+async function keepPassage(current) {
+  current.commit();
+  const { main } = current.view.state.selection;
+  const written = current.tree.written(current.head.value);
+  const last = written.at(-1);
+  const [from, to] = main.empty ? (last ?? [0, 0]) : [main.from, main.to];
+  const text = current.view.state.sliceDoc(from, to);
+  if (!text.trim()) return say("Select the passage to keep.");
+  const isModel = written.some(([start, end]) => start < to && end > from);
+  const prompt = current.view.state.sliceDoc(Math.max(0, from - 1000), from);
+  try {
+    const body = { text, prompt, machine_written: isModel, document: current.id, model: isModel ? model.value : "" };
+    const { file, passages } = await post("/penwright/kept", body);
+    say(`Kept; ${file} has ${passages} ${passages === 1 ? "passage" : "passages"} to train on.`);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+const toggle = (kept, name) => {
+  if (isWide.matches) kept.value = !kept.value;
+  else drawer.value = drawer.value === name ? "" : name;
+};
+
+function deskHead() {
+  const current = session.value;
+  const title = current?.settings.value.title ?? "";
+  return html`
+    <button class="bare" aria-label="Documents" title="Documents" @click=${() => toggle(showsDocuments, "documents")}>
+      ${icon("menu")}
+    </button>
+    ${current ? countOf(current) : nothing}
+    <input
+      class="title"
+      aria-label="Title"
+      placeholder="Untitled"
+      .value=${title}
+      ?disabled=${!current}
+      @change=${({ target }) => {
+        current.set({ title: target.value.trim() || "Untitled" });
+        setTimeout(() => reload().catch(fail), 300);
+      }}
+    />
+    <button class="bare" aria-label="Export, and more" title="Export, and more" ?disabled=${!current} @click=${() => showActions(current)}>
+      ${icon("more")}
+    </button>
+    <button class="bare" aria-label="Options, context and branches" title="Options, context and branches" @click=${() => toggle(showsPanel, "panel")}>
+      ${icon("panel")}
+    </button>
+  `;
+}
+
+const countOf = (current) => html`<span class="small soft count">
+  ${wordCount.value.toLocaleString()} ${wordCount.value === 1 ? "word" : "words"}
+  <span class="state" role="status">${STATES[current.sync.state.value]}</span>
+</span>`;
+
+const STATES = { saved: "Saved", saving: "Saving", waiting: "Kept in this browser" };
+
+function footer(current) {
+  const isBusy = generate.busy.value !== "";
+  const pressed = (name, label, title) => html`<button
+    class="bare small mark-${name}"
+    aria-pressed=${shows[name].value}
+    title=${title}
+    @click=${() => (shows[name].value = !shows[name].value)}
+  >
+    ${label}
+  </button>`;
+  const button = (name, label, key, run, disabled = false) => html`<button
+    class="bare"
+    aria-label=${label}
+    title="${label} (${keyName(key)})"
+    ?disabled=${disabled}
+    @click=${() => run(current)}
+  >
+    ${icon(name)}
+  </button>`;
+  current.version.value;
+  const head = current.head.value;
+  return html`
+    ${current.sync.diverged.value ? divergence(current) : nothing} ${tray(current)}
+    <div class="toolbar">
+      ${isBusy
+        ? html`<button class="primary main-action" @click=${generate.stop} title="Stop (Esc)">${icon("stop")} Stop</button>`
+        : html`<button class="primary main-action" @click=${() => generate.continueHere(current)} title="Continue (${keyName("Mod-Enter")})">
+            ${icon("write")} Continue
+          </button>`}
+      <button @click=${() => generate.choose(current)} title="Several continuations (${keyName("Mod-Shift-Enter")})">
+        ${icon("choices")} Choices
+      </button>
+      ${button("retry", "Write the last passage again", "Alt-r", generate.retry)}
+      ${button("undo", "Undo", "Mod-z", (s) => s.undo(), head === null)}
+      ${button("redo", "Redo", "Mod-Shift-z", (s) => s.redo(), current.tree.next(head) === null)}
+      ${button("keep", "Keep the passage for training", "Mod-Shift-k", keepPassage)}
+      <span class="spacer"></span>
+      <span class="marks" role="group" aria-label="Marks in the text">
+        ${pressed("author", "Author", "Show what the model wrote")}
+        ${pressed("surprise", "Surprise", "Colour what the model finds surprising")}
+        ${pressed("words", "Words", "Click a word to see its alternatives")}
+        ${pressed("copied", "Copied", "Underline what stands in the training text")}
+      </span>
+    </div>
+  `;
+}
+
+const divergence = (current) => html`<div class="notice" role="alert">
+  <span>This document was changed in another tab too. Both texts are kept as branches.</span>
+  <button @click=${() => showTheirs(current).catch(fail)}>Show the other</button>
+  <button @click=${() => keepMine(current)}>Keep this one</button>
+</div>`;
+
+async function showTheirs(current) {
+  current.commit();
+  const head = await current.refresh();
+  current.sync.diverged.value = false;
+  current.move(head, { quietly: true });
+}
+
+function keepMine(current) {
+  current.commit();
+  current.sync.diverged.value = false;
+  current.sync.send({ move: current.head.value });
+}

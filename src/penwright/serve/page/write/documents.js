@@ -1,0 +1,129 @@
+// The list of documents: make, open, import, export, put aside.
+import { html, nothing } from "../vendor/lit.js";
+import { signal } from "../vendor/signals.js";
+import { get, getText, post } from "../api.js";
+import { closeDialog, download, fail, icon, openDialog, say } from "../ui.js";
+
+const PATH = "/penwright/documents";
+const LARGEST = 5_000_000;
+
+/** Id, title and time of each document, the newest first. */
+export const documents = signal([]);
+export const reload = async () => (documents.value = await get(PATH));
+
+export async function create(title = "Untitled", text = "") {
+  const { id } = await post(PATH, { title, text });
+  await reload();
+  location.hash = `write/${id}`;
+}
+
+const asDate = (seconds) => {
+  const date = new Date(seconds * 1000);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday
+    ? date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    : date.toLocaleDateString([], { day: "numeric", month: "short" });
+};
+
+/** The list; `current` is the id of the open document. */
+export const list = (current, close) => html`
+  <div class="row panel-head">
+    <h2>Documents</h2>
+    <span class="spacer"></span>
+    <button class="bare" title="New document" aria-label="New document" @click=${() => create().catch(fail)}>
+      ${icon("plus")}
+    </button>
+    <button class="bare narrow-only" aria-label="Close the list" @click=${close}>${icon("close")}</button>
+  </div>
+  <ul class="document-list">
+    ${documents.value.map(
+      (one) => html`<li>
+        <a
+          href="#write/${one.id}"
+          aria-current=${one.id === current ? "true" : "false"}
+          @click=${close}
+          ><span class="document-title">${one.title}</span>
+          <span class="soft small">${asDate(one.modified)}</span></a
+        >
+      </li>`,
+    )}
+  </ul>
+  <label class="import quiet">
+    <input class="hidden" type="file" accept=".txt,.md,.json,.docx,.epub" multiple @change=${importFiles} />
+    Import txt, md, docx, epub or json
+  </label>
+`;
+
+async function importFiles({ target }) {
+  try {
+    for (const file of target.files) await importFile(file);
+    await reload();
+  } catch (error) {
+    fail(error);
+  }
+  target.value = "";
+}
+
+async function importFile(file) {
+  if (file.size > LARGEST) throw new Error(`${file.name} is larger than 5 MB; divide it first.`);
+  const title = file.name.replace(/\.\w+$/, "");
+  let body;
+  if (/\.json$/i.test(file.name)) {
+    const { records } = JSON.parse(await file.text());
+    if (!records) throw new Error(`${file.name} is no document that was exported here.`);
+    body = { records };
+  } else if (/\.(docx|epub)$/i.test(file.name)) {
+    body = { title, name: file.name, data: await asBase64(file) };
+  } else {
+    body = { title, text: (await file.text()).replace(/\r\n?/g, "\n").replace(/^\ufeff/, "") };
+  }
+  const { id } = await post(`${PATH}/import`, body);
+  location.hash = `write/${id}`;
+}
+
+const asBase64 = (file) =>
+  new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+
+const FORMATS = { txt: "text/plain", md: "text/markdown", json: "application/json" };
+
+/** Ask how to export a document, or to put it aside. */
+export function showActions(session) {
+  const title = session.settings.value.title ?? "Untitled";
+  const save = async (format) => {
+    session.commit();
+    const text = await getText(`${PATH}/${session.id}/export?format=${format}`);
+    download(`${title.replace(/[^\p{L}\p{N} _-]/gu, "")}.${format}`, text, FORMATS[format]);
+    closeDialog();
+  };
+  openDialog(
+    title,
+    () => html`<h3>Export</h3>
+      <p class="row">
+        ${Object.keys(FORMATS).map(
+          (format) => html`<button @click=${() => save(format).catch(fail)}>${format}</button>`,
+        )}
+      </p>
+      <p class="soft small">json has every branch and can be imported again.</p>
+      <h3>Put aside</h3>
+      <p>
+        <button @click=${() => putAside(session).catch(fail)}>Take it off the list</button>
+      </p>
+      <p class="soft small">Its file stays in the documents' folder, with the ending .removed.</p>
+      ${session.damaged
+        ? html`<p>${session.damaged} lines of the file could not be read.</p>`
+        : nothing}`,
+  );
+}
+
+async function putAside(session) {
+  await post(`${PATH}/${session.id}/remove`, {});
+  closeDialog();
+  say("The document is off the list; its file is kept.");
+  await reload();
+  location.hash = documents.value.length ? `write/${documents.value[0].id}` : "write";
+}

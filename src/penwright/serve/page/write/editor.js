@@ -1,0 +1,151 @@
+// The editor: CodeMirror with our own undo, and marks for who wrote what, surprise and copies.
+import {
+  Decoration,
+  drawSelection,
+  EditorState,
+  EditorView,
+  defaultKeymap,
+  hoverTooltip,
+  keymap,
+  placeholder,
+  Prec,
+  search,
+  searchKeymap,
+  StateEffect,
+  StateField,
+  WidgetType,
+} from "../vendor/codemirror.js";
+import { origin } from "./session.js";
+
+/** A layer of marks over the text that moves with edits; `set` replaces them. */
+function layer(grow = null) {
+  const set = StateEffect.define();
+  const field = StateField.define({
+    create: () => Decoration.none,
+    update(marks, transaction) {
+      for (const effect of transaction.effects) {
+        if (effect.is(set)) return effect.value;
+      }
+      const moved = transaction.docChanged ? marks.map(transaction.changes) : marks;
+      return grow ? grow(moved, transaction) : moved;
+    },
+    provide: (it) => EditorView.decorations.from(it),
+  });
+  return { set, field };
+}
+
+/** Mark what streams in as the model's at once. */
+function markStream(marks, transaction) {
+  if (transaction.annotation(origin) !== "stream") return marks;
+  const add = [];
+  transaction.changes.iterChangedRanges((_a, _b, from, to) => from < to && add.push(mark(from, to, "by-model")));
+  return marks.update({ add });
+}
+
+/** The model's text, surprise, copies, what fell out of the window, and the suggestion. */
+export const layers = {
+  author: layer(markStream),
+  surprise: layer(),
+  copied: layer(),
+  fallen: layer(),
+  ghost: layer(),
+};
+
+export const setLayer = (view, name, marks) =>
+  view.dispatch({ effects: layers[name].set.of(Decoration.set(marks, true)) });
+
+export const mark = (from, to, name, spec = {}) =>
+  Decoration.mark({ class: name, ...spec }).range(from, to);
+
+class Ghost extends WidgetType {
+  constructor(text) {
+    super();
+    this.text = text;
+  }
+  eq(other) {
+    return other.text === this.text;
+  }
+  toDOM() {
+    const element = document.createElement("span");
+    element.className = "ghost";
+    element.textContent = this.text;
+    return element;
+  }
+}
+
+/** Show a suggestion in the text, without putting it there. */
+export const showGhost = (view, at, text) =>
+  setLayer(view, "ghost", text ? [Decoration.widget({ widget: new Ghost(text), side: 1 }).range(at)] : []);
+
+const sourceTooltip = hoverTooltip((view, at) => {
+  let found = null;
+  view.state.field(layers.copied.field).between(at, at, (from, to, value) => {
+    found = { from, to, span: value.spec.span };
+    return false;
+  });
+  return (
+    found && {
+      pos: found.from,
+      end: found.to,
+      above: true,
+      create: () => ({ dom: describeSource(found.span) }),
+    }
+  );
+});
+
+function describeSource({ source, tokens, before, after }) {
+  const dom = document.createElement("div");
+  dom.className = "tooltip";
+  const title = dom.appendChild(document.createElement("strong"));
+  title.textContent = `${tokens} tokens, word for word as in ${source}`;
+  const text = dom.appendChild(document.createElement("p"));
+  text.textContent = `... ${before.slice(-90)} [...] ${after.slice(0, 90)} ...`;
+  return dom;
+}
+
+/** Make the editor of a session in `parent`. `commands` are [key, function] of our own. */
+export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
+  const bindings = commands.map(([key, run]) => ({
+    key,
+    run: () => run() !== false,
+    preventDefault: true,
+  }));
+  const view = new EditorView({
+    parent,
+    state: EditorState.create({
+      doc: session.text,
+      extensions: [
+        EditorState.lineSeparator.of("\n"),
+        EditorView.lineWrapping,
+        EditorView.contentAttributes.of({
+          "aria-label": "Text",
+          spellcheck: "true",
+          autocapitalize: "sentences",
+        }),
+        drawSelection(),
+        placeholder("Write, or press Continue and see what the model begins with."),
+        search({ top: true }),
+        sourceTooltip,
+        Object.values(layers).map((one) => one.field),
+        Prec.high(keymap.of(bindings)),
+        keymap.of([...searchKeymap, ...defaultKeymap]),
+        EditorView.domEventHandlers({
+          beforeinput(event) {
+            if (event.inputType === "historyUndo") session.undo();
+            else if (event.inputType === "historyRedo") session.redo();
+            else return false;
+            event.preventDefault();
+            return true;
+          },
+          click: (event, editor) => onClick(event, editor),
+        }),
+        EditorView.updateListener.of((update) => {
+          for (const transaction of update.transactions) session.receive(transaction);
+          onUpdate(update);
+        }),
+      ],
+    }),
+  });
+  session.view = view;
+  return view;
+}

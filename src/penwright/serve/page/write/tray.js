@@ -1,0 +1,66 @@
+// The tray below the text: continuations to choose from, or the alternatives to a word.
+import { html, nothing } from "../vendor/lit.js";
+import { icon, keyName } from "../ui.js";
+import { accept, activate, busy, choices, dismiss } from "./generate.js";
+import { looked, take } from "./words.js";
+
+export const tray = (session) =>
+  choices.value ? continuations(session, choices.value) : looked.value ? alternatives(session, looked.value) : nothing;
+
+function continuations(session, { items, active, fill, done }) {
+  const about = !fill
+    ? "Continuations"
+    : busy.value === "ranking"
+      ? "Ranking by how well your text follows"
+      : "For this gap: written from the left, ranked by how likely your text after it follows";
+  return html`<section class="tray" aria-label="Continuations">
+    <div class="row tray-head">
+      <h2 class="small">${about}</h2>
+      <span class="spacer"></span>
+      <button class="bare" aria-label="Put them away; they stay in the tree" title="Put them away; they stay in the tree (Esc)" @click=${dismiss}>
+        ${icon("close")}
+      </button>
+    </div>
+    <div class="cards">
+      ${items.map(
+        (item, index) => html`<button
+          class="card"
+          aria-pressed=${index === active}
+          @click=${() => (index === active && done ? accept(session, "all") : activate(index))}
+          @dblclick=${() => done && accept(session, "all")}
+        >
+          <span class="card-text">${item.text.slice(item.taken ?? 0).trim() || "..."}</span>
+          ${item.score === undefined ? nothing : html`<span class="small soft">${rankName(index)}</span>`}
+        </button>`,
+      )}
+    </div>
+    <div class="row tray-foot">
+      <button class="primary" ?disabled=${!done} title=${keyName("Tab")} @click=${() => accept(session, "all")}>Take it</button>
+      <button ?disabled=${!done} title=${keyName("Alt-ArrowRight")} @click=${() => accept(session, "sentence")}>Sentence</button>
+      <button ?disabled=${!done} title=${keyName("Alt-ArrowRight")} @click=${() => accept(session, "word")}>Word</button>
+      <span class="spacer"></span>
+      <span class="small soft wide-only">${keyName("Alt")} and arrows choose; Tab takes</span>
+    </div>
+  </section>`;
+}
+
+const rankName = (index) => (index === 0 ? "fits best" : `${index + 1}`);
+
+const percent = (share) => (share >= 0.1 ? `${Math.round(share * 100)} %` : share >= 0.001 ? `${(share * 100).toFixed(1)} %` : "< 0.1 %");
+
+const alternatives = (session, { word, share, list }) => html`<section class="tray" aria-label="Alternatives">
+  <div class="row tray-head">
+    <h2 class="small">Instead of "${word.trim()}" (${percent(share)})</h2>
+    <span class="spacer"></span>
+    <button class="bare" aria-label="Close" @click=${() => (looked.value = null)}>${icon("close")}</button>
+  </div>
+  <div class="alternatives">
+    ${list.map(
+      ([text, one]) => html`<button @click=${() => take(session, text)}>
+        <span>${text.trim() || (text.includes("\n") ? "new line" : "space")}</span>
+        <span class="small soft">${percent(one)}</span>
+        <svg class="share" width="${Math.max(1, one * 100)}%" height="3" aria-hidden="true"></svg>
+      </button>`,
+    )}
+  </div>
+</section>`;

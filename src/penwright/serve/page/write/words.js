@@ -1,0 +1,129 @@
+// Look at words: their alternatives, how surprising they are, where they were copied from.
+import { signal } from "../vendor/signals.js";
+import { post } from "../api.js";
+import { model } from "../shell.js";
+import { fail, say } from "../ui.js";
+import { buildContext } from "./context.js";
+import { mark, setLayer } from "./editor.js";
+import { write } from "./generate.js";
+
+/** The word that is looked at, or null: {from, to, word, share, list: [[text, share]]}. */
+export const looked = signal(null);
+
+const BEST = 20;
+const WORD = /[\p{L}\p{N}'’_-]/u;
+/** Bits of surprise from which a token has a colour, by strength. */
+const SURPRISING = [5, 8, 11, 14];
+
+const score = (prompt, logprobs) =>
+  post("/v1/completions", { model: model.value, prompt, max_tokens: 0, echo: true, logprobs }).then(
+    (answer) => answer.choices[0].logprobs,
+  );
+
+/** The word at a place of the text, with the space before it. */
+function wordAt(state, place) {
+  const line = state.doc.lineAt(place);
+  let from = place - line.from;
+  let to = from;
+  while (from > 0 && WORD.test(line.text[from - 1])) from--;
+  while (to < line.length && WORD.test(line.text[to])) to++;
+  if (from === to && to < line.length) to++; // a mark of punctuation
+  if (from > 0 && line.text[from - 1] === " ") from--;
+  return { from: line.from + from, to: line.from + to };
+}
+
+/** Show what the model would have written in a word's place. */
+export async function lookAt(session, place) {
+  const { from, to } = wordAt(session.view.state, place);
+  if (from === to) return;
+  const word = session.view.state.sliceDoc(from, to);
+  try {
+    const context = await buildContext(session, from, { maxTokens: 8 });
+    const { ids } = await post("/penwright/tokens", { model: model.value, text: word });
+    const start = context.ids.length;
+    const found = await score([...context.ids, ...ids], BEST);
+    const share = Math.exp(
+      found.token_logprobs.slice(start).reduce((sum, one) => sum + (one ?? 0), 0),
+    );
+    const list = Object.entries(found.top_logprobs[start] ?? {})
+      .filter(([text]) => !text.startsWith("bytes:"))
+      .map(([text, logprob]) => [text, Math.exp(logprob)])
+      .sort((a, b) => b[1] - a[1]);
+    looked.value = { from, to, word, share, list };
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** Continue from an alternative: it takes the place of the word and of what the model wrote on. */
+export function take(session, text) {
+  const { from, to } = looked.value;
+  looked.value = null;
+  session.commit();
+  const passage = session.tree
+    .written(session.head.value)
+    .find(([start, end]) => start <= to - 1 && end >= to);
+  const end = passage ? passage[1] : to;
+  session.replace(from, end, text);
+  session.view.focus();
+  if (passage) write(session, { at: from + text.length });
+}
+
+/** Colour the text by how surprising the model finds each token. */
+export async function colour(session) {
+  const { view } = session;
+  const at = Math.min(view.state.doc.length, view.viewport.to);
+  if (!at) return setLayer(view, "surprise", []);
+  const { doc } = view.state;
+  const context = await buildContext(session, at, { maxTokens: 1 });
+  const found = await score(context.ids, 0);
+  if (!view.state.doc.eq(doc)) return; // edited meanwhile; the next round will do
+  const texts = context.parts.filter((part) => part.name === "text");
+  const isSplit = texts.length > 1; // the author's note stands between
+  const last = texts.at(-1);
+  const count = isSplit ? last.tokens : context.parts.at(-1).tokens;
+  const points = [...last.text].map((point) => point.length);
+  const places = [0];
+  for (const length of points) places.push(places.at(-1) + length);
+  const begin = at - context.dropped - last.text.length;
+  const first = found.text_offset.at(-count);
+  const marks = [];
+  for (let i = found.tokens.length - count; i < found.tokens.length; i++) {
+    const logprob = found.token_logprobs[i];
+    if (logprob === null || logprob === undefined) continue;
+    const strength = SURPRISING.filter((bits) => -logprob / Math.LN2 >= bits).length;
+    const from = begin + (places[found.text_offset[i] - first] ?? 0);
+    const next = found.text_offset[i + 1];
+    const to = next === undefined ? begin + last.text.length : begin + (places[next - first] ?? 0);
+    const lead = /^\s*/.exec(doc.sliceString(from, to))[0].length;
+    if (strength && to > from + lead) {
+      const percent = (100 * Math.exp(logprob)).toPrecision(2);
+      marks.push(
+        mark(from + lead, to, `surprise s${strength}`, { attributes: { title: `${percent} %` } }),
+      );
+    }
+  }
+  setLayer(view, "surprise", marks);
+}
+
+/** Underline what stands word for word in the training text. */
+export async function findCopies(session) {
+  const { view } = session;
+  const { doc } = view.state;
+  const text = doc.toString();
+  const found = await post("/penwright/copied", { model: model.value, text });
+  if (!view.state.doc.eq(doc)) return;
+  const places = [0];
+  for (const point of text) places.push(places.at(-1) + point.length);
+  setLayer(
+    view,
+    "copied",
+    found.spans.map((span) => mark(places[span.start], places[span.end], "copied", { span })),
+  );
+  const number = found.spans.length;
+  say(
+    number
+      ? `${number} ${number === 1 ? "passage is" : "passages are"} copied word for word; rest the pointer on one to see its source.`
+      : "Nothing here is copied from the training text.",
+  );
+}
