@@ -14,6 +14,7 @@ from penwright.config import SamplingConfig
 from penwright.sample.batch import Batch, Row
 from penwright.sample.decoder import as_source
 from penwright.sample.endings import CharacterStream, StopMatcher
+from penwright.sample.window import Window
 from tests.sample.conftest import build_model
 from tests.sample.test_engine import PROMPTS
 
@@ -108,7 +109,11 @@ def test_requests_that_join_a_running_batch_are_written_as_alone(tokenizer, data
     running = Batch(as_source(model), tokenizer)
     waiting = [
         Row(
-            n, tokenizer.encode_prompt(prompt), 48, data.draw(st.sampled_from(MIXED)), n % 3 or None
+            n,
+            tokenizer.encode_prompt(prompt),
+            Window(48, tokenizer),
+            data.draw(st.sampled_from(MIXED)),
+            n % 3 or None,
         )
         for n, prompt in enumerate(data.draw(st.lists(st.sampled_from(PROMPTS), min_size=1)))
     ]
@@ -140,7 +145,7 @@ def test_requests_that_join_a_running_batch_are_written_as_alone(tokenizer, data
 def test_scores_are_of_the_models_own_distribution(tokenizer):
     model = build_model(tokenizer.vocab_size)
     sampling = SamplingConfig(max_new_tokens=20, temperature=0.3, top_k=3, repetition_penalty=2.0)
-    row = Row(0, tokenizer.encode_prompt("The goose"), 48, sampling, scores=4)
+    row = Row(0, tokenizer.encode_prompt("The goose"), Window(48, tokenizer), sampling, scores=4)
     running = Batch(as_source(model), tokenizer)
     running.enter([row])
     events = []
@@ -158,10 +163,11 @@ def test_scores_are_of_the_models_own_distribution(tokenizer):
 def test_a_row_without_a_next_token_ends_alone(tokenizer):
     model = build_model(tokenizer.vocab_size)
     impossible = SamplingConfig(max_new_tokens=400, no_repeat_ngram_size=1, min_new_tokens=400)
+    window = Window(48, tokenizer)
     rows = [
-        Row(0, [0], 48, SamplingConfig(max_new_tokens=390, greedy=True, min_new_tokens=390)),
-        Row(1, [0], 48, impossible),
-        Row(2, [0], 48, impossible),
+        Row(0, [0], window, SamplingConfig(max_new_tokens=390, greedy=True, min_new_tokens=390)),
+        Row(1, [0], window, impossible),
+        Row(2, [0], window, impossible),
     ]
     running = Batch(as_source(model), tokenizer)
     running.enter(rows)

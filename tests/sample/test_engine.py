@@ -31,6 +31,7 @@ SETTINGS = {
     "ban": SamplingConfig(max_new_tokens=40, ban=("e", "goose"), temperature=1.5, top_p=1.0),
     "greedy ban": SamplingConfig(max_new_tokens=40, ban=("a", " THE "), greedy=True),
     "require": SamplingConfig(max_new_tokens=60, require=("council", "tea"), temperature=1.2),
+    "pinned": SamplingConfig(max_new_tokens=150, pin=("Tea for a goose.",), min_new_tokens=60),
     "n-grams": SamplingConfig(max_new_tokens=40, no_repeat_ngram_size=2, greedy=True),
     "all": SamplingConfig(
         max_new_tokens=60,

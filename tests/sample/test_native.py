@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.sample.batch import Batch, Row
+from penwright.sample.window import Window
 from tests.native.conftest import needs_library, pack
 from tests.sample.conftest import build_model
 from tests.sample.test_engine import PROMPTS, SETTINGS, assert_written, write_plainly
@@ -31,7 +32,8 @@ def test_any_rows_that_come_and_go_are_written_as_alone(tokenizer, data):
     token = st.integers(1, tokenizer.vocab_size - 1)
     prompts = data.draw(st.lists(st.lists(token, max_size=44), min_size=1, max_size=5))
     kinds = st.sampled_from([*SETTINGS.values(), SamplingConfig(min_new_tokens=9, top_k=5)])
-    rows = [Row(n, [0, *prompt], 40, data.draw(kinds)) for n, prompt in enumerate(prompts)]
+    window = Window(40, tokenizer)
+    rows = [Row(n, [0, *prompt], window, data.draw(kinds)) for n, prompt in enumerate(prompts)]
     waiting, batch = [row for row in rows if not row.finish_reason], Batch(packed, tokenizer)
     while waiting or batch.rows:
         entering = data.draw(st.integers(0 if batch.rows else 1, 3))
@@ -40,7 +42,7 @@ def test_any_rows_that_come_and_go_are_written_as_alone(tokenizer, data):
         if batch.rows:
             batch.step()
     for row in rows:
-        alone = Row(row.index, row.ids[: row.prompt_length], 40, row.sampling)
+        alone = Row(row.index, row.ids[: row.prompt_length], window, row.sampling)
         single = Batch(packed, tokenizer)
         if not alone.finish_reason:
             single.enter([alone])

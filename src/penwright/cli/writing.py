@@ -114,6 +114,8 @@ def _print_texts(
                 _SEPARATOR.lstrip() * bool(number) + text.shown(drop_prompt=options.drop_prompt),
                 flush=True,
             )
+        if alone and text.seams is not None:
+            warn(str(text.seams))
 
 
 def _append_texts(

@@ -69,6 +69,9 @@ class SamplingConfig:
     at most ten times."""
     stop: Texts = ()
     """End the text before this string; \\n is a new line. May be given several times."""
+    pin: Texts = ()
+    """Text that stays in the model's context, however long the text becomes; it is not printed.
+    May be given several times."""
     seed: int = 0
     """The same seed writes the same text."""
 

@@ -10,5 +10,6 @@ from penwright.sample.engine import (
     stream,
     write_each,
 )
+from penwright.sample.window import Seams
 
-__all__ = ["FinishReason", "Sample", "encode_prompt", "generate", "stream", "write_each"]
+__all__ = ["FinishReason", "Sample", "Seams", "encode_prompt", "generate", "stream", "write_each"]

@@ -5,8 +5,7 @@ B rows, T tokens, V vocabulary.
 All but the last token of each row's window are in the decoder's cache; a step feeds it the last
 ones, all rows at once, and chooses the next, for rows with equal settings together. Rows join and
 leave between steps. A finished row leaves, and one whose window is full leaves and comes back with
-its last half, so every step computes living rows only. The functions that place the window are
-pure, so every way of writing sees the same; positions count from the window's start.
+a new one, so every step computes living rows only. Positions count from the window's start.
 """
 
 from __future__ import annotations
@@ -27,29 +26,8 @@ from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, find_shared
 from penwright.sample.endings import TextStream
 from penwright.sample.processors import NO_TEXT, Refusal, Rows
+from penwright.sample.window import Window
 from penwright.tokens.bpe import Tokenizer
-
-
-def begin_window(prompt: int, max_new: int, context: int) -> int:
-    """Return the start of the window of a prompt of `prompt` tokens.
-
-    A prompt that fits is read whole. Of a longer one only the end is read, with room left to write
-    `max_new` tokens, or half the context if they need more.
-    """
-    if prompt <= context:
-        return 0
-    return prompt - max(1, context - min(max_new, context // 2))
-
-
-def follow_window(start: int, length: int, context: int) -> int:
-    """Return the start of the window once the text has `length` tokens.
-
-    It stays until it is full; then it keeps the last half of a context, and fills up again.
-    """
-    if length - start <= context:
-        return start
-    return length - max(1, context // 2)
-
 
 NO_TOKEN = torch.iinfo(torch.long).max
 TEXT_GROWTH = 256
@@ -96,7 +74,7 @@ class Row:
         self,
         index: int,
         prompt: list[int],
-        context: int,
+        window: Window,
         sampling: SamplingConfig,
         scores: int | None = None,
         healing: bytes = b"",
@@ -108,7 +86,10 @@ class Row:
         self.ids = list(prompt)
         self.prompt_length = len(prompt)
         self.key = logits.sample_key(sampling.seed, index)
-        self.start = begin_window(len(prompt), sampling.max_new_tokens, context)
+        self.window = window
+        self.start = window.begin(prompt, sampling.max_new_tokens)
+        self.seams: list[tuple[int, int]] = []
+        """The length of the text each time that its window moved, and the window's new start."""
         self.finish_reason = "" if sampling.max_new_tokens else "length"
         self.error: UsageError | None = None
         self.text = TextStream(sampling, healing)
@@ -125,7 +106,12 @@ class Row:
     @property
     def cached(self) -> list[int]:
         """The tokens that the cache holds: the window without the last, which is read next."""
-        return self.ids[self.start : -1]
+        return self.window.read(self.ids, self.start)[:-1]
+
+    @property
+    def last(self) -> int:
+        """The last token of the window."""
+        return self.ids[-1] if len(self.ids) > self.start else self.window.head[-1]
 
     def refuses(self, token: int) -> bool:
         """Return whether a guard refuses `token` as the next one."""
@@ -144,7 +130,7 @@ class Row:
             top_k=settings.top_k,
             greedy=logits.is_greedy(settings),
             limit=min(most, self.text.room),
-            last=self.ids[-1],
+            last=self.last,
         )
 
     def push(self, token: int, tokenizer: Tokenizer) -> str:
@@ -253,7 +239,7 @@ class Batch:
 
     def _feed_and_choose(self, news: Sequence[_News]) -> None:
         """Feed the rows' last tokens, and choose the next from the logits."""
-        logits_BV = self._decoder.feed([row.ids[-1:] for row in self.rows])
+        logits_BV = self._decoder.feed([[row.last] for row in self.rows])
         logits_BV = logits_BV[:, : self._tokenizer.vocab_size]
         tokens = self._choose(logits_BV, self.rows)
         scores = score_tokens(logits_BV, self.rows, tokens)
@@ -271,9 +257,10 @@ class Batch:
         """Let the rows whose window is full leave, and come back with a new one."""
         full = []
         for number, row in enumerate(self.rows):
-            start = follow_window(row.start, len(row.ids), self._context)
+            start = row.window.follow(row.start, row.ids)
             if start != row.start:
                 row.start = start
+                row.seams.append((len(row.ids), start))
                 full.append(number)
         if full:
             returning = [self.rows[number] for number in full]

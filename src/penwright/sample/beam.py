@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from penwright.config import SamplingConfig
-from penwright.sample.batch import begin_window, follow_window
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, find_shared
 from penwright.sample.endings import TextStream
 from penwright.sample.logits import Chooser, check_scores
 from penwright.sample.processors import RULED_OUT, Rows
+from penwright.sample.window import Window
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -38,23 +38,30 @@ class _Found:
 class _Reader:
     """Scores what may follow each of the beams, which are all of one length."""
 
-    def __init__(self, source: Source, prompt: int, max_new: int) -> None:
+    def __init__(self, source: Source, window: Window, max_new: int) -> None:
         self._decoder = source.decoder()
-        self._context = source.config.n_positions
-        self._start = begin_window(prompt, max_new, self._context)
+        self._window = window
+        self._max_new = max_new
+        self._starts: list[int] = []
 
     def read(self, texts: list[list[int]], parents: list[int]) -> Tensor:
         """Return the logits_KV behind `texts`; `parents` are the indices of what they continue."""
         held = len(self._decoder.lengths)
-        start = follow_window(self._start, len(texts[0]), self._context)
-        if start != self._start or not held:
-            self._start = start
+        if self._starts:
+            before = [self._starts[parent] for parent in parents]
+            follow = self._window.follow
+            starts = [follow(*each) for each in zip(before, texts, strict=True)]
+        else:
+            before, starts = [], [self._window.begin(text, self._max_new) for text in texts]
+        self._starts = starts
+        windows = [self._window.read(*each) for each in zip(texts, starts, strict=True)]
+        if starts != before or not held:
             self._decoder.drop(range(held))
-            windows = [text[start:-1] for text in texts]
-            self._decoder.enter(windows, find_shared([], windows))
+            cached = [window[:-1] for window in windows]
+            self._decoder.enter(cached, find_shared([], cached))
         elif parents != list(range(held)):
             self._decoder.select(parents)
-        return self._decoder.feed([text[-1:] for text in texts])
+        return self._decoder.feed([window[-1:] for window in windows])
 
 
 def search(
@@ -74,7 +81,8 @@ def search(
     beams, max_new = sampling.num_beams, sampling.max_new_tokens
     if max_new == 0:
         return [[] for _ in range(beams)]
-    reader = _Reader(source, len(prompt), max_new)
+    window = Window.of(source.config.n_positions, tokenizer, sampling)
+    reader = _Reader(source, window, max_new)
     task = _Task(prompt, healing, sampling, tokenizer, Chooser(sampling, tokenizer, training))
     running, parents = [_Found(0.0, [])], [0]
     finished: list[_Found] = []

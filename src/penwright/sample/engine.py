@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
@@ -24,6 +24,7 @@ from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, as_source
 from penwright.sample.healing import Healed, heal
 from penwright.sample.takes import FAR, Takes, has_takes
+from penwright.sample.window import Seams, Window, measure_seams
 from penwright.tokens.bpe import Tokenizer
 from penwright.wording import Warn
 
@@ -46,6 +47,8 @@ class Sample:
     tokens: int
     seed: int
     index: int
+    seams: Seams | None = field(default=None, compare=False)
+    """What it cost that the window moved, for a text that is longer than the context."""
 
 
 def generate(
@@ -118,7 +121,7 @@ def write_each(
         if event.text and on_text is not None:
             on_text(row.index % FAR, event.text)
         if row.finish_reason:
-            yield _finish(row, prompts[(row.index % FAR - first_index) // n], sampling)
+            yield _finish(row, prompts[(row.index % FAR - first_index) // n], sampling, source)
 
 
 def stream(
@@ -144,7 +147,7 @@ def stream(
     for event in _write(source, tokenizer, texts, 1, sampling, 1, training, warn):
         if event.text:
             yield event.text
-    return _finish(event.row, prompt, sampling)
+    return _finish(event.row, prompt, sampling, source)
 
 
 def encode_prompt(
@@ -162,7 +165,8 @@ def encode_prompt(
         begun = heal(prompt, begun.ids, tokenizer)
     count = len(begun.ids)
     if warn is not None and count > context:
-        kept = count - Row(0, begun.ids, context, sampling).start
+        window = Window.of(context, tokenizer, sampling)
+        kept = count - window.begin(begun.ids, sampling.max_new_tokens)
         warn(
             f"The prompt '{_shorten(prompt)}' has {count} tokens, but the model reads "
             f"{context} at most; only its last {kept} are used."
@@ -196,13 +200,14 @@ def _write(
     if sampling.num_beams > 1:
         return _with_room(_search(source, tokenizer, texts, n, sampling, training))
     takes = Takes(sampling, tokenizer, warn)
-    rows = _make_rows(texts, takes, source.config.n_positions, sampling)
+    window = Window.of(source.config.n_positions, tokenizer, sampling)
+    rows = _make_rows(texts, takes, window, sampling)
     events = _run(Batch(source, tokenizer, training), rows, size)
     return takes.settle(_with_room(events)) if has_takes(sampling) else _with_room(events)
 
 
 def _make_rows(
-    texts: Iterator[tuple[int, Healed]], takes: Takes, context: int, sampling: SamplingConfig
+    texts: Iterator[tuple[int, Healed]], takes: Takes, window: Window, sampling: SamplingConfig
 ) -> Iterator[Row | None]:
     """Yield the rows to write, those of further takes first; None where none is waiting now."""
     prompts: dict[int, Healed] = {}
@@ -214,7 +219,7 @@ def _make_rows(
         if takes.waiting:
             index = takes.waiting.popleft()
             begun = prompts[index % FAR]
-            yield Row(index, begun.ids, context, sampling, scores, begun.again)
+            yield Row(index, begun.ids, window, sampling, scores, begun.again)
         else:
             yield None
 
@@ -255,12 +260,12 @@ def _search(
             f"{sampling.num_beams} beams find at most {sampling.num_beams} texts for a prompt.",
             fix=f"Give --num-beams {n} or more.",
         )
+    window = Window.of(source.config.n_positions, tokenizer, sampling)
     while alike := list(itertools.islice(texts, n)):
         begun = alike[0][1]
         found = beam.search(source, tokenizer, begun.ids, sampling, training, begun.again)
         for (index, _), tokens in zip(alike, found, strict=False):
-            context = source.config.n_positions
-            row = Row(index, begun.ids, context, sampling, healing=begun.again)
+            row = Row(index, begun.ids, window, sampling, healing=begun.again)
             text = "".join([row.push(token, tokenizer) for token in tokens])
             yield Event(row, text, tuple(row.ids[row.prompt_length :]))
 
@@ -275,7 +280,7 @@ def _with_room(events: Iterator[Event]) -> Iterator[Event]:
         ) from error
 
 
-def _finish(row: Row, prompt: str, sampling: SamplingConfig) -> Sample:
+def _finish(row: Row, prompt: str, sampling: SamplingConfig, source: Source) -> Sample:
     return Sample(
         prompt=prompt,
         text=row.text.text,
@@ -283,6 +288,7 @@ def _finish(row: Row, prompt: str, sampling: SamplingConfig) -> Sample:
         tokens=row.written,
         seed=sampling.seed,
         index=row.index % FAR,
+        seams=measure_seams(source, row.window, row.ids, row.seams),
     )
 
 

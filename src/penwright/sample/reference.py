@@ -12,10 +12,10 @@ import torch
 from penwright.config import SamplingConfig
 from penwright.model import GPT2, evaluating
 from penwright.sample import logits
-from penwright.sample.batch import begin_window, follow_window
 from penwright.sample.engine import FinishReason, Sample
 from penwright.sample.healing import heal
 from penwright.sample.processors import RULED_OUT, Rows
+from penwright.sample.window import Window
 from penwright.tokens.bpe import Tokenizer
 
 
@@ -29,14 +29,15 @@ def write(
     ids, healing = tokenizer.encode_prompt(prompt), b""
     if sampling.heal:
         ids, healing = heal(prompt, ids, tokenizer)
-    prompt_length, context = len(ids), model.config.n_positions
-    start = begin_window(prompt_length, sampling.max_new_tokens, context)
+    prompt_length = len(ids)
+    window = Window.of(model.config.n_positions, tokenizer, sampling)
+    start = window.begin(ids, sampling.max_new_tokens)
     chooser = logits.Chooser(sampling, tokenizer)
     guards = chooser.begin(prompt_length)
     margins: list[float] = []
     text, reason = "", "length"
     while len(ids) - prompt_length < sampling.max_new_tokens:
-        start = follow_window(start, len(ids), context)
+        start = window.follow(start, ids)
         spelled = b"".join(map(tokenizer.printed_bytes, ids[prompt_length:]))
         rows = Rows(
             ids_BT=torch.tensor([ids[1:]], dtype=torch.long),
@@ -46,7 +47,7 @@ def write(
             left_B=torch.tensor([sampling.max_new_tokens - len(ids) + prompt_length]),
             healing=[healing[len(spelled) :]],
         )
-        scores_1V = chooser.process(_read(model, tokenizer, ids[start:]), rows)
+        scores_1V = chooser.process(_read(model, tokenizer, window.read(ids, start)), rows)
         while True:
             best = _score(scores_1V, sampling, index, len(ids) - prompt_length).topk(2)
             margins.append(float(best.values[0] - best.values[1]))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penwright.config import SamplingConfig
-from penwright.errors import ModelError, PenwrightError
+from penwright.errors import ModelError, PenwrightError, UsageError
 from penwright.sample.batch import Batch, Event, Row, choose_rows
+from penwright.sample.window import Window
 from penwright.verbs.generate import Writer
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class Lane:
         entering: dict[Row, Job] = {}
         done: list[News] = []
         for job, index, prompt in texts:
-            row = Row(index, prompt, self._context, job.sampling, job.logprobs)
+            try:
+                window = self._window(job.sampling)
+            except UsageError as error:
+                done.append((job, [], error))
+                continue
+            row = Row(index, prompt, window, job.sampling, job.logprobs)
             if row.finish_reason:
                 done.append((job, [Piece(index, "", (), row.finish_reason)], None))
             else:
@@ -80,7 +86,7 @@ class Lane:
         """Write two tokens, so that no client waits for what the first ones cost once."""
         sampling = SamplingConfig(max_new_tokens=2, min_new_tokens=2)
         batch = self._new_batch()
-        batch.enter([Row(0, [self._model.tokenizer.eot_id], self._context, sampling)])
+        batch.enter([Row(0, [self._model.tokenizer.eot_id], self._window(sampling), sampling)])
         while batch.rows:
             batch.step()
 
@@ -110,6 +116,9 @@ class Lane:
             for job, index in ended
             if job.stopped and not job.cancelled
         ]
+
+    def _window(self, sampling: SamplingConfig) -> Window:
+        return Window.of(self._context, self._model.tokenizer, sampling)
 
     def _begin_again(self) -> list[News]:
         """Take every row a step on by itself, and go on with those that do not fail."""

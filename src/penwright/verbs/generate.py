@@ -21,7 +21,7 @@ from penwright.config.training import Device, Precision, WeightsName
 from penwright.dataset.tasks import find_fields
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
-from penwright.sample import Sample
+from penwright.sample import Sample, Seams
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source
 from penwright.sample.logits import check as check_sampling
@@ -36,7 +36,7 @@ from penwright.wording import Warn
 if TYPE_CHECKING:
     from penwright.formats.prompts import PromptRow
 
-_PARTS = ("line", "sections", "fields")
+_PARTS = ("seams", "line", "sections", "fields")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Text:
     index: int
     label: dict[str, Any]
     """Who wrote it, and with which seed and settings; see `provenance`."""
+    seams: Seams | None = None
+    """What it cost that the window moved, for a text that is longer than the context."""
     line: int | None = None
     """The line or record of the prompt in a file of prompts."""
     sections: dict[str, str | list[str]] = field(default_factory=dict)
@@ -94,6 +96,7 @@ def make_record(sample: Sample, row: PromptRow, writer: Writer, label: dict[str,
         tokens=sample.tokens,
         index=sample.index,
         label=label,
+        seams=sample.seams,
         line=row.line,
         sections=_sections(sample) if writer.sections else {},
         fields=writer.fields_of(sample),
