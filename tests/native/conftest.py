@@ -16,7 +16,7 @@ from penwright.native.packed import PackedModel
 def libraries() -> dict[str, Library]:
     """Return the library for each instruction set that this machine runs."""
     try:
-        path = build.find() or build.compile_library(lambda _: None)
+        path = build.find() or build.compile_library()
     except build.BuildError:
         return {}
     found = {}

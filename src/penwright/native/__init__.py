@@ -1,9 +1,34 @@
-"""Run GPT-2 on a CPU in C: one library for all instruction sets, compiled where it is used."""
+"""Run GPT-2 on a CPU in C: one library for all instruction sets, compiled where it is used.
+
+Names are imported on first use, so that compiling the library needs no torch.
+"""
 
 from __future__ import annotations
 
-from penwright.native.build import Library, describe, load
-from penwright.native.decoder import Choice, NativeDecoder
-from penwright.native.packed import WEIGHTS, PackedModel
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["WEIGHTS", "Choice", "Library", "NativeDecoder", "PackedModel", "describe", "load"]
+if TYPE_CHECKING:
+    from penwright.native.build import Library as Library
+    from penwright.native.build import describe as describe
+    from penwright.native.build import load as load
+    from penwright.native.decoder import Choice as Choice
+    from penwright.native.decoder import NativeDecoder as NativeDecoder
+    from penwright.native.packed import WEIGHTS as WEIGHTS
+    from penwright.native.packed import PackedModel as PackedModel
+
+_HOMES = {
+    "Choice": "decoder",
+    "Library": "build",
+    "NativeDecoder": "decoder",
+    "PackedModel": "packed",
+    "WEIGHTS": "packed",
+    "describe": "build",
+    "load": "build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penwright.errors import OutOfRoomError, UsageError
-from penwright.files import atomic_file, cache_folder
+from penwright.files import atomic_file, cache_folder, write_text
 
 SOURCE = Path(__file__).parent / "c"
 BUNDLED = Path(__file__).parent / "penwright_native.so"
@@ -65,8 +65,8 @@ class BuildError(Exception):
 def load(say: Callable[[str], None] = lambda _: None) -> Library | None:
     """Return the library for this processor, or None where PyTorch has to compute.
 
-    Compiles it if need be; `say` gets a sentence then. `describe` gives the reason for None.
-    Raises UsageError for an unknown or unsupported value of PENWRIGHT_NATIVE.
+    Compiles it if need be; `say` gets a sentence then, and when that fails. `describe` gives the
+    reason for None. Raises UsageError for an unknown or unsupported value of PENWRIGHT_NATIVE.
     """
     wanted = os.environ.get(VARIABLE, "")
     if wanted and wanted not in (OFF, *VARIANTS):
@@ -76,21 +76,23 @@ def load(say: Callable[[str], None] = lambda _: None) -> Library | None:
     if wanted == OFF:
         return None
     try:
-        path = find() or compile_library(say)
+        return open_library(find() or compile_library(say), wanted)
     except BuildError:
         return None
-    return open_library(path, wanted)
 
 
 def describe() -> str:
-    """Return what computes generated text on this processor, in a few words."""
+    """Return what computes generated text on this processor, and why if it is PyTorch."""
     if os.environ.get(VARIABLE) == OFF:
         return f"PyTorch ({VARIABLE}={OFF})"
+    library = load()
+    if library is not None:
+        return f"native decoder, {library.variant} ({library.path})"
     try:
-        path = find() or compile_library(lambda _: None)
+        compile_library()
     except BuildError as error:
         return f"PyTorch ({error})"
-    return f"native, {open_library(path, os.environ.get(VARIABLE, '')).variant} ({path})"
+    return "PyTorch"
 
 
 def find() -> Path | None:
@@ -122,17 +124,27 @@ def cached_library(compiler: Sequence[str]) -> Path:
     return cache_folder() / "native" / f"penwright-{digest.hexdigest()[:16]}.so"
 
 
-def compile_library(say: Callable[[str], None]) -> Path:
-    """Compile the library into the cache; returns its path. Raises BuildError."""
+def compile_library(say: Callable[[str], None] = lambda _: None) -> Path:
+    """Compile the library into the cache; returns its path.
+
+    Raises BuildError. A failure is kept in a file beside it, and not tried again.
+    """
     compiler = find_compiler()
     if compiler is None:
         raise BuildError("there is no C compiler")
     path = cached_library(compiler)
+    failed = path.with_suffix(".failed")
+    if failed.is_file():
+        raise BuildError(f"{failed.read_text(encoding='utf-8')}; delete {failed} to try again")
     try:
         with atomic_file(path) as temporary:
             compile_into(temporary, compiler)
-    except OSError as error:
-        raise BuildError(f"{path.parent} cannot be written: {error}") from error
+    except OutOfRoomError as error:  # nor can the reason be kept
+        raise BuildError(error.message) from error
+    except BuildError as error:
+        say(f"The native decoder could not be compiled, so PyTorch writes: {error}.")
+        write_text(failed, str(error))
+        raise
     say(f"Compiled the native decoder, once, into {path}.")
     return path
 
@@ -152,13 +164,11 @@ def compile_into(path: Path, compiler: Sequence[str], extra: Sequence[str] = ())
         errors = [process.communicate()[1] for process in running]
         if not any(process.returncode for process in running):
             link = ["-shared", *extra, "-pthread", *map(str, objects), "-o", str(path), "-lm"]
-            done = subprocess.run(
-                [*compiler, *link], stderr=subprocess.PIPE, text=True, check=False
-            )
-            running, errors = [], [done.stderr] if done.returncode else []
-    if any(process.returncode for process in running) or (not running and errors):
+            running = [subprocess.Popen([*compiler, *link], stderr=subprocess.PIPE, text=True)]
+            errors = [running[0].communicate()[1]]
+    if any(process.returncode for process in running):
         lines = [line for text in errors for line in text.splitlines() if "error" in line]
-        raise BuildError(f"{compiler[0]} failed: {lines[0] if lines else 'no reason given'}")
+        raise BuildError(f"{compiler[0]} failed: {lines[0] if lines else 'it gave no reason'}")
 
 
 @functools.cache

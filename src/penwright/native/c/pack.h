@@ -18,21 +18,22 @@ INLINE vf to_int4(vf x) {  // the nearest value of INT4_VALUES
     return nearest;
 }
 
-INLINE int index_int4(float value) {
-    int index = 0;
-    while ((float)INT4_VALUES[index] < value) index++;
+INLINE vi index_int4(vf x) {  // its place in the table
+    vi index = splat_int(0);
+    for (int i = 0; i < 15; i++)
+        index -= x > (float)(INT4_VALUES[i] + INT4_VALUES[i + 1]) / 2;  // true is -1
     return index;
 }
 
 // Quantise a group of a row to 4 bits: of some scales that put its largest value near an end of
 // the table, take the one with the smallest squared error, after refitting it to its own rounding.
-static uint16_t fit_int4(const float *x, float *q) {
+static uint16_t fit_int4(const float *x, int8_t *index) {
     float peak = 0;
     for (int i = 0; i < GROUP; i++)
         if (fabsf(x[i]) > fabsf(peak)) peak = x[i];
     float best = INFINITY, scale = 0;
-    for (int step = 0; step < 12 && fabsf(peak) > 1e-30f; step++) {
-        float end = (float)INT4_VALUES[step < 6 ? 0 : 15] * (0.82f + 0.06f * (float)(step % 6));
+    for (int step = 0; step < 8 && fabsf(peak) > 1e-30f; step++) {
+        float end = (float)INT4_VALUES[step < 4 ? 0 : 15] * (0.84f + 0.08f * (float)(step % 4));
         vf up = splat(0), down = splat(0), error = splat(0);
         for (int i = 0; i < GROUP; i += LANES) {
             vf value = to_int4(load(x + i) * (end / peak));
@@ -47,7 +48,7 @@ static uint16_t fit_int4(const float *x, float *q) {
         if (sum_of(error) < best) best = sum_of(error), scale = refitted;
     }
     for (int i = 0; i < GROUP; i += LANES)
-        store(q + i, to_int4(load(x + i) * (scale != 0 ? 1 / scale : 0)));
+        store_bytes(index + i, index_int4(load(x + i) * (scale != 0 ? 1 / scale : 0)));
     return to_bf16(scale);
 }
 
@@ -64,11 +65,11 @@ static void pack_int8(const Matrix *m, const float *row, int output, uint8_t *pa
 static void pack_int4(const Matrix *m, const float *row, int output, uint8_t *panel) {
     int at = output % PANEL;
     for (int group = 0; group < m->padded / GROUP; group++, panel += INT4_BYTES) {
-        float q[GROUP];
+        int8_t q[GROUP];
         ((uint16_t *)(panel + GROUP * PANEL / 2))[at] = fit_int4(row + group * GROUP, q);
         for (int i = 0; i < GROUP / 2; i++) {
             int low = i / 4 * 8 + i % 4;
-            panel[(i / 4 * PANEL + at) * 4 + i % 4] = (uint8_t)(index_int4(q[low]) | index_int4(q[low + 4]) << 4);
+            panel[(i / 4 * PANEL + at) * 4 + i % 4] = (uint8_t)(q[low] | q[low + 4] << 4);
         }
     }
 }
