@@ -15,6 +15,8 @@ from penwright.cli import VERBS, list_verbs
 
 def test_version_and_help_of_every_verb(penwright):
     assert package.__version__ in penwright("--version").out
+    lines = penwright("--version", "--verbose").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["penwright", "torch", "writing:"]
     top = penwright("--help")
     assert top.code == 0
     headings = [line.split()[1] for line in top.out.splitlines() if line.startswith("╭")]

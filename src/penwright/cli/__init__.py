@@ -114,6 +114,8 @@ def run(argv: Sequence[str]) -> int:
     if argv and argv[0] == "help":
         argv = [*argv[1:], "--help"]
     try:
+        if {"--version", "--verbose"} == set(argv):
+            return _print_versions()
         sources = config_options(argv)
         run_command(app, spell_out(argv, lambda: flags_of(app, argv)), sources)
     except CycloptsError as error:
@@ -128,6 +130,16 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 1
+    return 0
+
+
+def _print_versions() -> int:
+    """Print the versions of Penwright and PyTorch, and what computes generated text."""
+    import torch
+
+    from penwright import native
+
+    print(f"penwright {__version__}\ntorch {torch.__version__}\nwriting: {native.describe()}")
     return 0
 
 

@@ -27,9 +27,9 @@ struct Pool {
     // that read the job whole can take an item, since the number changes before the job does.
     _Alignas(LINE) _Atomic uint64_t left;
     _Alignas(LINE) _Atomic int undone;
-    _Alignas(LINE) Work work;
-    void *job;
-    int items, take;
+    _Alignas(LINE) _Atomic(Work) work;
+    _Atomic(void *) job;
+    _Atomic int items, take;
     _Alignas(LINE) _Atomic int sleepers;
     _Atomic int waiting, closing;
     int threads;
@@ -47,9 +47,10 @@ typedef struct {
 
 static void take_items(Pool *pool, uint64_t left, int thread) {
     while ((uint32_t)left) {
-        Work work = pool->work;
-        void *job = pool->job;
-        int items = pool->items, take = pool->take;
+        Work work = atomic_load_explicit(&pool->work, memory_order_relaxed);
+        void *job = atomic_load_explicit(&pool->job, memory_order_relaxed);
+        int items = atomic_load_explicit(&pool->items, memory_order_relaxed);
+        int take = atomic_load_explicit(&pool->take, memory_order_relaxed);
         int before = (int)(uint32_t)left, taken = before < take ? before : take;
         if (!atomic_compare_exchange_weak(&pool->left, &left, left - (uint64_t)taken)) continue;
         for (int i = 0; i < taken; i++) work(job, items - before + i, thread);
@@ -138,10 +139,10 @@ void pool_run(Pool *pool, Work work, void *job, int items, int take) {
     }
     uint64_t number = (atomic_load(&pool->left) >> 32) + 1;
     atomic_store(&pool->left, number << 32);  // from here on nobody takes items of an earlier job
-    pool->work = work;
-    pool->job = job;
-    pool->items = items;
-    pool->take = take;
+    atomic_store_explicit(&pool->work, work, memory_order_relaxed);
+    atomic_store_explicit(&pool->job, job, memory_order_relaxed);
+    atomic_store_explicit(&pool->items, items, memory_order_relaxed);
+    atomic_store_explicit(&pool->take, take, memory_order_relaxed);
     atomic_store(&pool->undone, items);
     uint64_t left = number << 32 | (uint32_t)items;
     atomic_store(&pool->left, left);
