@@ -48,6 +48,7 @@ BEFORE = {
     "guide.md": [
         "keywords encode titles.csv --title-field title --category-field subreddit --output k.txt",
         "finetune dialogues.json --name answers",
+        "finetune story.txt --name other",
         "finetune titles.csv --text-column title --name mine-before",
     ],
     "migrating.md": ["finetune story.txt --name story"],
@@ -99,8 +100,10 @@ def to_run(command: str) -> list[str]:
             fewer(words, "--steps-per-epoch", "1")
     if verb == "recipe" and len(words) > 1 and not {"--resume", "--model"} & set(words):
         words += ["--model", "124M"]
-    if verb in ("generate", "write"):
+    if verb in ("generate", "write", "compare"):
         fewer(words, "--max-new-tokens", "4")
+    if verb == "compare":
+        fewer(words, "--prompts", "2")
     if "--metrics" in words:
         fewer(words, "--metric-documents", "2")
         fewer(words, "--max-new-tokens", "4")

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from penwright.errors import PenwrightError as PenwrightError
 
 if TYPE_CHECKING:
+    from penwright.verbs.compare import Comparison as Comparison
+    from penwright.verbs.compare import compare as compare
     from penwright.verbs.copied import Copied as Copied
     from penwright.verbs.copied import copied as copied
     from penwright.verbs.describe import describe as describe
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 _HOMES = {
+    "Comparison": "compare",
     "Copied": "copied",
     "Evaluation": "evaluate",
     "FinishedRun": "finetune",
     "Planned": "plan",
     "Writer": "generate",
+    "compare": "compare",
     "copied": "copied",
     "cross_train": "sequence",
     "decode_keywords": "prepare",

@@ -89,6 +89,12 @@ class Losses:
         """Losses and tokens, float64 [W, 2], as a figure takes them."""
         return np.stack([self.losses_W, self.tokens_W], axis=1)
 
+    def by_document(self) -> Floats:
+        """Return losses and tokens of each document, float64 [D, 2]."""
+        sums_D2 = np.zeros((self.documents, 2))
+        np.add.at(sums_D2, self.documents_W, self.counts_W2)
+        return sums_D2
+
     def units(self) -> list[int]:
         """Return what each window counts as in an interval: its document, or of few itself.
 

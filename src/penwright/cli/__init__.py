@@ -39,6 +39,7 @@ VERBS = {
     },
     "Evaluate": {
         "evaluate": "use:evaluate",
+        "compare": "use:compare",
         "score": "use:score",
         "copied": "use:copied",
         "report": "use:report",

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
 from penwright.cli.options import Json, Opened, warn
-from penwright.config import CopiedConfig, EvaluateConfig, ExportConfig, MergeConfig, ScoreConfig
+from penwright.config import (
+    CompareConfig,
+    CopiedConfig,
+    EvaluateConfig,
+    ExportConfig,
+    MergeConfig,
+    ScoreConfig,
+)
 from penwright.wording import count
 
 if TYPE_CHECKING:
+    from penwright.verbs.compare import Comparison
     from penwright.verbs.token_scores import ScoredDocument
+    from penwright.verbs.votes import Choice
 
 
 def evaluate(
@@ -113,6 +122,61 @@ def show_scores(document: ScoredDocument) -> None:
 
 _STYLES = ("", "yellow", "dark_orange", "red", "bold underline red")
 """Styles by the level of surprise."""
+
+
+def compare(
+    *models: str,
+    options: Annotated[CompareConfig, Opened] = CompareConfig(),  # noqa: B008 - frozen
+    json_: Json = False,
+    vote: Annotated[bool, Parameter(negative="")] = False,
+    keep: Path | None = None,
+) -> None:
+    """Compare models on the same held-out text and prompts: figures, curves, texts, blind votes.
+
+    Parameters
+    ----------
+    models
+        Two or more: runs, folders, sizes (124M), Hub names, or base.
+    vote
+        Show two texts at a time without names, and ask which is better.
+    keep
+        With --vote: append texts that you keep to this file, which finetune takes. Default:
+        kept.jsonl in the comparison's folder.
+    """
+    from penwright.verbs.compare import run_compare, save
+
+    found = run_compare(models, options, warn)
+    if vote:
+        _vote(found, keep or found.folder / "kept.jsonl")
+        save(found)
+    print(json.dumps(found.as_json(), ensure_ascii=False) if json_ else found)
+    warn(f"The page is {found.page}")
+
+
+_CHOICES = {"1": "left", "2": "right", "t": "tie"}
+_ASK = "Better: 1, 2 or t (a tie); k1, k2 keep a text; s skips, q stops: "
+
+
+def _vote(found: Comparison, kept: Path) -> None:
+    """Ask for a vote on each pair of texts until the user stops."""
+    from penwright.verbs.compare import keep_text
+
+    ballot = found.ballot()
+    waiting = ballot.waiting()
+    for number, pair in enumerate(waiting, 1):
+        print(f"\n--- {number} of {len(waiting)} ---\n{pair.prompt.strip()}", file=sys.stderr)
+        print(f"\n[1]{pair.left}\n\n[2]{pair.right}\n", file=sys.stderr)
+        answer = ""
+        while answer not in (*_CHOICES, "s"):
+            print(_ASK, end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline().strip().lower() or ("" if sys.stdin.isatty() else "q")
+            if answer in ("k1", "k2"):
+                keep_text(kept, found, pair, left=answer == "k1")
+                warn(f"Kept in {kept}")
+            if answer == "q":
+                return
+        if answer != "s":
+            ballot.vote(pair.key, cast("Choice", _CHOICES[answer]))
 
 
 def copied(

@@ -47,6 +47,7 @@ from penwright.config.training import (
     override,
 )
 from penwright.config.writing import (
+    CompareConfig,
     CopiedConfig,
     EvaluateConfig,
     ExportConfig,
@@ -63,6 +64,7 @@ __all__ = [
     "MAY_CHANGE",
     "RIVALS",
     "BatchShape",
+    "CompareConfig",
     "CompileName",
     "ComputeConfig",
     "CopiedConfig",

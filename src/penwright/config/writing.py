@@ -168,6 +168,23 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """Options of `compare`."""
+
+    on: Names = ()
+    """Compare on these files. Default: what the runs held out."""
+    held_out_of: str | None = None
+    """Compare on what this run held out."""
+    prompts: int = 20
+    """Number of prompts that every model writes from. 0: no texts."""
+    output: Path | None = None
+    """Folder for the page, the texts and the votes. Default: comparisons/A--B."""
+    data: DataConfig = field(default_factory=DataConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CopiedConfig:
     """Options of `copied`."""
 

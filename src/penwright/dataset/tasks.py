@@ -131,7 +131,7 @@ def find_openings(
         for number, at, start, end in places
         if (task := _opening(split, tokenizer, number, (at, start, end), length)) is not None
     ]
-    if len({task.document for task in found}) < _FEWEST_DOCUMENTS < len(found):
+    if len({task.document for task in found}) < min(_FEWEST_DOCUMENTS, len(found)):
         kinds = "one document" if len(ranges) == 1 else f"{len(ranges)} documents"
         warn(f"There is text of {kinds} only; intervals are over its {len(found)} stretches.")
         found = [replace(task, document=number) for number, task in enumerate(found)]

@@ -92,6 +92,11 @@ class Split:
         return int(self._counts[1].sum())
 
     @property
+    def byte_counts(self) -> Int64:
+        """For each range, the UTF-8 bytes of the text that loss falls on."""
+        return self._counts[1]
+
+    @property
     def learned(self) -> Int64:
         """For each range, the number of learned tokens."""
         return self._counts[0]
