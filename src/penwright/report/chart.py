@@ -223,3 +223,75 @@ def _data(across: str, lines: Sequence[tuple[Line, Points]], last: float) -> Htm
             ],
         }
     )
+
+
+_SVG = {
+    "series-0": ("#1d55a6", ""),
+    "series-1": ("#a83a2a", "7 4"),
+    "series-2": ("#1c2227", "2 4"),
+    "series-3": ("#59636d", "12 4 2 4"),
+}
+"""Colours and dashes of the lines of `as_svg`, by kind."""
+_WIDTH, _HEIGHT, _EDGE = 720, 400, 56
+
+
+def as_svg(chart: Chart, title: str) -> str:
+    """Return a chart as an SVG file of its own, for a document without the page's style."""
+    last = max([1.0, *(step for line in chart.lines for step, _ in line.points[-1:])])
+    x, y = Scale(0, last), Scale(chart.low, chart.high)
+
+    def across(value: float) -> float:
+        return _EDGE + x(value) * (_WIDTH - 2 * _EDGE) / 1000
+
+    def down(value: float) -> float:
+        return _HEIGHT - _EDGE - y(value) * (_HEIGHT - 2 * _EDGE) / 1000
+
+    y_ticks, x_ticks = nice_ticks(chart.low, chart.high, chart.ticks), nice_ticks(0, last, 6)
+    parts = [
+        _svg_text(_EDGE, 24, title, "start"),
+        *(
+            html(
+                '<path d="M{a} {y}H{b}" stroke="#d9dddd"/>',
+                a=_EDGE, b=_WIDTH - _EDGE, y=f"{down(tick):.1f}",
+            )
+            for tick in y_ticks
+        ),
+        *(_svg_text(_EDGE - 8, down(tick) + 4, words, "end")
+          for tick, words in zip(y_ticks, tick_labels(y_ticks), strict=True)),
+        *(_svg_text(across(tick), _HEIGHT - _EDGE + 20, words, "middle")
+          for tick, words in zip(x_ticks, step_labels(x_ticks), strict=True)),
+        _svg_text(_WIDTH - _EDGE, _HEIGHT - _EDGE + 40, chart.across, "end"),
+    ]  # fmt: skip
+    for number, line in enumerate(chart.lines):
+        colour, dash = _SVG[line.kind]
+        points = [f"{across(step):.1f} {down(value):.1f}" for step, value in line.points]
+        parts.append(
+            html(
+                '<path d="M{d}" fill="none" stroke="{colour}" stroke-width="2" '
+                'stroke-dasharray="{dash}"/><path d="M{left} {top}h34" stroke="{colour}" '
+                'stroke-width="2" stroke-dasharray="{dash}"/>{words}',
+                d="L".join(points),
+                colour=colour,
+                dash=dash or "none",
+                left=_WIDTH - 190,
+                top=44 + 20 * number,
+                words=_svg_text(_WIDTH - 148, 48 + 20 * number, line.name, "start"),
+            )
+        )
+    return html(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" font-family="sans-serif" '
+        'font-size="13"><rect width="{w}" height="{h}" fill="#fcfcfa"/>{parts}</svg>\n',
+        w=_WIDTH,
+        h=_HEIGHT,
+        parts=parts,
+    )
+
+
+def _svg_text(left: float, top: float, words: str, anchor: str) -> Html:
+    return html(
+        '<text x="{x}" y="{y}" text-anchor="{anchor}" fill="#1c2227">{words}</text>',
+        x=f"{left:.1f}",
+        y=f"{top:.1f}",
+        anchor=anchor,
+        words=words,
+    )
