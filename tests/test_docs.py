@@ -195,6 +195,7 @@ def desk(tmp_path, tiny, monkeypatch) -> Path:
     )
     (tmp_path / "_chat.txt").write_text(said)
     (tmp_path / "prompts.txt").write_text("It was\nThe sea\n")
+    (tmp_path / "prompts.csv").write_text("prompt\nIt was\nThe sea\n")
     for name in ("stories", "valid", "test"):
         for end in ("source", "target"):
             lines = (samples / f"stories.wp_{end}").read_text("utf-8").splitlines()[:12]
