@@ -56,6 +56,11 @@ def test_models(ai):
         ({"extra_body": {"no_repeat_ngram_size": 1}}, {"no_repeat_ngram_size": 1}),
         ({"extra_body": {"min_tokens": 16}}, {"min_new_tokens": 16}),
         ({"extra_body": {"ignore_eos": True}}, {"min_new_tokens": 16}),
+        ({"extra_body": {"bad_words": ["e", "the"]}}, {"ban": ("e", "the")}),
+        ({"extra_body": {"require": ["goose"]}}, {"require": ("goose",), "on_loop": "stop"}),
+        ({"extra_body": {"finish_sentence": True}}, {"finish_sentence": True}),
+        ({"extra_body": {"on_loop": "stop"}}, {"on_loop": "stop"}),
+        ({"extra_body": {"weights": "float32"}}, {}),
         ({"extra_body": {"mirostat": 2, "dry_multiplier": 0.8, "grammar": None}}, {}),
     ],
 )
@@ -216,6 +221,54 @@ def test_token_ids(ai, writer):
     assert writer.tokenizer.decode(extra["token_ids"]) == answer.choices[0].text
 
 
+def test_only_some_tokens_are_allowed(ai, writer):
+    allowed = writer.tokenizer.encode(" the sea goose")
+    request = {"model": "tiny", "prompt": "The sea", "seed": 5, "logprobs": 0}
+    choice = ai.completions.create(**request, extra_body={"allowed_token_ids": allowed}).choices[0]
+    ids = choice.logprobs.model_extra["token_ids"]
+    assert set(ids) <= set(allowed)
+    prompt = writer.tokenizer.encode_prompt("The sea")
+    wanted = scores(writer, [*prompt, *ids])[len(prompt) :]
+    own = [token.logprob for token in wanted]
+    assert choice.logprobs.token_logprobs == pytest.approx(own, abs=1e-4)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_token_ends_a_text(ai, writer, stream):
+    request = {"model": "tiny", "prompt": "The sea", "seed": 5, "logprobs": 0}
+    whole = ai.completions.create(**request).choices[0]
+    ids = whole.logprobs.model_extra["token_ids"]
+    end = next(i for i in range(3, len(ids)) if ids[i] not in ids[:i])
+    request = {"model": "tiny", "prompt": "The sea", "seed": 5, "stream": stream}
+    answer = ai.completions.create(**request, extra_body={"stop_token_ids": [ids[end]]})
+    parts = [c.choices[0] for c in (answer if stream else [answer])]
+    assert "".join(part.text for part in parts) == writer.tokenizer.decode(ids[:end])
+    assert parts[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_stop_text_can_be_kept(ai, stream):
+    request = {"model": "tiny", "prompt": "The sea", "seed": 5}
+    whole = ai.completions.create(**request).choices[0].text
+    stop = whole[len(whole) // 2 :][:3]
+    more = {"include_stop_str_in_output": True}
+    answer = ai.completions.create(**request, stop=stop, stream=stream, extra_body=more)
+    text = "".join(c.choices[0].text for c in (answer if stream else [answer]))
+    assert text == whole.partition(stop)[0] + stop
+
+
+def test_a_prompt_that_ends_in_a_space_is_healed_as_in_generate(ai, writer):
+    def ask(**more):
+        request = {"model": "tiny", "prompt": "The sea ", "seed": 5}
+        return ai.completions.create(**request, **more).choices[0].text
+
+    assert ask() == write(writer, ["The sea "], seed=5)[0]
+    left = write(writer, ["The sea "], seed=5, heal=False)[0]
+    assert ask(extra_body={"heal": False}) == ask(logprobs=1) == left
+    ids = writer.tokenizer.encode_prompt("The sea ")
+    assert ai.completions.create(model="tiny", prompt=ids, seed=5).choices[0].text == left
+
+
 def test_the_seed_of_a_random_text_is_told(ai):
     answer = ai.completions.create(model="tiny", prompt="The sea", seed=-1)
     again = ai.completions.create(model="tiny", prompt="The sea", seed=answer.model_extra["seed"])
@@ -240,6 +293,9 @@ def test_the_seed_of_a_random_text_is_told(ai):
         ({"logit_bias": {"x": 1}}, "logit_bias"),
         ({"logit_bias": {"100000": 1}}, "logit bias"),
         ({"extra_body": {"keywords": "sea"}}, "keywords"),
+        ({"extra_body": {"max_copy": 20}}, "--max-copy needs the text"),
+        ({"extra_body": {"weights": "int4"}}, "--weights int4"),
+        ({"extra_body": {"min_tokens": 99}}, "min_new_tokens"),
         ({"extra_body": {"no_repeat_ngram_size": -2}}, "no_repeat_ngram_size"),
     ],
 )

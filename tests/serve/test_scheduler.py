@@ -50,7 +50,7 @@ async def collect(job: Job) -> list[str]:
 def test_requests_that_join_and_leave_are_the_offline_texts(writers):
     """Of two models, with different settings, prompts and numbers of texts, in few places."""
     rng = random.Random(5)
-    prompts = ["The sea", "A goose asked", "", "It rained " * 30]
+    prompts = ["The sea", "A goose asked", "", "It rained." * 30]
 
     async def ask(scheduler, wanted):
         await asyncio.sleep(rng.random() * 0.2)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from penwright.config import SamplingConfig, WriteConfig
 from penwright.errors import PenwrightError, UsageError
+from penwright.sample.healing import heal
 from penwright.sample.logits import Chooser, check
 from penwright.score import cut
 from penwright.serve.lane import Piece, Token
@@ -25,7 +26,7 @@ MOST_TOKENS = 2**18
 MOST_PROMPT_TOKENS = 2**18
 MOST_LOGPROBS = 100
 SEEDS = 2**63
-FINISH_REASONS = {"end": "stop", "stop": "stop", "length": "length"}
+FINISH_REASONS = {"end": "stop", "stop": "stop", "loop": "stop", "length": "length"}
 """OpenAI's names for why a text ended."""
 SCORED_AT_ONCE = 256
 """Positions whose probabilities are in memory at one time, [256, V]."""
@@ -37,12 +38,14 @@ SAMPLING_FIELDS = {item.name for item in dataclasses.fields(SamplingConfig)}
 class Prompt:
     """A prompt: its text, and the tokens that the model reads.
 
-    The first `hidden` of them (an end-of-text token) are not the client's.
+    The first `hidden` of them (an end-of-text token) are not the client's. `again` are the last
+    bytes of the text, if the model writes them again.
     """
 
     text: str
     ids: list[int]
     hidden: int
+    again: bytes = b""
 
     @property
     def tokens(self) -> int:
@@ -51,12 +54,13 @@ class Prompt:
 
 
 def read_prompts(
-    model: Writer, given: Any, write: WriteConfig | None = None, most: int = MOST_PROMPT_TOKENS
+    model: Writer, given: Any, write: WriteConfig | None = None, *, healed: bool = False
 ) -> list[Prompt]:
     """Return the prompts of a request: a text, texts, token ids, or lists of token ids.
 
-    Text is read as documents begin, after an end-of-text token; token ids are read as they are.
-    `write` puts texts in the form of the model's training data. Raises UsageError.
+    Text is read as documents begin, after an end-of-text token, and `healed` where it ends inside
+    a word or in a space; token ids are read as they are. `write` puts texts in the form of the
+    model's training data. Raises UsageError.
     """
     if isinstance(given, str):
         items: list[Any] = [given]
@@ -70,12 +74,14 @@ def read_prompts(
     for item in items:
         if isinstance(item, str):
             text = item if write is None else model.begin(item, write)
-            ids = model.tokenizer.encode_prompt(text)
-            prompts.append(Prompt(text, ids, 1))
+            ids, again = model.tokenizer.encode_prompt(text), b""
+            if healed:
+                ids, again = heal(text, ids, model.tokenizer)
+            prompts.append(Prompt(text, ids, 1, again))
         else:
             prompts.append(_read_ids(model, item))
-    if sum(prompt.tokens for prompt in prompts) > most:
-        raise UsageError(f"The prompts have more than {most} tokens.")
+    if sum(prompt.tokens for prompt in prompts) > MOST_PROMPT_TOKENS:
+        raise UsageError(f"The prompts have more than {MOST_PROMPT_TOKENS} tokens.")
     return prompts
 
 
@@ -87,6 +93,16 @@ def _read_ids(model: Writer, item: Any) -> Prompt:
         raise UsageError(f"Token ids of this model are from 0 to {size - 1}.")
     ids = item or [model.tokenizer.eot_id]
     return Prompt(model.tokenizer.decode(item), ids, len(ids) - len(item))
+
+
+def check_weights(model: Writer, wanted: str | None) -> None:
+    """Raise UsageError for another type of weights than the model was loaded with."""
+    used = model.source.weights
+    if wanted not in (None, "auto", used):
+        raise UsageError(
+            f"{model.name} writes with weights of type {used}, not {wanted}.",
+            fix=f"Start the server with --weights {wanted}.",
+        )
 
 
 def check_size(prompts: Sequence[Prompt], n: int, max_tokens: int) -> None:
@@ -111,7 +127,7 @@ def build_sampling(model: Writer, values: Mapping[str, Any]) -> SamplingConfig:
     given["seed"] = secrets.randbelow(SEEDS) if seed < 0 else seed
     sampling = SamplingConfig(**given)
     check(sampling)
-    Chooser(sampling, model.tokenizer)
+    Chooser(replace(sampling, max_copy=0), model.tokenizer)
     return sampling
 
 

@@ -62,6 +62,14 @@ Biases = Annotated[tuple[str, ...], Field(max_length=2000), BeforeValidator(_as_
 """Numbers to add to the logits of tokens, by token id."""
 
 
+Ids = Annotated[tuple[Count, ...], Field(max_length=2000)]
+
+
+def allow(ids: tuple[int, ...]) -> list[str]:
+    """Return biases so large that no other token is chosen."""
+    return [f"id:{id_}={-BANNED:g}" for id_ in ids]
+
+
 class Body(BaseModel):
     """The body of a request: unknown fields are ignored, and null is the default."""
 

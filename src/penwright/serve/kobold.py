@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
+from penwright.sample.healing import Healed, heal
 from penwright.serve import fields
 from penwright.serve.completions import (
     FINISH_REASONS,
@@ -123,6 +124,7 @@ class Work:
             1,
             body.sampling(self.model),
             logprobs=5 if body.logprobs else None,
+            again=[self.prompt.again],
             seconds=server.timeout,
         )
 
@@ -164,11 +166,14 @@ def place_memory(model: Writer, body: GenerateBody) -> Prompt:
     """Return the memory and as much of the prompt's end as leaves room for the new text."""
     tokenizer = model.tokenizer
     memory = tokenizer.encode_prompt(body.memory)
-    rest = tokenizer.encode(body.prompt, markers=tuple(tokenizer.vocabulary.markers))
+    end = Healed(tokenizer.encode_prompt(body.prompt), b"")
+    if not body.logprobs:
+        end = heal(body.prompt, end.ids, tokenizer)
+    rest = end.ids[1:]
     context = model.source.config.n_positions
     context = min(context, body.max_context_length or context)
     room = max(1, context - min(body.max_length, context // 2) - len(memory))
-    return Prompt(body.memory + body.prompt, [*memory, *rest[-room:]], 1)
+    return Prompt(body.memory + body.prompt, [*memory, *rest[-room:]], 1, end.again)
 
 
 @router.get("/v1/model")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from penwright.config import SamplingConfig
 from penwright.errors import ModelError, PenwrightError, UsageError
 from penwright.sample.batch import Batch, Event, Row, choose_rows
+from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.window import Window
 from penwright.verbs.generate import Writer
 
@@ -38,9 +39,16 @@ class Piece:
     finish_reason: str
 
 
+class Text(NamedTuple):
+    """A text that is not begun yet: its number in its job, its prompt, and the bytes to heal."""
+
+    job: Job
+    number: int
+    ids: list[int]
+    again: bytes
+
+
 News = tuple["Job", list[Piece], PenwrightError | None]
-Text = tuple["Job", int, list[int]]
-"""A job, the index of one of its texts, and its prompt."""
 
 
 class Lane:
@@ -51,6 +59,7 @@ class Lane:
         self._source = model.source
         self._context = self._source.config.n_positions
         self.size = batch_size or choose_rows(self._source, [[0] * self._context], 0)
+        self._training: TrainingCopies | None = None
         self._owners: dict[Row, Job] = {}
         self._batch = self._new_batch()
 
@@ -63,18 +72,22 @@ class Lane:
         """Begin to write these texts; those that are finished or fail at once are in the news."""
         entering: dict[Row, Job] = {}
         done: list[News] = []
-        for job, index, prompt in texts:
+        for job, index, ids, again in texts:
             try:
                 window = self._window(job.sampling)
             except UsageError as error:
                 done.append((job, [], error))
                 continue
-            row = Row(index, prompt, window, job.sampling, job.logprobs)
+            # Where a token may end a text, each step must write one.
+            scores = 0 if job.stop_ids and job.logprobs is None else job.logprobs
+            row = Row(index, ids, window, job.sampling, scores, again)
             if row.finish_reason:
                 done.append((job, [Piece(index, "", (), row.finish_reason)], None))
             else:
                 entering[row] = job
         try:
+            if self._training is None and any(job.sampling.max_copy for job in entering.values()):
+                self._know_training(entering.values())
             self._batch.enter(list(entering))
             self._owners |= entering
         except Exception as error:
@@ -109,7 +122,7 @@ class Lane:
             self._batch.cancel(row)
         for job in jobs:
             if job.model is self._model:
-                ended += [(job, index) for index, _ in job.waiting]
+                ended += [(job, text.number) for text in job.waiting]
                 job.waiting.clear()
         return [
             (job, [Piece(index, "", (), "stop")], None)
@@ -146,11 +159,28 @@ class Lane:
             tokens = [Token(s.token, s.logprob, s.best) for s in event.scores]
             tokens = tokens or [Token(id_) for id_ in event.tokens]
             piece = Piece(row.index, event.text, tuple(tokens), row.finish_reason)
+            if job.stop_ids.intersection(event.tokens) and not row.finish_reason:
+                piece = self._end_at(row, piece)
             found.setdefault(job, []).append(piece)
         return news + [(job, new, None) for job, new in found.items()]
 
+    def _end_at(self, row: Row, piece: Piece) -> Piece:
+        """End a row at its last token, whose text is left out."""
+        del self._owners[row]
+        if row in self._batch.rows:
+            self._batch.cancel(row)
+        last = self._model.tokenizer.decode([piece.tokens[-1].id])
+        return Piece(piece.index, piece.text.removesuffix(last), piece.tokens, "stop")
+
+    def _know_training(self, jobs: Iterable[Job]) -> None:
+        """Open the text that the model was trained on, and begin a batch that knows it."""
+        limited = next(job.sampling for job in jobs if job.sampling.max_copy)
+        self._training = self._model.training(limited)
+        self._batch = self._new_batch()
+        self._batch.enter(list(self._owners))
+
     def _new_batch(self) -> Batch:
-        return Batch(self._source, self._model.tokenizer)
+        return Batch(self._source, self._model.tokenizer, self._training)
 
 
 def _explain(error: Exception) -> PenwrightError:

@@ -143,7 +143,7 @@ class Work:
     def __init__(self, server: Server, body: CompletionBody) -> None:
         self.name, self.model = server.find(body.model)
         self.body = body
-        self.prompt = _read_prompt(self.model, body.prompt)
+        self.prompt = _read_prompt(self.model, body.prompt, healed=not body.n_probs)
         context = self.model.source.config.n_positions
         most = body.n_predict
         if most < 0:  # until the context is full
@@ -156,6 +156,7 @@ class Work:
             1,
             body.sampling(self.model, most),
             logprobs=body.n_probs or None,
+            again=[self.prompt.again],
             seconds=server.timeout,
         )
 
@@ -188,12 +189,12 @@ class Work:
         return shown
 
 
-def _read_prompt(model: Writer, given: str | list[int | str]) -> Prompt:
+def _read_prompt(model: Writer, given: str | list[int | str], *, healed: bool) -> Prompt:
     """Return a prompt of text, token ids, or both mixed."""
     if isinstance(given, str) or all(isinstance(item, int) for item in given):
-        return read_prompts(model, given)[0]
+        return read_prompts(model, given, healed=healed)[0]
     texts = [model.tokenizer.decode([i]) if isinstance(i, int) else i for i in given]
-    return read_prompts(model, "".join(texts))[0]
+    return read_prompts(model, "".join(texts), healed=healed)[0]
 
 
 async def _write(server: Server, work: Work) -> dict[str, Any]:

@@ -5,11 +5,12 @@ https://platform.openai.com/docs/api-reference/completions
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -26,6 +27,8 @@ from penwright.serve.completions import (
     Prompt,
     build_sampling,
     check_size,
+    check_weights,
+    found_stop,
     read_prompts,
     score,
     show_error,
@@ -72,9 +75,23 @@ class CompletionBody(fields.Body):
     repetition_penalty: fields.Penalty = 1.0
     min_tokens: fields.Count = 0
     ignore_eos: bool = False
+    bad_words: fields.Stops = ()
+    allowed_token_ids: fields.Ids = ()
+    stop_token_ids: fields.Ids = ()
+    include_stop_str_in_output: bool = False
     return_token_ids: bool = False
     # ours
     no_repeat_ngram_size: fields.Count = 0
+    max_copy: fields.Count = 0
+    require: fields.Stops = ()
+    pin: fields.Stops = ()
+    finish_sentence: bool = False
+    on_loop: Literal["allow", "stop"] = "allow"
+    heal: bool | None = None
+    """Whether a prompt that ends inside a word or in a space is healed. Default: if it is text, and
+    no tokens are asked for."""
+    weights: str | None = None
+    """The type of weights to write with; only the one that the model was loaded with."""
     keywords: str | None = None
     category: str | None = None
     raw: bool = True
@@ -96,11 +113,23 @@ class CompletionBody(fields.Body):
                 "min_new_tokens": self.max_tokens if self.ignore_eos else self.min_tokens,
                 "presence_penalty": self.presence_penalty,
                 "frequency_penalty": self.frequency_penalty,
-                "logit_bias": self.logit_bias,
+                "logit_bias": (*(self.logit_bias or ()), *fields.allow(self.allowed_token_ids)),
+                "ban": self.bad_words,
+                "require": self.require,
+                "pin": self.pin,
+                "max_copy": self.max_copy,
+                "finish_sentence": self.finish_sentence,
+                "on_loop": self.on_loop,
                 "stop": self.stop,
                 "seed": self.seed,
             },
         )
+
+    @property
+    def heals(self) -> bool:
+        """Whether the ends of prompts are healed."""
+        shows_tokens = self.echo or self.logprobs is not None or self.return_token_ids
+        return not shows_tokens if self.heal is None else self.heal
 
     @property
     def form(self) -> WriteConfig | None:
@@ -142,6 +171,8 @@ def show_model(server: Server, name: str) -> dict[str, Any]:
 async def complete(request: Request, body: CompletionBody) -> Response:
     server = server_of(request)
     work = _Completion.begin(server, body)
+    # Opening the training text takes long, once; other texts are written meanwhile.
+    await asyncio.to_thread(work.model.training, work.job.sampling)
     if body.stream:
         return EventStream(await _stream(work), work.job, server.scheduler)
     answer = await while_connected(request.receive, _answer(work))
@@ -165,6 +196,8 @@ class _Completion:
             self.best_of,
             sampling,
             logprobs=0 if logprobs is None and self.best_of > self.n else logprobs,
+            again=[prompt.again for prompt in prompts],
+            stop_ids=body.stop_token_ids,
             seconds=server.timeout,
         )
         self.generated = 0
@@ -181,7 +214,8 @@ class _Completion:
     def begin(cls, server: Server, body: CompletionBody) -> _Completion:
         """Check a request. Raises PenwrightError."""
         name, model = server.find(body.model)
-        prompts = read_prompts(model, body.prompt, body.form)
+        check_weights(model, body.weights)
+        prompts = read_prompts(model, body.prompt, body.form, healed=body.heals)
         best_of = max(body.n, body.best_of or body.n)
         check_size(prompts, best_of, body.max_tokens)
         if body.stream and best_of > body.n:
@@ -196,6 +230,11 @@ class _Completion:
             "completion_tokens": self.generated,
             "total_tokens": read + self.generated,
         }
+
+    def stop_of(self, choice: Choice) -> str:
+        """Return the stop text that ended a choice, if the client wants it in the text."""
+        wanted = self.body.include_stop_str_in_output
+        return found_stop(self.model.tokenizer, choice, self.body.stop) if wanted else ""
 
     async def score_prompts(self) -> list[list[Token]]:
         """Return the tokens of each prompt as the client counts them, if they are echoed."""
@@ -245,6 +284,7 @@ async def _answer(work: _Completion) -> dict[str, Any]:
             group = sorted(group, key=lambda choice: -choice.likelihood)[: work.n]
         for choice in group:
             text = prompt.text + choice.text if work.body.echo else choice.text
+            text += work.stop_of(choice)
             offsets = Offsets(work.model.tokenizer, 0 if work.body.echo else len(prompt.text))
             tokens = [*echoed[number], *choice.tokens]
             reason = choice.finish_reason
@@ -260,6 +300,7 @@ async def _stream(work: _Completion) -> AsyncIterator[bytes]:
 
 
 async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator[bytes]:
+    choices = [Choice(index) for index in range(work.job.texts)]
     head = json.dumps(work.head)[:-1]
     with_usage = work.body.stream_options.include_usage
     tail = ', "usage": null}\n\n' if with_usage else "}\n\n"
@@ -280,11 +321,15 @@ async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator
 
     def show(piece: Piece) -> bytes:
         work.generated += len(piece.tokens)
-        if not (piece.text or piece.finish_reason or work.body.logprobs is not None):
+        text = piece.text
+        if work.body.include_stop_str_in_output:
+            choices[piece.index].add(piece)
+            text += work.stop_of(choices[piece.index])
+        if not (text or piece.finish_reason or work.body.logprobs is not None):
             return b""
         return event(
             work.show_choice(
-                piece.index, piece.text, piece.tokens, offsets[piece.index], piece.finish_reason
+                piece.index, text, piece.tokens, offsets[piece.index], piece.finish_reason
             )
         )
 

@@ -16,11 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
-from penwright.serve.lane import Lane, Piece
+from penwright.serve.lane import Lane, Piece, Text
 from penwright.serve.metrics import Metrics
 from penwright.verbs.generate import Writer
 
@@ -62,21 +63,25 @@ class Job:
         sampling: SamplingConfig,
         *,
         logprobs: int | None = None,
+        again: Sequence[bytes] = (),
+        stop_ids: Iterable[int] = (),
         seconds: float = math.inf,
     ) -> None:
         self.model = model
         self.sampling = sampling
         self.logprobs = logprobs
+        self.stop_ids = frozenset(stop_ids)
+        """Tokens that end a text, and are left out of it."""
         self.begun = time.monotonic()
         self.deadline = self.begun + seconds
         self.cancelled = False
         self.stopped = False
         self.waiting = deque(
-            (number * n + i, list(prompt))
-            for number, prompt in enumerate(prompts)
+            Text(self, number * n + i, list(prompt), end)
+            for number, (prompt, end) in enumerate(zip_longest(prompts, again, fillvalue=b""))
             for i in range(n)
         )
-        """Index and prompt of each text that has not entered yet."""
+        """The texts that have not entered yet."""
         self.texts = self.unfinished = len(self.waiting)
         self.prompt_tokens = sum(map(len, prompts))
         self.last_piece = 0.0
@@ -259,7 +264,7 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Let waiting texts enter the free places of their models, a text of each job in turn."""
-        chosen: dict[int, list[tuple[Job, int, list[int]]]] = {}
+        chosen: dict[int, list[Text]] = {}
         free = {key: lane.size - len(lane.rows) for key, lane in self._lanes.items()}
         room = {key: PREFILL_TOKENS if lane.rows else math.inf for key, lane in self._lanes.items()}
         blocked: set[Job] = set()
@@ -268,10 +273,10 @@ class Scheduler:
                 job = self._jobs.popleft()
                 key = id(job.model)
                 if job not in blocked and free[key] > 0 and room[key] > 0:
-                    index, prompt = job.waiting.popleft()
-                    chosen.setdefault(key, []).append((job, index, prompt))
+                    text = job.waiting.popleft()
+                    chosen.setdefault(key, []).append(text)
                     free[key] -= 1
-                    room[key] -= len(prompt)
+                    room[key] -= len(text.ids)
                     self._running.add(job)
                 else:
                     blocked.add(job)
