@@ -243,7 +243,8 @@ def test_requests_under_way_are_finished_before_the_server_stops(writers, tmp_pa
             pool.submit(httpx.post, f"{live.address}/v1/completions", json=body, timeout=60)
             for _ in range(4)
         ]
-        wait_until(lambda: live.server.scheduler.running == 2)
+        scheduler = live.server.scheduler
+        wait_until(lambda: (scheduler.running, scheduler.waiting) == (2, 2))
         live.stop()
         answers = [one.result() for one in asked]
     assert {answer.json()["usage"]["completion_tokens"] for answer in answers} == {300}

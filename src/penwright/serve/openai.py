@@ -171,8 +171,8 @@ def show_model(server: Server, name: str) -> dict[str, Any]:
 async def complete(request: Request, body: CompletionBody) -> Response:
     server = server_of(request)
     work = _Completion.begin(server, body)
-    # Opening the training text takes long, once; other texts are written meanwhile.
-    await asyncio.to_thread(work.model.training, work.job.sampling)
+    if body.max_copy:  # opening the training text takes long, once
+        await asyncio.to_thread(work.model.training, work.job.sampling)
     if body.stream:
         return EventStream(await _stream(work), work.job, server.scheduler)
     answer = await while_connected(request.receive, _answer(work))
