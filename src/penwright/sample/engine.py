@@ -117,11 +117,11 @@ def write_each(
     texts = ((index, begun[number]) for index, number in enumerate(numbers, first_index))
     size = batch_size or choose_rows(source, [p.ids for p in begun], sampling.max_new_tokens)
     for event in _write(source, tokenizer, texts, n, sampling, size, training, warn):
-        row = event.row
+        number = (event.row.index - first_index) % FAR
         if event.text and on_text is not None:
-            on_text(row.index % FAR, event.text)
-        if row.finish_reason:
-            yield _finish(row, prompts[(row.index % FAR - first_index) // n], sampling, source)
+            on_text(first_index + number, event.text)
+        if event.row.finish_reason:
+            yield _finish(event.row, prompts[number // n], first_index + number, source)
 
 
 def stream(
@@ -147,7 +147,7 @@ def stream(
     for event in _write(source, tokenizer, texts, 1, sampling, 1, training, warn):
         if event.text:
             yield event.text
-    return _finish(event.row, prompt, sampling, source)
+    return _finish(event.row, prompt, index, source)
 
 
 def encode_prompt(
@@ -214,7 +214,7 @@ def _make_rows(
     scores = 0 if sampling.best_of > 1 else None
     while True:
         if not takes.waiting and (text := next(texts, None)):
-            prompts[text[0]] = text[1]
+            prompts[text[0] % FAR] = text[1]
             takes.begin(text[0])
         if takes.waiting:
             index = takes.waiting.popleft()
@@ -280,14 +280,14 @@ def _with_room(events: Iterator[Event]) -> Iterator[Event]:
         ) from error
 
 
-def _finish(row: Row, prompt: str, sampling: SamplingConfig, source: Source) -> Sample:
+def _finish(row: Row, prompt: str, index: int, source: Source) -> Sample:
     return Sample(
         prompt=prompt,
         text=row.text.text,
         finish_reason=cast(FinishReason, row.finish_reason),
         tokens=row.written,
-        seed=sampling.seed,
-        index=row.index % FAR,
+        seed=row.sampling.seed,
+        index=index,
         seams=measure_seams(source, row.window, row.ids, row.seams),
     )
 
