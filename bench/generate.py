@@ -1,11 +1,15 @@
-"""Tokens a second of writing, beside transformers: same weights, same prompts, in turn.
+"""Tokens a second of writing, beside llama.cpp, CTranslate2 and transformers, in turn in one run.
 
-    python bench/generate.py [--model base] [--tokens 200] [--rounds 5] [--json]
+    python bench/generate.py [CASE ...] [--rounds 7] [--batch-rounds 3] [--json] [--keep]
 
-Both write exactly `--tokens` tokens for each prompt, in float32 and with a cache. Each round runs
-every case once with each of the two; the medians over the rounds are compared, of seconds on the
-clock and of processor seconds, which other work on the machine disturbs less. The first text of
-the greedy cases must be the same from both.
+The cases are
+    single   one text of a 124M-shaped model with random weights
+    batch    64 prompts of different lengths, same model
+    base     one text and 64 texts with the bundled model, ours only, beside ours in torch
+    busy     as single, with another torch process busy on all cores, beside the idle machine
+Prompts have about 32 tokens, texts 128; temperature 0.8, top-k 40. Every round runs each runtime
+once; the medians over the rounds are compared. PENWRIGHT_NATIVE=avx2 with
+ATEN_CPU_CAPABILITY=avx2 measures ours on the smaller instruction set.
 """
 
 from __future__ import annotations
@@ -13,158 +17,162 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 
 import keeping
-from penwright import sample, weights
-from penwright.config import SamplingConfig
+import writers
+from penwright import native, weights
+from penwright.model import GPT2, SIZES, init_weights
+from penwright.tokens.bpe import Tokenizer
 
-PROMPTS = ("The old house", "Nobody had told her", "It was raining", "He sold the boat")
+CASES = ("single", "batch", "base", "busy")
+ROWS, NEW, PROMPT = 64, 128, 32
+PAIRS = {"float32": "f32", "bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+"""Our types of weights, and llama.cpp's that each is compared with."""
+SPIN = "import torch; a = torch.rand(512, 512)\nwhile True: a @ a"
+
+Rates = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    rows: int
-    sampling: SamplingConfig
-
-
-def cases(tokens: int) -> list[Case]:
-    kept = {"max_new_tokens": tokens, "min_new_tokens": tokens}
+def make_prompts(tokenizer: Tokenizer, rows: int) -> list[str]:
+    """Return pieces of a text: one of PROMPT tokens, or many of 4 to 2 PROMPT."""
+    text = (Path(weights.__file__).parents[1] / "assets/samples/screenplay.txt").read_text("utf-8")
+    ids = tokenizer.encode(text[:200_000])
+    lengths = [PROMPT] if rows == 1 else [4 + i * (2 * PROMPT - 4) // rows for i in range(rows)]
+    starts = [100 * i % (len(ids) - 2 * PROMPT) for i in range(rows)]
     return [
-        Case("greedy, 1 text", 1, SamplingConfig(**kept, greedy=True)),
-        Case("top-p 0.95, 1 text", 1, SamplingConfig(**kept)),
-        Case("top-k 40, 1 text", 1, SamplingConfig(**kept, top_k=40, top_p=1.0)),
-        Case("greedy, 16 texts", 16, SamplingConfig(**kept, greedy=True)),
-        Case("top-p 0.95, 16 texts", 16, SamplingConfig(**kept)),
+        tokenizer.decode(ids[start : start + length])
+        for start, length in zip(starts, lengths, strict=True)
     ]
 
 
-def write_ours(opened: weights.OpenedModel, case: Case) -> str:
-    prompts = [PROMPTS[i % len(PROMPTS)] for i in range(case.rows)]
-    written = sample.generate(
-        opened.model, opened.tokenizer, prompts, 1, case.sampling, batch_size=case.rows
-    )
-    assert all(one.tokens == case.sampling.max_new_tokens for one in written)
-    return written[0].text
+def measure(
+    runtimes: Mapping[str, writers.Write], prompts: Sequence[str], rounds: int
+) -> tuple[Rates, dict[str, list[float]]]:
+    """Return the median tokens a second of each runtime, and all of them."""
+    found: dict[str, list[float]] = {name: [] for name in runtimes}
+    for round_ in range(rounds + 1):
+        for name, write in runtimes.items():
+            begin = time.perf_counter()
+            n = write(prompts, NEW if round_ else 8)  # the first warms up
+            if round_:
+                found[name].append(round(n / (time.perf_counter() - begin), 1))
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return {name: statistics.median(rates) for name, rates in found.items()}, found
 
 
-def write_theirs(
-    peer: transformers.GPT2LMHeadModel, opened: weights.OpenedModel, case: Case
-) -> str:
-    end = opened.tokenizer.eot_id
-    texts = [[end, *opened.tokenizer.encode(PROMPTS[i % len(PROMPTS)])] for i in range(case.rows)]
-    longest = max(map(len, texts))
-    ids_BT = torch.tensor([[end] * (longest - len(text)) + text for text in texts])
-    mask_BT = torch.tensor([[0] * (longest - len(text)) + [1] * len(text) for text in texts])
-    sampling = case.sampling
-    shape = {"do_sample": False}
-    if not sampling.greedy:
-        shape = {
-            "do_sample": True,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-        }
-    out_BT = peer.generate(
-        ids_BT,
-        attention_mask=mask_BT,
-        max_new_tokens=sampling.max_new_tokens,
-        min_new_tokens=sampling.min_new_tokens,
-        pad_token_id=end,
-        **shape,
-    )
-    return opened.tokenizer.decode(out_BT[0, longest:].tolist())
+def open_all(opened: weights.OpenedModel, folder: Path, rows: int) -> dict[str, writers.Write]:
+    """Return ours and every runtime that is installed."""
+    made = {f"penwright {kind}": partial(writers.open_ours, opened, kind) for kind in PAIRS}
+    made["penwright torch"] = partial(writers.open_ours, opened, "torch")
+    for kind in PAIRS.values():
+        made[f"llama.cpp {kind}"] = partial(writers.open_llama, opened, folder, kind, rows)
+    for kind in ("float32", "int8"):
+        made[f"CTranslate2 {kind}"] = partial(writers.open_ctranslate2, opened, folder, kind)
+    made["transformers float32"] = partial(writers.open_transformers, opened, folder)
+    found = {}
+    for name, make in made.items():
+        try:
+            found[name] = make()
+        except ImportError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    return found
 
 
-def seconds(run: Callable[[], str]) -> tuple[float, float]:
-    """On the clock, and of the processor (all threads)."""
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - begin, time.process_time() - begin_cpu
+@contextmanager
+def busy_machine():
+    """Keep all cores busy with another process."""
+    other = subprocess.Popen([sys.executable, "-c", SPIN])
+    time.sleep(4)
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
 
 
-def as_transformers(opened: weights.OpenedModel) -> transformers.GPT2LMHeadModel:
-    with tempfile.TemporaryDirectory() as folder:
-        weights.save(Path(folder), opened.model, opened.tokenizer, card="", penwright={})
-        peer = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
-    return peer.eval()
-
-
-def measure(options: argparse.Namespace) -> dict[str, object]:
-    what = f"{options.model} writes {options.tokens} tokens"
-    head = keeping.describe(what, ("torch", "transformers"))
-    opened = weights.open(options.model, dtype=torch.float32)
-    opened.model.eval()
-    peer = as_transformers(opened)
-    results = []
-    for case in cases(options.tokens):
-        ours, theirs = [], []
-        for round_ in range(options.rounds + 1):
-            pair = (
-                seconds(lambda case=case: write_ours(opened, case)),
-                seconds(lambda case=case: write_theirs(peer, opened, case)),
-            )
-            if round_ > 0:  # the first warms up
-                ours.append(pair[0])
-                theirs.append(pair[1])
-        tokens = case.rows * options.tokens
-        ours_s, ours_cpu = (statistics.median(column) for column in zip(*ours, strict=True))
-        theirs_s, theirs_cpu = (statistics.median(column) for column in zip(*theirs, strict=True))
-        results.append(
-            {
-                "case": case.name,
-                "penwright_tokens_per_s": round(tokens / ours_s, 1),
-                "transformers_tokens_per_s": round(tokens / theirs_s, 1),
-                "ratio": round(theirs_s / ours_s, 2),
-                "penwright_cpu_ms_per_token": round(1000 * ours_cpu / tokens, 3),
-                "transformers_cpu_ms_per_token": round(1000 * theirs_cpu / tokens, 3),
-                "ratio_cpu": round(theirs_cpu / ours_cpu, 2),
-                "penwright_seconds": [round(wall, 4) for wall, _ in ours],
-                "transformers_seconds": [round(wall, 4) for wall, _ in theirs],
-            }
-        )
-        if case.sampling.greedy:
-            assert write_ours(opened, case) == write_theirs(peer, opened, case)
-    return {
-        **head,
-        "threads": torch.get_num_threads(),
-        "rounds": options.rounds,
-        "results": results,
-    }
+def compare(case: str, rates: Rates) -> Rates:
+    """Return the ratios that matter, by name."""
+    ours = {name.split()[1]: rate for name, rate in rates.items() if name.startswith("penwright")}
+    theirs = {name: rate for name, rate in rates.items() if not name.startswith("penwright")}
+    ratios = {f"{case} {name} / torch": ours[name] / ours["torch"] for name in PAIRS}
+    if case == "single":
+        for name, their in PAIRS.items():
+            if f"llama.cpp {their}" in theirs:
+                ratios[f"{case} {name} / llama.cpp {their}"] = (
+                    ours[name] / theirs[f"llama.cpp {their}"]
+                )
+    if case == "batch" and theirs:
+        best = max(theirs.values())
+        ratios |= {f"{case} {name} / best peer": ours[name] / best for name in PAIRS}
+    return ratios
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="base")
-    parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, help="threads of PyTorch")
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help=", ".join(CASES))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch-rounds", type=int, default=3)
     keeping.add_options(parser)
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    transformers.logging.set_verbosity_error()
-    found = measure(options)
-    for result in found["results"]:  # type: ignore[attr-defined]
-        print(
-            f"{result['case']:24} penwright {result['penwright_tokens_per_s']:8.1f} tokens/s, "
-            f"transformers {result['transformers_tokens_per_s']:8.1f}, ratio {result['ratio']:.2f} "
-            f"(processor time {result['ratio_cpu']:.2f})"
-        )
-    print(found["machine"], found["versions"], file=sys.stderr)
+    head = keeping.describe(f"writing {NEW} tokens", ("torch", "transformers"))
+    print(head["machine"], head["instructions"], native.describe(), file=sys.stderr)
+    rates: dict[str, Rates] = {}
+    seconds: dict[str, dict[str, list[float]]] = {}
+    ratios: Rates = {}
+
+    def run(
+        case: str, runtimes: Mapping[str, writers.Write], rows: int, prompts: list[str]
+    ) -> None:
+        rounds = options.rounds if rows == 1 else options.batch_rounds
+        rates[case], seconds[case] = measure(runtimes, prompts, rounds)
+        for name, rate in rates[case].items():
+            print(f"{case:10} {name:24} {rate:9.1f} tokens/s", flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = options.cases or CASES
+        if {"single", "batch", "busy"} & set(chosen):
+            model = GPT2(SIZES["124M"])
+            init_weights(model, 1)
+            weights.save(folder, model, Tokenizer.gpt2(), card="", penwright={})
+            opened = weights.open(folder, dtype=torch.float32)
+            for case, rows in (("single", 1), ("batch", ROWS)):
+                if case in chosen or (case == "single" and "busy" in chosen):
+                    runtimes = open_all(opened, folder, rows)
+                    prompts = make_prompts(opened.tokenizer, rows)
+                    run(case, runtimes, rows, prompts)
+                    ratios |= compare(case, rates[case])
+                if case == "single" and "busy" in chosen:
+                    few = {n: w for n, w in runtimes.items() if "penwright" in n or "llama" in n}
+                    with busy_machine():
+                        run("busy", few, rows, prompts)
+                    for name in few:
+                        ratios[f"busy {name}"] = rates["busy"][name] / rates["single"][name]
+        if "base" in chosen:
+            base = weights.open("base", dtype=torch.float32)
+            mine = {f"penwright {k}": writers.open_ours(base, k) for k in (*PAIRS, "torch")}
+            for case, rows in (("base", 1), ("base batch", ROWS)):
+                run(case, mine, rows, make_prompts(base.tokenizer, rows))
+                ratios |= compare(case, rates[case])
+    ratios = {name: round(ratio, 3) for name, ratio in ratios.items()}
+    for name, ratio in ratios.items():
+        print(f"{name:44} {ratio:7.2f}")
     if options.keep:
-        keeping.keep(f"generate-{options.model}", found)
+        result = {**head, "tokens_per_s": rates, "rounds": seconds, "ratios": ratios}
+        keeping.keep("generate", {"native": native.describe().partition(" (")[0], **result})
     if options.json:
-        print(json.dumps({result["case"]: result["ratio"] for result in found["results"]}))  # type: ignore[attr-defined]
+        print(json.dumps(ratios))
 
 
 if __name__ == "__main__":
