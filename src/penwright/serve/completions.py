@@ -58,8 +58,8 @@ def read_prompts(
 ) -> list[Prompt]:
     """Return the prompts of a request: a text, texts, token ids, or lists of token ids.
 
-    Text is read as documents begin, after an end-of-text token, and `healed` where it ends inside
-    a word or in a space; token ids are read as they are. `write` puts texts in the form of the
+    Each is read as documents begin, after an end-of-text token. Texts, but not token ids, are
+    `healed` where they end inside a word or in a space, and `write` puts them in the form of the
     model's training data. Raises UsageError.
     """
     if isinstance(given, str):
@@ -91,7 +91,8 @@ def _read_ids(model: Writer, item: Any) -> Prompt:
         raise UsageError("prompt must be a text, or a list of texts or of token ids.")
     if not all(0 <= id_ < size for id_ in item):
         raise UsageError(f"Token ids of this model are from 0 to {size - 1}.")
-    ids = item or [model.tokenizer.eot_id]
+    end = model.tokenizer.eot_id
+    ids = item if item[:1] == [end] else [end, *item]
     return Prompt(model.tokenizer.decode(item), ids, len(ids) - len(item))
 
 
