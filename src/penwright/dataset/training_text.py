@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from penwright.dataset.store_cache import is_store, open_kept
 from penwright.dataset.training import TrainingData, open_training_data, split_data
 from penwright.doctor.examine import LINES_KEPT
 from penwright.document import Source
-from penwright.errors import DataError, OutOfRoomError, RunError
+from penwright.errors import DataError, OutOfRoomError, PenwrightError, RunError
 from penwright.files import cache_folder
 from penwright.index.suffix_index import SuffixIndex
 from penwright.runs import Run, find_run
@@ -52,13 +53,22 @@ class TrainingText:
     @cached_property
     def index(self) -> SuffixIndex:
         """The index of the training text: beside the store, else in the cache."""
-        beside = self.store.folder / "index"
+        beside, elsewhere = self._homes
         try:
             return SuffixIndex.open_or_build(self.store, self.ranges, beside)
         except OutOfRoomError as error:
-            elsewhere = cache_folder() / "indexes"
             self.warn(f"{error.message} The index goes to {elsewhere}.")
             return SuffixIndex.open_or_build(self.store, self.ranges, elsewhere)
+
+    @property
+    def kept_index(self) -> SuffixIndex | None:
+        """The index, if it was built before."""
+        kept = (SuffixIndex.open_kept(self.store, self.ranges, home) for home in self._homes)
+        return next((index for index in kept if index is not None), None)
+
+    @property
+    def _homes(self) -> tuple[Path, Path]:
+        return self.store.folder / "index", cache_folder() / "indexes"
 
     def read(self, start: int, end: int) -> str:
         """Decode the tokens [start, end) of the store."""
@@ -122,6 +132,38 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
             fix="Put the old ones back, or train again.",
         )
     return training_text(run, tokenizer, opened, warn, files_exist=is_there)
+
+
+class KeptIndex:
+    """The index of the training text of a run's model, opened in the background if it was built.
+
+    Nothing is encoded or built: `penwright copied` does that.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self.index: SuffixIndex | None = None
+        self.says = "the model is not a run's"
+        places = (model, *model.parents[:2])
+        run = next((place for place in places if (place / "run.json").is_file()), None)
+        if run is not None:
+            self.says = "its index is still being opened"
+            threading.Thread(target=self._open, args=(run,), daemon=True).start()
+
+    def _open(self, folder: Path) -> None:
+        try:
+            run = Run.open(folder)
+            config: FinetuneConfig = build(FinetuneConfig, run.info["config"])
+            tokenizer = read_place(resolve(folder)).tokenizer()
+            about = run.info["data"]
+            kept = open_kept(about["fingerprint"], tokenizer)
+            if kept is None:
+                self.says = "its token store is gone"
+                return
+            opened = split_data(kept, config, about["held_out"]["share"], tokenizer)
+            self.index = training_text(run, tokenizer, opened).kept_index
+            self.says = f"`penwright copied {run.name}` makes an index of it"
+        except PenwrightError as error:
+            self.says = error.message
 
 
 def training_text(

@@ -118,6 +118,12 @@ class SuffixIndex:
                 shutil.rmtree(folder)
         return cls.build(store, ranges, folder)
 
+    @classmethod
+    def open_kept(cls, store: Store, ranges: Int64, parent: Path) -> SuffixIndex | None:
+        """Open the index of `ranges` under `parent`, if there is one; raises DataError."""
+        folder = parent / digest(store, ranges)[:16]
+        return cls.open(store, ranges, folder) if folder.exists() else None
+
     @property
     def n_tokens(self) -> int:
         """Return the number of indexed tokens."""

@@ -55,6 +55,7 @@ class Library:
     pack: Callable[..., None]
     multiply: Callable[..., int]
     feed: Callable[..., int]
+    choose: Callable[..., int]
     write: Callable[..., int]
 
 
@@ -198,6 +199,7 @@ _ARGUMENTS = {
     "pack": [c_void_p, c_void_p, c_void_p, c_long, c_long],
     "multiply": [c_void_p, c_void_p, c_void_p, c_int, c_void_p],
     "feed": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p],
+    "choose": [c_void_p, c_void_p, c_long, c_int, c_void_p, c_int, c_void_p, c_int, c_void_p],
     "write": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_int, c_void_p, c_int,
               c_void_p],
 }  # fmt: skip

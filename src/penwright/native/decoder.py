@@ -153,6 +153,23 @@ class NativeDecoder:
                 row.tokens += [choice.last, *text[:-1]]
         return texts
 
+    def choose(
+        self, logits_NV: Tensor, choices: Sequence[Choice], ends: Sequence[int], vocabulary: int
+    ) -> list[int]:
+        """Choose a token from each row of logits, as `write` does; raises as it does."""
+        ends_N = np.array(ends, dtype=np.int32)
+        chosen_N = np.empty(len(choices), dtype=np.int32)
+        settings = (Choice * len(choices))(*choices)
+        with self.model.pool.lock:
+            code = self.model.library.choose(
+                self.model.pool.address, logits_NV.data_ptr(), logits_NV.stride(0), len(choices),
+                ctypes.addressof(settings), vocabulary,
+                ends_N.ctypes.data, len(ends_N), chosen_N.ctypes.data,
+            )  # fmt: skip
+        _check(code)
+        chosen: list[int] = chosen_N.tolist()
+        return chosen
+
     def truncate(self, lengths: Sequence[int]) -> None:
         """Drop row b's tokens after its first `lengths[b]`."""
         for row, length in zip(self._rows, lengths, strict=True):

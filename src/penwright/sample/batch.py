@@ -11,10 +11,9 @@ a new one, so every step computes living rows only. Positions count from the win
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,33 +21,21 @@ from penwright.config import SamplingConfig
 from penwright.errors import UsageError
 from penwright.native import Choice, NativeDecoder
 from penwright.sample import logits
+from penwright.sample.choosing import RowChooser, TokenScore, score_tokens
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, find_shared
+from penwright.sample.drafts import Draft, Drafter
 from penwright.sample.endings import TextStream
-from penwright.sample.processors import NO_TEXT, Refusal, Rows
+from penwright.sample.processors import Refusal
 from penwright.sample.window import Window
 from penwright.tokens.bpe import Tokenizer
 
-NO_TOKEN = torch.iinfo(torch.long).max
-TEXT_GROWTH = 256
 STEP_SECONDS = 0.015
 """Time that the native decoder writes for at once: long enough to be fast, and seems immediate."""
 MOST_STEPS = 64
 CPU_BYTES = 2**30
 CPU_ROWS = 32
 GPU_ROWS = 128
-
-
-class TokenScore(NamedTuple):
-    """A written token and its log-probability in the model's own distribution.
-
-    No setting has a say in that: no temperature, filter or penalty.
-    """
-
-    token: int
-    logprob: float
-    best: tuple[tuple[int, float], ...]
-    """The likeliest tokens with theirs, as many as the row asks for."""
 
 
 class Event(NamedTuple):
@@ -117,12 +104,15 @@ class Row:
         """Return whether a guard refuses `token` as the next one."""
         return any(guard(self.ids, token) for guard in self.guards)
 
-    def choice(self, most: int) -> Choice:
-        """Return the settings for the native decoder to write at most `most` tokens."""
+    def choice(self, most: int, ahead: int = 0) -> Choice:
+        """Return the settings for the native decoder to write at most `most` tokens.
+
+        The first is `ahead` tokens further on.
+        """
         settings = self.sampling
         return Choice(
             key=self.key,
-            step=self.written,
+            step=self.written + ahead,
             min_new=settings.min_new_tokens,
             temperature=settings.temperature,
             top_p=settings.top_p,
@@ -147,12 +137,15 @@ class _News:
 
     def __init__(self, row: Row) -> None:
         self.row = row
+        self.chosen: list[int] = []
+        """The tokens chosen, an end-of-text token included."""
         self._before = len(row.ids)
         self._texts: list[str] = []
         self._scores: list[TokenScore] = []
 
     def push(self, token: int, tokenizer: Tokenizer, score: TokenScore | None = None) -> None:
         before = len(self.row.ids)
+        self.chosen.append(token)
         self._texts.append(self.row.push(token, tokenizer))
         if score is not None and len(self.row.ids) > before:
             self._scores.append(score)
@@ -163,17 +156,24 @@ class _News:
 
 
 class Batch:
-    """The rows being written. Each has its own settings; rows join and leave between steps."""
+    """The rows being written. Each has its own settings; rows join and leave between steps.
+
+    With a `drafter`, a row that is alone is written with drafts.
+    """
 
     def __init__(
-        self, source: Source, tokenizer: Tokenizer, training: TrainingCopies | None = None
+        self,
+        source: Source,
+        tokenizer: Tokenizer,
+        training: TrainingCopies | None = None,
+        drafter: Drafter | None = None,
     ) -> None:
         self.rows: list[Row] = []
         self._decoder = source.decoder()
         self._context = source.config.n_positions
         self._tokenizer = tokenizer
-        self._training = training
-        self._groups: dict[SamplingConfig, Group] = {}
+        self._chooser = RowChooser(tokenizer, self._decoder.device, training)
+        self._drafter = drafter
         self._steps = 1
 
     def enter(self, rows: Sequence[Row]) -> None:
@@ -181,11 +181,7 @@ class Batch:
 
         Raises UsageError for an option that the tokenizer rules out.
         """
-        for row in rows:
-            if row.settings not in self._groups:
-                chooser = logits.Chooser(row.settings, self._tokenizer, self._training)
-                self._groups[row.settings] = Group(chooser, Texts(self._decoder.device))
-            row.guards = row.guards or self._groups[row.settings].chooser.begin(row.prompt_length)
+        self._chooser.add(rows)
         windows = [row.cached for row in rows]
         self._decoder.enter(windows, find_shared([row.cached for row in self.rows], windows))
         self.rows += rows
@@ -203,23 +199,63 @@ class Batch:
         have their `finish_reason` and are no longer in `rows`.
         """
         news = [_News(row) for row in self.rows]
-        if isinstance(self._decoder, NativeDecoder) and all(map(self._is_native, self.rows)):
-            self._write_natively(self._decoder, news)
+        drafter = self._drafter if len(news) == 1 else None
+        draft = self._propose(drafter, self.rows[0]) if drafter else None
+        begin = time.perf_counter()
+        if draft:
+            self._check(news[0], draft.tokens)
+        elif isinstance(self._decoder, NativeDecoder) and all(
+            map(self._chooser.is_native, self.rows)
+        ):
+            most = drafter.plain_steps if drafter else MOST_STEPS
+            self._write_natively(self._decoder, news, most)
         else:
             self._feed_and_choose(news)
+        if drafter and news[0].chosen:
+            drafter.note(draft, news[0].chosen, time.perf_counter() - begin)
         self._drop([number for number, row in enumerate(self.rows) if row.finish_reason])
         self._move_windows()
         return [one.event() for one in news]
 
-    def _is_native(self, row: Row) -> bool:
-        chooser = self._groups[row.settings].chooser
-        return chooser.native and row.scores is None and not (row.text.healing or row.refused)
+    def _propose(self, drafter: Drafter, row: Row) -> Draft | None:
+        room = min(self._context - self._decoder.lengths[0], row.text.room)
+        return drafter.propose(row, row.ids, room - 1)
 
-    def _write_natively(self, decoder: NativeDecoder, news: Sequence[_News]) -> None:
-        """Let the decoder choose as many tokens as it can in a short time."""
+    def _check(self, one: _News, draft: Sequence[int]) -> None:
+        """Feed a row's last token and a draft; accept the draft as far as it would be chosen."""
+        row, held = one.row, self._decoder.lengths[0]
+        logits_NV = self._decoder.feed([[row.last, *draft]], every=True)
+        choices = self._choose_ahead(row, logits_NV[:, : self._tokenizer.vocab_size])
+        for guess, (token, score) in zip([*draft, None], choices, strict=False):
+            row.refused = False
+            if token is not None:
+                one.push(token, self._tokenizer, score)
+            if token != guess or row.finish_reason:
+                break
+        self._decoder.truncate([held + max(1, len(one.chosen))])
+
+    def _choose_ahead(
+        self, row: Row, logits_NV: Tensor
+    ) -> Iterator[tuple[int | None, TokenScore | None]]:
+        """Yield the token at each place; what looks at the text sees those that were yielded."""
+        decoder = self._decoder
+        if not isinstance(decoder, NativeDecoder) or not self._chooser.is_native(row):
+            yield from self._chooser.choose_ahead(row, logits_NV)
+            return
+        choices = [row.choice(1, ahead) for ahead in range(len(logits_NV))]
+        ends, vocabulary = self._tokenizer.end_ids, self._tokenizer.vocab_size
+        for place, token in enumerate(decoder.choose(logits_NV, choices, ends, vocabulary)):
+            if row.refuses(token):
+                yield from self._chooser.choose_ahead(row, logits_NV[place:])
+                return
+            yield token, None
+
+    def _write_natively(self, decoder: NativeDecoder, news: Sequence[_News], most: int) -> None:
+        """Let the decoder choose as many tokens as it can in a short time, at most `most`."""
         rooms = [self._context - length for length in decoder.lengths]
         choices = [
-            row.choice(min(self._steps, room)) for row, room in zip(self.rows, rooms, strict=True)
+            row.choice(min(self._steps, most, room))
+            for row, room in zip(self.rows, rooms, strict=True)
         ]
         begin = time.perf_counter()
         texts = decoder.write(choices, self._tokenizer.end_ids, self._tokenizer.vocab_size)
@@ -241,7 +277,7 @@ class Batch:
         """Feed the rows' last tokens, and choose the next from the logits."""
         logits_BV = self._decoder.feed([[row.last] for row in self.rows])
         logits_BV = logits_BV[:, : self._tokenizer.vocab_size]
-        tokens = self._choose(logits_BV, self.rows)
+        tokens = self._chooser.choose(logits_BV, self.rows)
         scores = score_tokens(logits_BV, self.rows, tokens)
         for one, token, score in zip(news, tokens, scores, strict=True):
             one.row.refused = False
@@ -251,7 +287,7 @@ class Batch:
     def _drop(self, numbers: Sequence[int]) -> None:
         if numbers:
             self.rows = [self.rows[number] for number in self._decoder.drop(numbers)]
-            self._groups = {row.settings: self._groups[row.settings] for row in self.rows}
+            self._chooser.keep(self.rows)
 
     def _move_windows(self) -> None:
         """Let the rows whose window is full leave, and come back with a new one."""
@@ -266,117 +302,6 @@ class Batch:
             returning = [self.rows[number] for number in full]
             self._drop(full)
             self.enter(returning)
-
-    def _choose(self, logits_BV: Tensor, rows: Sequence[Row]) -> list[int | None]:
-        """Return each row's next token; None, and its `error`, for a row that has none."""
-        groups: dict[SamplingConfig, list[int]] = {}
-        for number, row in enumerate(rows):
-            groups.setdefault(row.settings, []).append(number)
-        tokens: list[int | None] = [None] * len(rows)
-        for settings, numbers in groups.items():
-            mine = [rows[number] for number in numbers]
-            mine_BV = logits_BV if len(groups) == 1 else logits_BV[numbers]
-            chosen = self._choose_alike(mine_BV, mine, self._groups[settings])
-            for number, token in zip(numbers, chosen, strict=True):
-                tokens[number] = token
-        return tokens
-
-    def _choose_alike(
-        self, logits_BV: Tensor, rows: Sequence[Row], group: Group
-    ) -> Sequence[int | None]:
-        """Return the next tokens of rows with the same settings."""
-        try:
-            with torch.inference_mode():
-                return self._choose_all(logits_BV, rows, group)
-        except UsageError as error:
-            if len(rows) == 1:
-                rows[0].error, rows[0].finish_reason = error, "error"
-                return [None]
-        return [
-            token
-            for number, row in enumerate(rows)
-            for token in self._choose_alike(logits_BV[number : number + 1], [row], group)
-        ]
-
-    def _choose_all(self, logits_BV: Tensor, rows: Sequence[Row], group: Group) -> Sequence[int]:
-        steps_B = np.array([row.written for row in rows], dtype=np.int64)
-        keys_B = np.array([row.key for row in rows], dtype=np.uint64)
-        reads_text = group.chooser.reads_text
-        ids_BT, lengths_B = group.texts.read(rows) if reads_text else (NO_TEXT, NO_TEXT)
-        written_B = torch.from_numpy(steps_B).to(logits_BV.device)
-        left_B = torch.tensor([row.text.left for row in rows], device=logits_BV.device)
-        healing = [row.text.healing for row in rows]
-        described = Rows(ids_BT, lengths_B, written_B, self._tokenizer.end_ids, left_B, healing)
-        logits_BV = group.chooser.process(logits_BV, described)
-        return group.chooser.choose(
-            logits_BV, keys_B, steps_B, lambda number, token: rows[number].refuses(token)
-        )
-
-
-def score_tokens(
-    logits_BV: Tensor, rows: Sequence[Row], tokens: Sequence[int | None]
-) -> list[TokenScore | None]:
-    """Return the scores of the chosen tokens, for the rows that ask for them."""
-    scores: list[TokenScore | None] = [None] * len(rows)
-    asking = [n for n, row in enumerate(rows) if row.scores is not None and tokens[n] is not None]
-    if asking:
-        logp_BV = logits_BV[asking].log_softmax(-1)
-        most = max(rows[number].scores or 0 for number in asking)
-        best = logp_BV.topk(min(most, logp_BV.shape[1]))
-        for number, logp_V, values, ids in zip(
-            asking, logp_BV, best.values.tolist(), best.indices.tolist(), strict=True
-        ):
-            token, wanted = tokens[number], rows[number].scores
-            if token is not None:
-                pairs = tuple(zip(ids[:wanted], values[:wanted], strict=True))
-                scores[number] = TokenScore(token, float(logp_V[token]), pairs)
-    return scores
-
-
-class Texts:
-    """The texts of some rows, as a tensor that grows with them."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._rows: list[Row] = []
-        self._lengths: list[int] = []
-        self._ids_BT = torch.empty(0, 0, dtype=torch.long, device=device)
-
-    def read(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """Return the rows' texts, without the <|endoftext|> before the prompt, and lengths_B."""
-        longest = max(len(row.ids) for row in rows) - 1
-        if self._rows != list(rows) or longest > self._ids_BT.shape[1]:
-            self._arrange(rows, longest)
-        new = [
-            (number, column, token)
-            for number, (row, length) in enumerate(zip(rows, self._lengths, strict=True))
-            for column, token in enumerate(row.ids[length + 1 :], length)
-        ]
-        if new:
-            rows_N, columns_N, tokens_N = torch.tensor(new, device=self._device).T
-            self._ids_BT[rows_N, columns_N] = tokens_N
-        self._lengths = [len(row.ids) - 1 for row in rows]
-        lengths_B = torch.tensor(self._lengths, device=self._device)
-        return self._ids_BT[:, :longest], lengths_B
-
-    def _arrange(self, rows: Sequence[Row], longest: int) -> None:
-        """Make room for these rows, and keep what is there of them."""
-        columns = max(longest + TEXT_GROWTH, self._ids_BT.shape[1])
-        ids_BT = torch.full((len(rows), columns), NO_TOKEN, dtype=torch.long, device=self._device)
-        known = {row: number for number, row in enumerate(self._rows)}
-        pairs = [(new, known[row]) for new, row in enumerate(rows) if row in known]
-        for new, old in pairs:
-            ids_BT[new, : self._ids_BT.shape[1]] = self._ids_BT[old]
-        lengths = dict(zip(self._rows, self._lengths, strict=True))
-        self._lengths = [lengths.get(row, 0) for row in rows]
-        self._rows, self._ids_BT = list(rows), ids_BT
-
-
-class Group(NamedTuple):
-    """What rows with equal settings have in common."""
-
-    chooser: logits.Chooser
-    texts: Texts
 
 
 def choose_rows(source: Source, prompts: Sequence[Sequence[int]], max_new: int) -> int:

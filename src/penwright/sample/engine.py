@@ -22,6 +22,7 @@ from penwright.sample import beam, logits
 from penwright.sample.batch import Batch, Event, Row, choose_rows
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source, as_source
+from penwright.sample.drafts import Drafter
 from penwright.sample.healing import Healed, heal
 from penwright.sample.takes import FAR, Takes, has_takes
 from penwright.sample.window import Seams, Window, measure_seams
@@ -60,6 +61,7 @@ def generate(
     *,
     batch_size: int | None = None,
     first_index: int = 0,
+    drafter: Drafter | None = None,
     on_text: Callable[[int, str], None] | None = None,
     warn: Warn | None = None,
     training: TrainingCopies | None = None,
@@ -69,8 +71,8 @@ def generate(
     `on_text(index, piece)` gets each text as it grows, or as a whole where a sample has several
     takes. `warn(sentence)` hears of prompts that are longer than the model's context, of which the
     last part is read, and of those whose end is written again. `training` is needed for `max_copy`.
-    Raises UsageError for settings that cannot be, ModelError for a model that computes no numbers,
-    OutOfRoomError.
+    `drafter` makes drafts for a text that is written alone. Raises UsageError for settings that
+    cannot be, ModelError for a model that computes no numbers, OutOfRoomError.
     """
     done = write_each(
         model,
@@ -80,6 +82,7 @@ def generate(
         sampling,
         batch_size=batch_size,
         first_index=first_index,
+        drafter=drafter,
         on_text=on_text,
         warn=warn,
         training=training,
@@ -96,6 +99,7 @@ def write_each(
     *,
     batch_size: int | None = None,
     first_index: int = 0,
+    drafter: Drafter | None = None,
     on_text: Callable[[int, str], None] | None = None,
     warn: Warn | None = None,
     training: TrainingCopies | None = None,
@@ -116,7 +120,7 @@ def write_each(
     numbers = (number for number in range(len(prompts)) for _ in range(n))
     texts = ((index, begun[number]) for index, number in enumerate(numbers, first_index))
     size = batch_size or choose_rows(source, [p.ids for p in begun], sampling.max_new_tokens)
-    for event in _write(source, tokenizer, texts, n, sampling, size, training, warn):
+    for event in _write(source, tokenizer, texts, n, sampling, size, training, drafter, warn):
         number = (event.row.index - first_index) % FAR
         if event.text and on_text is not None:
             on_text(first_index + number, event.text)
@@ -131,6 +135,7 @@ def stream(
     sampling: SamplingConfig,
     *,
     index: int = 0,
+    drafter: Drafter | None = None,
     warn: Warn | None = None,
     training: TrainingCopies | None = None,
 ) -> Generator[str, None, Sample]:
@@ -144,7 +149,7 @@ def stream(
     if warn is not None:
         _tell_healed([prompt], [begun], warn)
     texts = iter([(index, begun)])
-    for event in _write(source, tokenizer, texts, 1, sampling, 1, training, warn):
+    for event in _write(source, tokenizer, texts, 1, sampling, 1, training, drafter, warn):
         if event.text:
             yield event.text
     return _finish(event.row, prompt, index, source)
@@ -194,6 +199,7 @@ def _write(
     sampling: SamplingConfig,
     size: int,
     training: TrainingCopies | None,
+    drafter: Drafter | None,
     warn: Warn | None,
 ) -> Iterator[Event]:
     """Write the texts of these indices and prompts, `n` for each prompt, at most `size` at once."""
@@ -202,7 +208,7 @@ def _write(
     takes = Takes(sampling, tokenizer, warn)
     window = Window.of(source.config.n_positions, tokenizer, sampling)
     rows = _make_rows(texts, takes, window, sampling)
-    events = _run(Batch(source, tokenizer, training), rows, size)
+    events = _run(Batch(source, tokenizer, training, drafter), rows, size)
     return takes.settle(_with_room(events)) if has_takes(sampling) else _with_room(events)
 
 

@@ -180,7 +180,8 @@ class Lane:
         self._batch.enter(list(self._owners))
 
     def _new_batch(self) -> Batch:
-        return Batch(self._source, self._model.tokenizer, self._training)
+        model = self._model
+        return Batch(self._source, model.tokenizer, self._training, model.drafter)
 
 
 def _explain(error: Exception) -> PenwrightError:

@@ -19,11 +19,13 @@ from penwright.config import (
 )
 from penwright.config.training import Device, Precision, WeightsName
 from penwright.dataset.tasks import find_fields
+from penwright.dataset.training_text import KeptIndex
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample, Seams
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.decoder import Source
+from penwright.sample.drafts import Drafter
 from penwright.sample.logits import check as check_sampling
 from penwright.sample.logits import is_certain
 from penwright.sample.weight_types import open_source
@@ -129,6 +131,8 @@ class Writer:
     """The sections of its texts, for a model that writes to keywords."""
     template: str | None = None
     """The template that joins fields, for a model that learned records."""
+    drafter: Drafter | None = None
+    """Makes drafts for a text that is written alone."""
 
     @cached_property
     def model(self) -> GPT2:
@@ -182,6 +186,7 @@ class Writer:
                 config.sampling,
                 batch_size=config.batch_size,
                 first_index=first,
+                drafter=self.drafter,
                 on_text=on_text,
                 warn=warn,
                 training=training,
@@ -235,6 +240,7 @@ class Writer:
             self.tokenizer,
             begun,
             config.sampling,
+            drafter=self.drafter,
             warn=warn,
             training=self.training(config.sampling, warn),
         )
@@ -292,6 +298,7 @@ def load(
     device: Device = "auto",
     precision: Literal["auto", Precision] = "auto",
     weights: Literal["auto", WeightsName] = "auto",
+    drafts: Literal["auto", "off"] = "auto",
     warn: Warn = lambda _: None,
 ) -> Writer:
     """Open a model by size, Hub name, folder or run; without a name, the default one.
@@ -305,7 +312,8 @@ def load(
     Raises ModelError when there is no such model or it is damaged, UsageError for weights that
     cannot be had here.
     """
-    return load_with(model, LoadConfig(device=device, precision=precision, weights=weights), warn)
+    config = LoadConfig(device=device, precision=precision, weights=weights, drafts=drafts)
+    return load_with(model, config, warn)
 
 
 def load_exactly(
@@ -333,6 +341,7 @@ def load_with(
         opened.format.get("prompt_format"),
         tuple(opened.format.get("sections", ())),
         opened.format.get("template"),
+        Drafter(KeptIndex(opened.path)) if config.drafts == "auto" else None,
     )
 
 

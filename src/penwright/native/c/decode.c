@@ -343,6 +343,37 @@ static void choose_one(void *job, int item, int thread) {
     c->chosen[item] = choose_token(logits, c->vocabulary, choice, &candidates);
 }
 
+// Give each thread room for candidates, 16 bytes a token.
+static void divide(char *room, Candidates *candidates, int threads, long stride) {
+    for (int t = 0; t < threads; t++, room += stride * 16)
+        candidates[t] = (Candidates){0, (float *)(room + stride * 8),
+                                     (int32_t *)(room + stride * 12), (double *)room};
+}
+
+// Choose a token for each of n rows of logits, [n, stride], of which the first `vocabulary` count.
+// chosen[r] is negative when there is none.
+int PUBLIC(choose)(Pool *pool, const float *logits, long stride, int n, const Choice *choices,
+                   int vocabulary, const int32_t *ends, int n_ends, int32_t *chosen) {
+    int threads = pool_threads(pool);
+    long padded = round_up(vocabulary, PANEL);
+    size_t row = (size_t)padded * 4;
+    char *room = pool_scratch(pool, (size_t)n * (row + 4) + 64 + (size_t)threads * row * 4);
+    if (!room) return OUT_OF_MEMORY;
+    Candidates candidates[MAX_THREADS];
+    divide(room, candidates, threads, padded);
+    float *copy = (float *)(room + (size_t)threads * row * 4);
+    int32_t *order = (int32_t *)(copy + n * padded);
+    for (int r = 0; r < n; r++) {
+        memcpy(copy + r * padded, logits + r * stride, (size_t)vocabulary * 4);
+        order[r] = r;
+    }
+    Choosing job = {choices, order, ends, copy, chosen, candidates, padded, vocabulary, n_ends};
+    pool_run(pool, choose_one, &job, n, 1);
+    for (int r = 0; r < n; r++)
+        if (chosen[r] < 0) return chosen[r];
+    return 0;
+}
+
 static int is_end(const int32_t *ends, int n, int32_t token) {
     for (int i = 0; i < n; i++)
         if (ends[i] == token) return 1;
@@ -384,11 +415,7 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
         failed = begin(&pass, m, pool, &feed, logits_bytes + (size_t)threads * each, &extra);
         if (failed) break;
         Candidates candidates[MAX_THREADS];
-        for (int t = 0; t < threads; t++) {
-            char *at = extra + logits_bytes + (size_t)t * each;
-            candidates[t] = (Candidates){0, (float *)(at + logits_stride * 8),
-                                         (int32_t *)(at + logits_stride * 12), (double *)at};
-        }
+        divide(extra + logits_bytes, candidates, threads, logits_stride);
         run_layers(&pass, order, alive, (float *)extra, logits_stride);
         Choosing job = {choices, living, ends, (float *)extra, last, candidates, logits_stride,
                         vocabulary, n_ends};

@@ -1,0 +1,182 @@
+"""Drafts change nothing but the speed: any guess, right or wrong, leads to the plain text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penwright import sample
+from penwright.config import SamplingConfig
+from penwright.index.suffix_index import SuffixIndex
+from penwright.native import Choice
+from penwright.sample.batch import Batch, Row
+from penwright.sample.decoder import as_source, count_common
+from penwright.sample.drafts import CorpusFinder, Draft, Drafter, Kind, TextFinder
+from penwright.sample.window import Window
+from tests.index.conftest import ArrayStore
+from tests.native.conftest import needs_library, pack
+from tests.sample.conftest import build_model
+from tests.sample.test_engine import SETTINGS
+
+KIND = Kind("text", 3)
+HOW = [pytest.param(as_source, id="torch"), pytest.param(pack, id="native", marks=needs_library)]
+
+
+class Guesser(Drafter):
+    """Proposes parts of the text that is to come, with mistakes."""
+
+    def __init__(self, coming: list[int], chance: st.DataObject, vocabulary: int) -> None:
+        super().__init__()
+        self.coming, self.chance, self.vocabulary = coming, chance, vocabulary
+
+    def propose(self, _text, ids, room):
+        length = self.chance.draw(st.integers(0, min(room, 6)))
+        tokens = self.coming[len(ids) :][:length]
+        if tokens and self.chance.draw(st.booleans()):
+            tokens[-1] = self.chance.draw(st.integers(0, self.vocabulary - 1))
+        return Draft(KIND, tokens) if tokens else None
+
+    @property
+    def plain_steps(self):
+        return self.chance.draw(st.integers(1, 4))
+
+
+def write(source, tokenizer, sampling, drafter=None, scores=None):
+    window = Window.of(40, tokenizer, sampling)
+    row = Row(3, tokenizer.encode_prompt("The goose"), window, sampling, scores)
+    batch, events = Batch(source, tokenizer, drafter), []
+    if not row.finish_reason:
+        batch.enter([row])
+    while batch.rows:
+        events += batch.step()
+    return row, events
+
+
+@pytest.mark.parametrize("how", HOW)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_drafts_give_the_plain_text(tokenizer, how, data):
+    source = how(build_model(tokenizer.vocab_size, n_positions=40))
+    sampling = data.draw(st.sampled_from(list(SETTINGS.values())))
+    scores = data.draw(st.sampled_from([None, 2]))
+    plain, told = write(source, tokenizer, sampling, scores=scores)
+    guesser = Guesser(plain.ids, data, tokenizer.vocab_size)
+    row, events = write(source, tokenizer, sampling, guesser, scores)
+    assert (row.ids, row.finish_reason) == (plain.ids, plain.finish_reason)
+    assert "".join(event.text for event in events) == "".join(event.text for event in told)
+    assert [t for event in events for t in event.tokens] == plain.ids[plain.prompt_length :]
+    ours = [score for event in events for score in event.scores]
+    for mine, theirs in zip(ours, [s for event in told for s in event.scores], strict=True):
+        assert mine.token == theirs.token
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_draws_have_the_models_distribution(how):
+    """200,000 draws of the second token, with the right first one as a draft."""
+    model = build_model(8, n_positions=8, std=0.5)
+    source = how(model)
+    with torch.no_grad():
+        expected_V = model.logits(model(torch.tensor([[0, 5]])))[0, -1].double().softmax(-1)
+    keys = np.random.default_rng(0).integers(0, 2**63, 200_000, np.uint64)
+    decoder = source.decoder()
+    decoder.enter([[0]])
+    logits_NV = decoder.feed([[5]], every=True)
+    if how is pack:
+        counts_V = np.zeros(8)
+        decoder.truncate([1])
+        decoder.enter([[0]] * 1999, [0] * 1999)
+        for some in keys.reshape(100, 2000):
+            choices = [
+                Choice(key=int(key), step=1, temperature=1.0, top_p=1.0, limit=1, last=5)
+                for key in some
+            ]
+            written = [text[0] for text in decoder.write(choices, (), 8)]
+            counts_V += np.bincount(written, minlength=8)
+            decoder.truncate([1] * 2000)
+    else:
+        from penwright.sample.logits import Chooser
+        from penwright.tokens import Tokenizer
+
+        chooser = Chooser(SamplingConfig(temperature=1.0, top_p=1.0), Tokenizer.gpt2())
+        steps = np.ones(len(keys), np.int64)
+        drawn = chooser.choose(logits_NV.expand(len(keys), -1), keys, steps)
+        counts_V = np.bincount(drawn, minlength=8)
+    expected_V = expected_V.numpy() * len(keys)
+    assert ((counts_V - expected_V) ** 2 / expected_V).sum() < 24.3  # 7 degrees, p = 0.001
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 6))
+def test_the_text_is_searched_for_its_own_end(ids, most):
+    finder = TextFinder()
+    draft = None
+    for end in range(len(ids) + 1):
+        draft = finder.find(ids[:end], most)
+    places = [at for at in range(3, len(ids)) if ids[at - 3 : at] == ids[-3:]]
+    if not places:
+        assert draft is None
+        return
+    expected = list(ids)
+    for _ in range(most):  # what follows the last such place, over the end of the text
+        expected.append(expected[places[-1] + len(expected) - len(ids)])
+    assert draft.tokens == expected[len(ids) :]
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_the_training_text_is_searched_for_the_end_of_the_text(tmp_path_factory, data):
+    token = st.integers(0, 4)
+    corpus = data.draw(st.lists(token, min_size=8, max_size=60))
+    store = ArrayStore([corpus], 5)
+    folder = tmp_path_factory.mktemp("index") / "index"
+    index = SuffixIndex.build(store, store.ranges, folder)
+    finder = CorpusFinder(index)
+    ids = data.draw(st.lists(token, min_size=3, max_size=20))
+    for end in range(3, len(ids) + 1):
+        draft = finder.find(ids[:end], 5)
+        text = ids[:end]
+        followed = [at for at in range(3, len(corpus)) if corpus[at - 3 : at] == text[-3:]]
+        if draft is None:
+            assert not followed
+        else:
+            assert any(corpus[at : at + len(draft.tokens)] == draft.tokens for at in followed)
+
+
+def test_it_stops_where_it_does_not_pay_and_goes_on_where_it_does():
+    drafter, looks, ids = Drafter(), 0, [0, 1, 2, 3, 4, 1, 2, 3]
+    text = object()
+    written = 0
+    while written < 4000:
+        draft = drafter.propose(text, ids, 100)
+        if draft is None:
+            steps = drafter.plain_steps
+            drafter.note(None, [0] * steps, 1.0 * steps)
+        else:
+            looks, steps = looks + 1, 1
+            drafter.note(draft, [99], 1.0 + 0.3 * len(draft.tokens))
+        written += steps
+    assert 0 < looks < 60
+    for _ in range(60):
+        draft = drafter.propose(text, ids, 100)
+        if draft is None:
+            drafter.note(None, [0] * drafter.plain_steps, 1.0 * drafter.plain_steps)
+        else:
+            chosen = [*draft.tokens, 7]
+            drafter.note(draft, chosen, 1.0 + 0.05 * len(draft.tokens))
+    assert len(drafter.propose(text, ids, 100).tokens) > 5
+    assert drafter.accepted > 100
+
+
+def test_generate_with_drafts(model, tokenizer):
+    sampling = SamplingConfig(max_new_tokens=120, min_new_tokens=120, greedy=True)
+    plain = sample.generate(model, tokenizer, ["The goose"], 2, sampling, batch_size=1)
+    drafter = Drafter()
+    assert plain == sample.generate(
+        model, tokenizer, ["The goose"], 2, sampling, batch_size=1, drafter=drafter
+    )
+    assert drafter.drafted >= drafter.accepted > 0
+    assert count_common([1, 2, 3], [1, 2, 4]) == 2
