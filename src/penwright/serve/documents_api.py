@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import Base64Bytes, BaseModel, Field
 from starlette.responses import Response
 
+from penwright import formats
+from penwright.config import DataConfig
+from penwright.errors import DataError
 from penwright.serve.documents import Document, Documents
 from penwright.serve.server import server_of
 
 router = APIRouter(prefix="/penwright/documents")
+
+BOOKS = (".docx", ".epub", ".odt", ".rtf")
+"""Files that are read here; txt, md and json are read by the page."""
 
 Title = Annotated[str, Field(max_length=400)]
 
@@ -44,11 +52,13 @@ class Settings(BaseModel):
 
 
 class Import(BaseModel):
-    """A file's content: the text of a txt or md file, or the records of a JSON export."""
+    """A file's content: a text, the records of a JSON export, or a file in base64 and its name."""
 
     title: Title = "Untitled"
     text: str | None = None
     records: list[dict[str, Any]] | None = None
+    name: Title = ""
+    data: Base64Bytes | None = None
 
 
 @router.get("")
@@ -65,7 +75,25 @@ def create(request: Request, new: New) -> Response:
 def import_document(request: Request, given: Import) -> Response:
     if given.records is not None:
         return _show(_documents(request).restore(given.records))
-    return _show(_documents(request).create(given.title, given.text or ""))
+    text = given.text or ""
+    if given.data is not None:
+        text = _read_file(given.name, given.data)
+    return _show(_documents(request).create(given.title, text))
+
+
+def _read_file(name: str, data: bytes) -> str:
+    """Return the text of a file such as a docx or an epub, as `finetune` reads it."""
+    suffix = Path(name).suffix.lower()
+    if suffix not in BOOKS:
+        raise DataError(f"{name} is none of {', '.join(BOOKS)}.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"text{suffix}"
+        path.write_bytes(data)
+        try:
+            found = list(formats.read([path], DataConfig(), lambda _: None))
+        except DataError as error:
+            raise DataError(error.message.replace(str(path), name)) from None
+    return "\n\n".join(document.text.strip("\n") for document in found)
 
 
 @router.get("/{id_}")

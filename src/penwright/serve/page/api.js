@@ -20,24 +20,37 @@ export class ApiError extends Error {
 
 let token = sessionStorage.getItem(KEY) ?? "";
 const tabs = new BroadcastChannel(KEY);
-// A tab that is opened with a new token, after a restart of the server, tells the others.
-tabs.onmessage = ({ data }) => keep(data);
+let found = () => {};
+// A tab with a new token, after a restart of the server, tells all others; one without asks them.
+tabs.onmessage = ({ data }) => {
+  if (data.fresh || (data.known && !token)) keep(data.fresh ?? data.known);
+  else if (data.ask && token) tabs.postMessage({ known: token });
+};
 
 function keep(value) {
   token = value;
   sessionStorage.setItem(KEY, value);
   connection.value = true;
+  found();
 }
 
-/** Move the token from the address to this tab's memory. */
+/** Move the token from the address to this tab's memory; returns whether there was one. */
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    keep(given);
-    tabs.postMessage(given);
-    history.replaceState(null, "", location.pathname);
-  }
-  return token !== "";
+  if (!given) return false;
+  keep(given);
+  tabs.postMessage({ fresh: given });
+  history.replaceState(null, "", location.pathname);
+  return true;
+}
+
+/** Wait until this tab has a token: its own, or that of another tab. */
+export function waitForToken() {
+  return new Promise((resolve) => {
+    if (token) return resolve();
+    found = resolve;
+    tabs.postMessage({ ask: true });
+  });
 }
 
 export const get = (path) => send(path).then((answer) => answer.json());

@@ -2,7 +2,7 @@
 //
 // A view is a module with `show(element)`, which returns a function that ends it, or nothing.
 import { html } from "./vendor/lit.js";
-import { takeToken } from "./api.js";
+import { takeToken, waitForToken } from "./api.js";
 import { header, loadModels, showShortcuts, view, VIEWS } from "./shell.js";
 import { fail, mount, overlay, showModals } from "./ui.js";
 
@@ -38,22 +38,22 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-const known = takeToken();
+addEventListener("hashchange", () => takeToken() && location.reload());
+takeToken();
 mount(document.getElementById("header"), header);
 mount(document.getElementById("overlay"), () => {
   queueMicrotask(showModals);
   return overlay();
 });
-if (known) {
-  loadModels().catch(fail);
-  addEventListener("hashchange", route);
-  route();
-} else {
-  mount(
-    main,
-    () => html`<p class="page-note">
-      Open the address that <code>penwright serve</code> prints: it ends with
-      <code>#token=</code> and the key to your documents.
-    </p>`,
-  );
-}
+const stopNote = mount(
+  main,
+  () => html`<p class="page-note late">
+    Open the address that <code>penwright serve</code> prints: it ends with <code>#token=</code> and
+    the key to your documents.
+  </p>`,
+);
+await waitForToken();
+stopNote();
+loadModels().catch(fail);
+addEventListener("hashchange", route);
+route();

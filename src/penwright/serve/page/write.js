@@ -138,6 +138,7 @@ async function openFrom(host) {
   const opened = await Session.open(wanted);
   leaveSession();
   host.replaceChildren();
+  host.dataset.document = opened.id;
   makeEditor(host, opened, { commands: COMMANDS.filter(([, , run]) => run).map(([key, , run]) => [key, run]), onUpdate, onClick });
   session.value = opened;
   history.replaceState(null, "", `#write/${opened.id}`);
@@ -203,6 +204,14 @@ function keepUpToDate() {
           marks.filter(([, to]) => to <= length).map(([from, to]) => mark(from, to, "by-model")),
         );
       });
+    }),
+    effect(() => {
+      const current = session.value;
+      if (!current) return;
+      const head = current.head.value;
+      const { parent } = generate.choices.peek() ?? {};
+      // Choices that were made for a text which an undo took back make no sense here.
+      if (parent && !current.tree.path(head).some((node) => node.id === parent)) generate.dismiss();
     }),
     effect(() => {
       const chosen = generate.choices.value;

@@ -201,7 +201,7 @@ function lore(session, entries) {
     session.set({ lore: entries.map((one, i) => (i === index ? { ...one, ...changed } : one)) });
   return html`<h3>Lore</h3>
     ${entries.map(
-      (entry, index) => html`<div class="lore">
+      (entry, index) => html`<div class="lore-entry">
         <div class="row">
           <input
             aria-label="Names"

@@ -55,8 +55,10 @@ export class Session {
   receive(transaction) {
     if (!transaction.docChanged || transaction.annotation(origin)) return;
     const now = Date.now();
-    if (this.#human && !this.#model && now - this.#lastEdit > PAUSE) this.commit();
-    this.#lastEdit = now;
+    const isTyping = transaction.isUserEvent("input.type") || transaction.isUserEvent("delete");
+    const isApart = !isTyping || now - this.#lastEdit > PAUSE;
+    if (this.#human && !this.#model && isApart) this.commit();
+    this.#lastEdit = isTyping ? now : 0;
     const { changes } = transaction;
     this.#human = this.#human ? this.#human.compose(changes) : changes;
     clearTimeout(this.#timer);
