@@ -82,7 +82,7 @@ def test_copies_need_a_run_with_its_training_text(ask):
     assert "training text is unknown" in error
 
 
-def test_presets_and_passages_are_files_beside_the_documents(ask, server):
+def test_presets_and_passages_are_files_beside_the_documents(ask):
     assert ask("presets") == {"presets": {}}
     ask("presets", {"presets": {"Mine": {"temperature": 0.5}}})
     assert ask("presets") == {"presets": {"Mine": {"temperature": 0.5}}}
