@@ -57,10 +57,12 @@ def writer(writers) -> Writer:
     return writers[0]
 
 
-def make_server(writers: list[Writer], documents: Path, **options) -> Server:
+def make_server(
+    writers: list[Writer], documents: Path, *, timeout: float = 60.0, **options
+) -> Server:
     scheduler = Scheduler(writers, Metrics(), **options)
     models = {writer.name: writer for writer in writers}
-    return Server(models, scheduler, Documents(documents), timeout=60.0)
+    return Server(models, scheduler, Documents(documents), timeout=timeout)
 
 
 @pytest.fixture
