@@ -32,8 +32,8 @@ VERBS = {
         "recipe": "train:recipe",
     },
     "Write": {
-        "write": "writing:write",
-        "generate": "writing:generate",
+        "write": "write:write",
+        "generate": "generate:generate",
         "studio": "serve:studio",
         "serve": "serve:serve",
     },

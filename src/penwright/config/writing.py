@@ -78,7 +78,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WriteConfig:
-    """Options of `write`."""
+    """Options of writing, whatever the texts are for."""
 
     n: int = 1
     """Number of texts for each prompt."""
@@ -90,6 +90,16 @@ class WriteConfig:
     """Category to write in, for a model trained on categories."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     compute: LoadConfig = field(default_factory=LoadConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractiveConfig(WriteConfig):
+    """Options of `write`."""
+
+    document: str = "untitled"
+    """Name of the text; a text of this name is continued."""
+    documents: Path = Path("documents")
+    """Folder of the texts, each with all its versions; `studio` shows the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

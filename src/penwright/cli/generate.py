@@ -1,4 +1,4 @@
-"""Verbs that write: generate and write."""
+"""The verb generate: texts from prompts, printed or written to files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from penwright.cli.options import Json, Opened, warn
-from penwright.config import GenerateFilesConfig, WriteConfig
+from penwright.config import GenerateFilesConfig
 from penwright.wording import count, duration
 
 if TYPE_CHECKING:
@@ -19,43 +18,6 @@ if TYPE_CHECKING:
     from penwright.verbs.generate import Text, Writer
 
 _SECONDS_BETWEEN_LINES = 10.0
-
-
-def write(
-    model: str | None = None,
-    *,
-    options: Annotated[WriteConfig, Opened] = WriteConfig(),  # noqa: B008 - frozen
-) -> None:
-    """Write interactively: type a beginning, read how it goes on. Ctrl-D ends, Ctrl-C stops a text.
-
-    Parameters
-    ----------
-    model
-        A run, a folder, a size (124M), a Hub name, or base.
-    """
-    from penwright.verbs.generate import check, load_with
-
-    check(options)
-    writer = load_with(model, options.compute, warn)
-    warn(f"{writer.name} is ready. Type how the text begins; Ctrl-D ends.")
-    number = 0
-    while True:
-        try:
-            prompt = input("\n> ") if sys.stdin.isatty() else input()
-        except EOFError:
-            print(file=sys.stderr)
-            return
-        for _ in range(options.n):
-            sampling = replace(options.sampling, seed=options.sampling.seed + number)
-            number += 1
-            sys.stdout.write(prompt)
-            one = replace(options, sampling=sampling)
-            try:
-                for piece in writer.stream_with(prompt, one, warn):
-                    _show("", piece)
-            except KeyboardInterrupt:
-                sys.stdout.write(" ...")
-            print()
 
 
 def generate(
