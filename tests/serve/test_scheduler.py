@@ -217,6 +217,19 @@ def test_a_body_that_does_not_arrive_is_given_up(live, monkeypatch):
     connection.close()
 
 
+def test_a_client_that_does_not_read_is_given_up(writers, tmp_path, monkeypatch):
+    monkeypatch.setattr("penwright.serve.streams.STALL_SECONDS", 0.2)
+    live = Live(make_server(writers, tmp_path, timeout=1.5))
+    live.start()
+    connection = send(live.port, BODY % "true")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    wait_until(lambda: live.server.scheduler.running == 1)
+    time.sleep(2)
+    assert live.server.scheduler.running == 0
+    live.stop()  # it would wait for the connection
+    connection.close()
+
+
 def test_429_says_when_to_come_again(writers, tmp_path):
     live = Live(make_server(writers, tmp_path, batch_size=1, max_waiting=1))
     live.start()

@@ -131,9 +131,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def name_models(names: Sequence[str]) -> list[str]:
-    """Return the models' names for clients: of a path its last part. Raises UsageError."""
-    short = [Path(name).name if Path(name).exists() else name for name in names]
-    chosen = [s if short.count(s) == 1 else name for s, name in zip(short, names, strict=True)]
+    """Return the models' names for clients: of a path its last part, no other folder.
+
+    Raises UsageError for a name that is there twice.
+    """
+    chosen = [Path(name).name if Path(name).exists() else name for name in names]
     for name in chosen:
         if chosen.count(name) > 1:
             raise UsageError(f"The model {name} is named twice.")

@@ -109,9 +109,12 @@ def _explain_invalid(_: Request, error: Exception) -> Response:
     return refuse(400, f"{place}: {first['msg']}." if place else f"{first['msg']}.", param=place)
 
 
-def _explain_http(_: Request, error: Exception) -> Response:
+def _explain_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refuse(error.status_code, str(error.detail))
+    reason = str(error.detail)
+    if error.status_code == 404:
+        reason = f"The server has no {request.url.path[:80]}; it completes text at /v1/completions."
+    return refuse(error.status_code, reason)
 
 
 def _say_nothing(_: Request, __: Exception) -> Response:

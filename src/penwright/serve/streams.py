@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -12,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from penwright.serve.scheduler import Job, Scheduler
 
+STALL_SECONDS = 30.0
+"""Time after its deadline that a client has to read the rest of a stream."""
 PING = b": ping\n\n"
 """A comment, which every parser of server-sent events passes over."""
 
@@ -61,9 +65,11 @@ class EventStream(Response):
         self._events, self._job, self._scheduler = events, job, scheduler
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        left = self._job.deadline - time.monotonic() + STALL_SECONDS
         try:
             with contextlib.suppress(ClientLeftError, OSError):
-                await while_connected(receive, self._send(send))
+                async with asyncio.timeout(None if math.isinf(left) else left):
+                    await while_connected(receive, self._send(send))
         finally:
             self._scheduler.cancel(self._job)
 
