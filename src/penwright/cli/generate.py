@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
 from penwright.cli.options import Json, Opened, warn
 from penwright.config import GenerateFilesConfig
 from penwright.wording import count, duration
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from penwright.verbs.generate import Text, Writer
 
 _SECONDS_BETWEEN_LINES = 10.0
+Verbose = Annotated[
+    bool, Parameter(negative="", help="Print the speed, and how near it is to the machine's limit.")
+]
 
 
 def generate(
@@ -25,6 +30,7 @@ def generate(
     *,
     options: Annotated[GenerateFilesConfig, Opened] = GenerateFilesConfig(),  # noqa: B008 - frozen
     json_: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write texts from prompts.
 
@@ -36,6 +42,7 @@ def generate(
     from penwright.verbs.bulk import check_output, collect_prompts
     from penwright.verbs.generate import check, load_with
     from penwright.verbs.provenance import refuse_existing_text
+    from penwright.verbs.speed import measure_speed
 
     check(options)
     output = options.output
@@ -47,16 +54,18 @@ def generate(
     with collect_prompts(options, warn) as prompts:
         writer = load_with(model, options.compute, warn)
         if output is None:
-            _print_texts(writer, prompts, options, as_json=as_json)
+            _print_texts(writer, prompts, options, as_json=as_json, verbose=verbose)
         elif as_json:
             _append_texts(writer, prompts, options, output)
         else:
-            _save_texts(writer, prompts, options, output)
+            _save_texts(writer, prompts, options, output, verbose=verbose)
+        if verbose:
+            warn(str(measure_speed(writer)))
         prompts.require_all()
 
 
 def _print_texts(
-    writer: Writer, prompts: Prompts, options: GenerateFilesConfig, *, as_json: bool
+    writer: Writer, prompts: Prompts, options: GenerateFilesConfig, *, as_json: bool, verbose: bool
 ) -> None:
     """Print each text as soon as it is written; a single one piece by piece."""
     from penwright.verbs.bulk import write_texts
@@ -70,7 +79,7 @@ def _print_texts(
         if live:
             print()
         elif as_json:
-            print(_line(text), flush=True)
+            print(_line(text, writer if verbose else None), flush=True)
         else:
             print(
                 _SEPARATOR.lstrip() * bool(number) + text.shown(drop_prompt=options.drop_prompt),
@@ -104,11 +113,12 @@ def _append_texts(
 
 
 def _save_texts(
-    writer: Writer, prompts: Prompts, options: GenerateFilesConfig, output: Path
+    writer: Writer, prompts: Prompts, options: GenerateFilesConfig, output: Path, *, verbose: bool
 ) -> None:
     """Write a file with the whole texts, and its label beside it."""
     from penwright.verbs.bulk import write_texts
     from penwright.verbs.provenance import write_labelled
+    from penwright.verbs.speed import measure_speed
 
     total = prompts.total * options.n
     found: list[str] = []
@@ -116,17 +126,22 @@ def _save_texts(
         for text in write_texts(writer, prompts, options, warn=warn):
             found.append(text.shown(drop_prompt=options.drop_prompt))
             tell(len(found), text.tokens)
-    write_labelled(output, _SEPARATOR.join(found) + "\n", writer.label(options.sampling))
+    speed = {"speed": measure_speed(writer).as_json()} if verbose else {}
+    label = writer.label(options.sampling) | speed
+    write_labelled(output, _SEPARATOR.join(found) + "\n", label)
     warn(f"{count(total, 'text')} in {output}")
 
 
 _SEPARATOR = "\n" + "=" * 20 + "\n"
 
 
-def _line(text: Text) -> str:
+def _line(text: Text, measured: Writer | None = None) -> str:
+    """Return a text as a line of JSON; with `measured`, its speed so far is among the keys."""
     from penwright.verbs.provenance import json_line
+    from penwright.verbs.speed import measure_speed
 
-    return json_line(text.as_json())
+    speed = {"speed": measure_speed(measured).as_json()} if measured else {}
+    return json_line(text.as_json() | speed)
 
 
 def _show(_index: object, piece: str) -> None:

@@ -142,7 +142,7 @@ class KeptIndex:
 
     def __init__(self, model: Path) -> None:
         self.index: SuffixIndex | None = None
-        self.says = "the model is not a run's"
+        self.says = ""
         places = (model, *model.parents[:2])
         run = next((place for place in places if (place / "run.json").is_file()), None)
         if run is not None:

@@ -69,6 +69,10 @@ class Source(Protocol):
     def weights(self) -> str:
         """Return the type of the weights: float32, bf16, fp16, int8 or int4."""
 
+    @property
+    def n_bytes(self) -> int:
+        """Return the memory that the weights take."""
+
     def decoder(self) -> Decoder:
         """Return a new decoder without rows."""
 
@@ -268,6 +272,10 @@ class TorchSource:
     def weights(self) -> str:
         dtype = self.model.head_weight_VC.dtype
         return TORCH_WEIGHTS.get(dtype, str(dtype))
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
 
     def decoder(self) -> TorchDecoder:
         return TorchDecoder(self.model)

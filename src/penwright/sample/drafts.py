@@ -58,7 +58,7 @@ class Corpus(Protocol):
 
     @property
     def says(self) -> str:
-        """Return why there is no index, for the user."""
+        """Return why there is no index, for the user; nothing if there is no training text."""
 
 
 class Finder(Protocol):

@@ -32,6 +32,7 @@ from penwright.sample.weight_types import open_source
 from penwright.sections import build_prefix, parse
 from penwright.tokens import Tokenizer
 from penwright.verbs import provenance
+from penwright.verbs.speed import Meter
 from penwright.weights import choose_model
 from penwright.wording import Warn
 
@@ -133,6 +134,7 @@ class Writer:
     """The template that joins fields, for a model that learned records."""
     drafter: Drafter | None = None
     """Makes drafts for a text that is written alone."""
+    meter: Meter = field(default_factory=Meter, compare=False, repr=False)
 
     @cached_property
     def model(self) -> GPT2:
@@ -178,7 +180,7 @@ class Writer:
         prompts = [self.begin(prompt, config) for prompt in config.prompt]
 
         def write(prompts: list[str], n: int, first: int) -> Iterator[Sample]:
-            return sample.write_each(
+            texts = sample.write_each(
                 self.source,
                 self.tokenizer,
                 prompts,
@@ -191,6 +193,9 @@ class Writer:
                 warn=warn,
                 training=training,
             )
+            self.meter.alone &= len(prompts) * n == 1
+            written: Iterator[Sample] = self.meter.time(texts)
+            return written
 
         training = self.training(config.sampling, warn)
         tries = 0 if is_certain(config.sampling) else config.retry_empty
@@ -235,7 +240,7 @@ class Writer:
     ) -> Iterator[str]:
         """Write one text, piece by piece, as `config` asks."""
         begun = self.begin(prompt, config)
-        return sample.stream(
+        text = sample.stream(
             self.source,
             self.tokenizer,
             begun,
@@ -244,6 +249,8 @@ class Writer:
             warn=warn,
             training=self.training(config.sampling, warn),
         )
+        pieces: Iterator[str] = self.meter.time(text)
+        return pieces
 
     def training(self, sampling: SamplingConfig, warn: Warn | None = None) -> TrainingCopies | None:
         """Return the text that the model was trained on, if `sampling` limits what is copied of it.
