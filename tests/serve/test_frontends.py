@@ -241,6 +241,11 @@ def test_abort_ends_a_text_that_is_being_written(live):
 # SillyTavern
 
 
+def test_tavern_aborts_without_a_body(client):
+    answer = client.post("/api/extra/abort", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["success"]) == (200, False)
+
+
 def test_tavern_finds_the_server(client):
     listed = client.get("/v1/models").json()
     assert [model["id"] for model in listed["data"]] == ["tiny", "other"]

@@ -163,6 +163,34 @@ def test_a_row_that_fails_leaves_the_others_alone(writers, monkeypatch):
     assert asyncio.run(run()) == offline
 
 
+def test_a_turn_that_fails_ends_its_requests_and_no_others(writers, monkeypatch):
+    from penwright.serve.lane import Lane
+
+    def fail(*_):
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    def broken():
+        yield
+        raise RuntimeError("a bug")
+
+    async def run():
+        async with started(writers) as scheduler:
+            doomed = scheduler.submit(Job(writers[0], [[0]], 1, LONG))
+            while not scheduler.running:
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(Lane, "step", fail)
+            with pytest.raises(PenwrightError, match="log"):
+                await collect(doomed)
+            with pytest.raises(PenwrightError, match="log"):
+                await scheduler.run(broken())
+            assert await collect(scheduler.submit(job(writers[0], 5)))
+            assert scheduler.is_healthy
+            assert scheduler.running == scheduler.cached == 0
+
+    asyncio.run(run())
+
+
 def test_stopping_ends_what_is_left_with_an_error(writers):
     async def run():
         scheduler = Scheduler(writers, Metrics(), batch_size=1)

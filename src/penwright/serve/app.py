@@ -54,6 +54,7 @@ async def metrics(request: Request) -> PlainTextResponse:
     gauges = {
         "penwright_texts_running": scheduler.running,
         "penwright_texts_waiting": scheduler.waiting,
+        "penwright_cache_tokens": scheduler.cached,
     }
     text = scheduler.metrics.render(gauges)
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")

@@ -68,6 +68,15 @@ class Lane:
         """The rows being written."""
         return self._owners.keys()
 
+    @property
+    def cached(self) -> int:
+        """Number of tokens in the cache."""
+        return sum(len(row.cached) for row in list(self._owners))
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._owners, self._batch = {}, self._new_batch()
+
     def enter(self, texts: Sequence[Text]) -> list[News]:
         """Begin to write these texts; those that are finished or fail at once are in the news."""
         entering: dict[Row, Job] = {}
@@ -91,7 +100,7 @@ class Lane:
             self._batch.enter(list(entering))
             self._owners |= entering
         except Exception as error:
-            done += [(job, [], _explain(error)) for job in set(entering.values())]
+            done += [(job, [], explain(error)) for job in set(entering.values())]
             done += self._begin_again()
         return done
 
@@ -111,8 +120,8 @@ class Lane:
             if len(self._owners) > 1:
                 return self._begin_again()
             ((_, job),) = self._owners.items()
-            self._owners, self._batch = {}, self._new_batch()
-            return [(job, [], _explain(error))]
+            self.clear()
+            return [(job, [], explain(error))]
 
     def drop(self, jobs: Collection[Job]) -> list[News]:
         """Remove the rows of these jobs; of a stopped job, the news is that its texts end."""
@@ -143,7 +152,7 @@ class Lane:
                 alone.enter([row])
                 news += self._gather(alone.step())
             except Exception as error:
-                news.append((self._owners.pop(row), [], _explain(error)))
+                news.append((self._owners.pop(row), [], explain(error)))
         self._batch.enter(list(self._owners))
         return news
 
@@ -184,7 +193,8 @@ class Lane:
         return Batch(self._source, model.tokenizer, self._training, model.drafter)
 
 
-def _explain(error: Exception) -> PenwrightError:
+def explain(error: Exception) -> PenwrightError:
+    """Return the error to tell a client; one that is a bug is logged."""
     if isinstance(error, PenwrightError):
         return error
     logger.error("The engine failed.", exc_info=error)

@@ -58,7 +58,8 @@ class Metrics:
             if piece.finish_reason:
                 self._text_seconds += 0.1 * (now - job.begun - self._text_seconds)
         if job.last_piece:
-            self.between_tokens.add(now - job.last_piece)
+            most = max((len(piece.tokens) for piece in pieces), default=1)
+            self.between_tokens.add((now - job.last_piece) / max(1, most))
         else:
             self.first_token.add(now - job.begun)
         job.last_piece = now

@@ -21,7 +21,7 @@ from typing import Any
 
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
-from penwright.serve.lane import Lane, Piece, Text
+from penwright.serve.lane import Lane, Piece, Text, explain
 from penwright.serve.metrics import Metrics
 from penwright.verbs.generate import Writer
 
@@ -156,6 +156,11 @@ class Scheduler:
         """Number of texts being written."""
         return sum(len(lane.rows) for lane in self._lanes.values())
 
+    @property
+    def cached(self) -> int:
+        """Number of tokens in the caches."""
+        return sum(lane.cached for lane in self._lanes.values())
+
     def start(self) -> None:
         """Start the thread; its pieces go to the event loop that is running."""
         self._loop = asyncio.get_running_loop()
@@ -224,16 +229,32 @@ class Scheduler:
                 lane.warm_up()
         self._warm = True
         while self._wait():
-            self._drop_cancelled()
-            self._admit()
-            for lane in self._lanes.values():
-                if lane.rows:
-                    self._deliver(lane.step())
-            self._advance_chore()
-        error = PenwrightError("The server is stopping.")
-        for job in [*self._running, *self._jobs]:
+            try:
+                self._take_turn()
+            except Exception as error:  # the thread goes on, with nothing left of this turn
+                self._end_all(explain(error))
+        self._end_all(PenwrightError("The server is stopping."))
+
+    def _take_turn(self) -> None:
+        self._drop_cancelled()
+        self._admit()
+        for lane in self._lanes.values():
+            if lane.rows:
+                self._deliver(lane.step())
+        self._advance_chore()
+
+    def _end_all(self, error: PenwrightError) -> None:
+        """End everything that is asked for with an error."""
+        with self._changed:
+            jobs, chores = {*self._running, *self._jobs}, list(self._chores)
+            self._running.clear()
+            self._jobs.clear()
+            self._chores.clear()
+        for lane in self._lanes.values():
+            lane.clear()
+        for job in jobs:
             self._post(job.receive, [], error)
-        for done, _ in self._chores:
+        for done, _ in chores:
             self._post(_settle, done, None, error)
 
     def _wait(self) -> bool:
@@ -311,8 +332,8 @@ class Scheduler:
             self._chores.append((done, work))
         except StopIteration as finished:
             self._post(_settle, done, finished.value, None)
-        except PenwrightError as error:
-            self._post(_settle, done, None, error)
+        except Exception as error:
+            self._post(_settle, done, None, explain(error))
 
     def _post(self, function: Callable[..., None], *arguments: Any) -> None:
         loop = self._loop

@@ -241,6 +241,7 @@ def _answer_preflight(shared: Mapping[str, str]) -> Response:
     allowed = {
         "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, *",
+        "Access-Control-Allow-Private-Network": "true",
         "Access-Control-Max-Age": "600",
     }
     return Response(status_code=204, headers=allowed if shared else None)
