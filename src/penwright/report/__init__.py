@@ -20,7 +20,7 @@ from penwright.report.read import RunData, read
 from penwright.report.samples import copied_text, recipe_outcome, samples
 from penwright.report.story import find_facts, headline
 
-__all__ = ["RunData", "read", "render", "write"]
+__all__ = ["RunData", "read", "render", "render_curves", "write"]
 
 
 def write(run_dir: Path) -> Path:
@@ -61,6 +61,20 @@ def render(data: RunData) -> str:
         header=header(data, facts),
         footer=_footer(data),
         sections=[item for item in chapters if item.body.strip() and item.name not in empty],
+    )
+
+
+def render_curves(data: RunData) -> str:
+    """Return a page with the curves alone, as far as a run has come."""
+    facts = find_facts(data)
+    return page(
+        title=f"{data.name} · Penwright",
+        description=headline(facts),
+        header=header(data, facts),
+        footer=_footer(data),
+        sections=[Chapter("curves", "Curves", "How it learns", curves(data, facts))]
+        if has_curves(data)
+        else [],
     )
 
 

@@ -40,6 +40,7 @@ from penwright.train.calibrate import peak_flops
 from penwright.verbs import observers, provenance, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
 from penwright.verbs.generate import Writer, load
+from penwright.verbs.notebook import frame
 from penwright.weights.opening import with_tokens
 from penwright.wording import Warn, duration
 
@@ -61,6 +62,12 @@ class FinishedRun:
     def report(self) -> Path:
         """The run's HTML report."""
         return self.folder / "report.html"
+
+    def _repr_html_(self) -> str | None:
+        """Return the report, which a notebook shows in place."""
+        if not self.report.exists():
+            return None
+        return frame(self.report.read_text(encoding="utf-8"), 720)
 
     @cached_property
     def writer(self) -> Writer:

@@ -12,6 +12,7 @@ from penwright.config import LoggerName
 from penwright.errors import MissingExtraError, UsageError
 from penwright.runs import Run
 from penwright.train import Observer, Silent
+from penwright.verbs.notebook import LiveCurves, is_notebook
 
 _NAMES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases"}
 _PROJECT = "penwright"
@@ -179,6 +180,8 @@ def open_loggers(run: Run, step: int, say: Callable[[str], None]) -> Loggers:
         say(f"To watch: tensorboard --logdir {run.folder / 'tensorboard'}")
     if "wandb" in names:
         made.append(WeightsAndBiases(run, say))
+    if is_notebook():
+        made.append(LiveCurves(run))
     return Loggers(made)
 
 
