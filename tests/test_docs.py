@@ -249,6 +249,16 @@ def test_the_commands_of_a_page_run_one_after_another(name, desk, monkeypatch, c
 
 
 @pytest.mark.usefixtures("desk")
+def test_the_output_that_the_guide_shows_is_the_real_one(capsys):
+    sessions = [text for language, text in fences(PAGES["guide.md"]) if language == "console"]
+    shown = [part.partition("\n") for text in sessions for part in text.split("$ penwright ")[1:]]
+    assert len(shown) >= 2
+    for command, _, output in shown:
+        assert run(shlex.split(command)) == 0
+        assert capsys.readouterr().out.strip() == output.strip(), command
+
+
+@pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in ELSEWHERE])
 def test_the_python_of_a_page_runs(name, capsys):
     for language, text in fences(PAGES[name]):
