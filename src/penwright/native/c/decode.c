@@ -439,7 +439,9 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
 // Write a matrix of floats, m->outputs rows, in its layout; w[o * across + i * down].
 void PUBLIC(pack)(Pool *pool, const Matrix *m, const float *w, long across, long down) {
     Packing job = {m, w, across, down};
-    pool_run(pool, pack_panel, &job, (m->outputs + PANEL - 1) / PANEL, 1);
+    int panels = (m->outputs + PANEL - 1) / PANEL;
+    use_large_pages(m->data, (size_t)panels * (size_t)panel_bytes(m));
+    pool_run(pool, pack_panel, &job, panels, 1);
 }
 
 // y[rows, outputs] = x . m for rows of x, for tests of one product; `x` has padded inputs.
