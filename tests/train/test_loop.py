@@ -133,7 +133,7 @@ def test_the_loss_falls_and_the_best_checkpoint_is_the_best_measurement(make_tra
     trainer = make_trainer(
         "run", steps=60, learning_rate=3e-3, evaluate_every=5, observer=heard, batch_size=4
     )
-    before = trainer.score_all(0)
+    before = trainer.score_all(0).total
     state = trainer.train()
     best = min(heard.evaluations[1:], key=lambda record: record["loss"])
     assert best["loss"] < 0.7 * before.loss
@@ -274,8 +274,8 @@ def test_a_stop_while_sampling_or_measuring_saves_too(make_trainer, monkeypatch,
     if moment == "sampling":
         trainer.write_samples = stop
     else:
-        measure = loop.score_part
-        monkeypatch.setattr(loop, "score_part", lambda *a, **b: (stop(), measure(*a, **b))[1])
+        measure = loop.score_windows
+        monkeypatch.setattr(loop, "score_windows", lambda *a, **b: (stop(), measure(*a, **b))[1])
     trainer.state.best_loss = -1.0  # so that no measurement is a reason to save
     with pytest.raises(Interrupted):
         trainer.train()

@@ -14,6 +14,7 @@ from penwright.report.chapters import (
     perplexity,
     settings,
 )
+from penwright.report.comparison import previous, quality
 from penwright.report.curves import curves, has_curves
 from penwright.report.page import Chapter, page
 from penwright.report.read import RunData, read
@@ -50,6 +51,11 @@ def render(data: RunData) -> str:
         chapters.insert(1, written)
     if data.copied:
         chapters.insert(2, Chapter("copied", "Copied", "What it copied", copied_text(data.copied)))
+    if data.quality:
+        chapters.insert(2, Chapter("quality", "Quality", "How it writes", quality(data.quality)))
+    if data.part("previous"):
+        title = "Beside the run before it"
+        chapters.insert(1, Chapter("previous", "Before", title, previous(data)))
     if data.outcome:
         chapters.insert(
             1, Chapter("recipe", "Recipe", "How the recipe ended", recipe_outcome(data.outcome))

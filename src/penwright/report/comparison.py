@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penwright.report.chapters import plain
 from penwright.report.chart import Chart, Line, draw
 from penwright.report.page import Chapter, Html, html, page, table
 from penwright.report.read import RunData
@@ -209,3 +210,36 @@ def _texts(found: Mapping[str, Any], names: Sequence[str]) -> Html:
             )
         )
     return html("{parts}", parts=parts)
+
+
+def quality(found: Mapping[str, Any]) -> Html:
+    """Return a report's chapter on the writing, given a run's quality.json."""
+    length = found.get("settings", {}).get("max_new_tokens")
+    texts = max((one["texts"] for one in found["columns"].values()), default=0)
+    long = f" of {count(length, 'token')} at most" if length else ""
+    return html(
+        '<p class="note">{said}</p>\n{table}<p class="note">{note}</p>\n',
+        said=f"{count(texts, 'text')}{long}, each continuing a held-out document.",
+        table=quality_table(found["columns"], "Figures of the texts"),
+        note=QUALITY_NOTE,
+    )
+
+
+def previous(data: RunData) -> Html:
+    """Return a report's chapter on the run before it on the same data: verdict, options, curves."""
+    found = data.part("previous")
+    changed = found.get("changed", {})
+    rows = [
+        (name.replace("_", " "), plain(old), plain(new)) for name, (old, new) in changed.items()
+    ]
+    options = table("Options that differ", ("option", str(found["name"]), data.name), rows)
+    same = Html('<p class="note">Its options were the same.</p>\n')
+    curves = (
+        curves_of({data.previous.name: data.previous, data.name: data}) if data.previous else ""
+    )
+    return html(
+        '<p class="say">{says}</p>\n{options}{curves}',
+        says=found["difference"]["says"],
+        options=options if rows else same,
+        curves=curves,
+    )

@@ -18,7 +18,7 @@ from typing import Any
 from penwright.errors import RunError
 from penwright.files import read_json
 from penwright.report.series import Series
-from penwright.runs import COPIED, RECIPE, RUNS, Run, now, spell
+from penwright.runs import COPIED, QUALITY, RECIPE, RUNS, Run, now, spell
 from penwright.wording import amount
 
 # The columns of metrics.jsonl that the report uses.
@@ -79,6 +79,8 @@ class Compared:
     name: str
     before: str
     after: str
+    beside: tuple[tuple[str, str], ...] = ()
+    """The figure of human text and of baselines, by their names."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ class RunData:
     outcome: RecipeOutcome | None = None
     copied: Mapping[str, Any] | None = None
     """The output of `penwright copied --json` for the run's samples."""
+    quality: Mapping[str, Any] | None = None
+    """Figures of what the run's model writes, by author."""
+    previous: RunData | None = None
+    """The run that this one is compared with, if it is still there."""
     unreadable: tuple[str, ...] = ()
 
     def part(self, key: str) -> Mapping[str, Any]:
@@ -132,7 +138,7 @@ def number(value: object) -> float | None:
     return None
 
 
-def read(run_dir: Path) -> RunData:
+def read(run_dir: Path, *, with_previous: bool = True) -> RunData:
     """Read a run folder; raises RunError when it has no run.json or that is damaged."""
     run = Run.open(run_dir)
     info = run.info
@@ -152,9 +158,11 @@ def read(run_dir: Path) -> RunData:
         outcome = read_outcome(run_dir / RECIPE)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         unreadable.append(RECIPE)
-    copied = _read_copied(run_dir / COPIED)
-    if copied is None and (run_dir / COPIED).exists():
-        unreadable.append(COPIED)
+    copied = _read_part(run_dir / COPIED, _IN_COPIED)
+    quality = _read_part(run_dir / QUALITY, {"columns"})
+    for part, name in ((copied, COPIED), (quality, QUALITY)):
+        if part is None and (run_dir / name).exists():
+            unreadable.append(name)
     folder = run_dir.resolve()
     return RunData(
         name=folder.name,
@@ -167,6 +175,8 @@ def read(run_dir: Path) -> RunData:
         snapshots=snapshots,
         outcome=outcome,
         copied=copied,
+        quality=quality,
+        previous=_read_previous(run_dir, info) if with_previous else None,
         unreadable=tuple(unreadable),
     )
 
@@ -258,14 +268,27 @@ def _read_samples(folder: Path) -> tuple[tuple[Snapshot, ...], list[str]]:
     return tuple(sorted(snapshots, key=lambda snapshot: snapshot.step)), damaged
 
 
-def _read_copied(path: Path) -> Mapping[str, Any] | None:
-    """Read a copied.json, or return None where there is none or it is damaged."""
+_IN_COPIED = {"run", "min_tokens", "longest", "share", "samples", "held_out"}
+
+
+def _read_part(path: Path, names: set[str]) -> Mapping[str, Any] | None:
+    """Read a file of figures with these keys; None where there is none or it is damaged."""
     try:
         found = read_json(path)
     except RunError:
         return None
-    names = {"run", "min_tokens", "longest", "share", "samples", "held_out"}
     return found if names <= found.keys() else None
+
+
+def _read_previous(run_dir: Path, info: Mapping[str, Any]) -> RunData | None:
+    """Read the run that run.json compares this one with; None where it is gone."""
+    previous = info.get("previous")
+    if not isinstance(previous, Mapping) or not isinstance(previous.get("name"), str):
+        return None
+    try:
+        return read(run_dir.parent / Path(previous["name"]).name, with_previous=False)
+    except RunError:
+        return None
 
 
 def read_outcome(path: Path) -> RecipeOutcome | None:
@@ -284,8 +307,13 @@ def read_outcome(path: Path) -> RecipeOutcome | None:
 
 def _compare(one: Mapping[str, Any]) -> Iterator[Compared]:
     before, after = (dict(_figures(one[side])) for side in ("before", "after"))
+    others = {
+        who: {name: _words(f["value"], f["low"], f["high"]) for name, f in them["figures"].items()}
+        for who, them in one["after"].get("beside", {}).items()
+    }
     for name, words in after.items():
-        yield Compared(f"{name}, {_ON[one['on']]}", before.get(name, "-"), words)
+        beside = tuple((who, them.get(name, "")) for who, them in others.items())
+        yield Compared(f"{name}, {_ON[one['on']]}", before.get(name, "-"), words, beside)
 
 
 def _figures(side: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -144,14 +144,18 @@ def shorten(text: str, most: int) -> str:
 
 def recipe_outcome(found: RecipeOutcome) -> Html:
     """Return a table of the recipe's figures, and its texts by prompt."""
-    rows = [(row.name, row.before, row.after) for row in found.figures]
+    names = list(dict.fromkeys(who for row in found.figures for who, _ in row.beside))
+    rows = [
+        (row.name, row.before, row.after, *(dict(row.beside).get(who, "") for who in names))
+        for row in found.figures
+    ]
     folds = [
         fold(title or "What it wrote", [*_texts_by_prompt([*texts])], is_open=number == 0)
         for number, (title, texts) in enumerate(groupby(found.texts, lambda text: text.title))
     ]
     return html(
         '{figures}<p class="note">In brackets: 95 % intervals over documents.</p>\n{folds}',
-        figures=table("Before and after the training", ("", "before", "after"), rows),
+        figures=table("Before and after the training", ("", "before", "after", *names), rows),
         folds=folds,
     )
 

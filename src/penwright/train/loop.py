@@ -23,7 +23,7 @@ from penwright.compute import autocast, emulation_warning
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.model import GPT2, bring, chunked_cross_entropy, documents
 from penwright.runs import Run
-from penwright.score import Score, score_part
+from penwright.score import Losses, Score, score_windows
 from penwright.seeds import combine
 from penwright.tokens import Batch, Split, split_micro
 from penwright.train.checkpoint import (
@@ -323,7 +323,7 @@ class Trainer:
     def evaluate(self) -> bool:
         """Measure on the held-out part; returns whether it is the best so far."""
         state, start = self.state, time.perf_counter()
-        score = self._score(self.measured)
+        score = self._score(self.measured).total
         improved = score.loss < state.best_loss
         if improved:
             state.best_loss, state.best_step, state.worse_in_a_row = score.loss, state.step, 0
@@ -333,15 +333,15 @@ class Trainer:
         self._record_score(score, state.step, full=self.measured is self.held_out, best=improved)
         return improved
 
-    def score_all(self, step: int) -> Score:
+    def score_all(self, step: int) -> Losses:
         """Score the full held-out part with the current weights, which are those of `step`."""
-        score = self._score(self.held_out)
-        self._record_score(score, step, full=True, best=False)
-        return score
+        losses = self._score(self.held_out)
+        self._record_score(losses.total, step, full=True, best=False)
+        return losses
 
-    def _score(self, part: Split) -> Score:
+    def _score(self, part: Split) -> Losses:
         arithmetic = autocast(self.device, self.plan.precision)
-        return score_part(self.model, part, autocast=arithmetic)
+        return score_windows(self.model, part, autocast=arithmetic)
 
     def _record_score(self, score: Score, step: int, *, full: bool, best: bool) -> None:
         record = {

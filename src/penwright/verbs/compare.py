@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from penwright.report.comparison import comparison_page
 from penwright.runs import Run
 from penwright.score import Losses, score_windows
 from penwright.tokens import Split
-from penwright.verbs.generate import Writer, load
+from penwright.verbs.differences import Difference, differ
+from penwright.verbs.generate import Writer, load_exactly
 from penwright.verbs.provenance import json_line
 from penwright.verbs.votes import Ballot, Pair
 from penwright.verbs.writing_quality import (
@@ -44,50 +45,6 @@ from penwright.verbs.writing_quality import (
 from penwright.wording import Warn, count
 
 FOLDER = Path("comparisons")
-ALIKE = 1.0
-"""Percent of perplexity that two seeds of one recipe may differ by; less is no difference."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much lower the perplexity (or bits per byte) of `second` is than that of `first`.
-
-    In percent of the first's, with the 95 % interval over documents; positive is better.
-    """
-
-    first: str
-    second: str
-    percent: float
-    low: float | None
-    high: float | None
-
-    @property
-    def better(self) -> str | None:
-        """The model that is better beyond doubt and by more than a seed changes; or None."""
-        if self.low is None or self.high is None:
-            return None
-        if self.low > ALIKE:
-            return self.second
-        return self.first if self.high < -ALIKE else None
-
-    def __str__(self) -> str:
-        change = f"{abs(self.percent):.1f} % {'lower' if self.percent >= 0 else 'higher'}"
-        if self.low is None or self.high is None:
-            return f"{self.second}'s is {change} than {self.first}'s; one document has no interval."
-        interval = f"95 %: {self.low:+.1f} to {self.high:+.1f} % lower"
-        if self.better:
-            worse = self.first if self.better == self.second else self.second
-            said = f"{self.better} predicts better than {worse}"
-            return f"{said}: {self.second}'s is {change} than {self.first}'s ({interval})."
-        if max(abs(self.low), abs(self.high)) <= ALIKE:
-            reason = "two seeds of one recipe differ as much"
-        else:
-            reason = "more held-out text would tell"
-        return f"{self.first} and {self.second} are not told apart ({interval}): {reason}."
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values, with the verdict."""
-        return vars(self) | {"better": self.better, "says": str(self)}
 
 
 @dataclass(frozen=True)
@@ -192,7 +149,7 @@ def run_compare(models: Sequence[str | Path], config: CompareConfig, warn: Warn)
         raise UsageError("Files are compared on, or what a run held out: give one of the two.")
     if config.prompts < 0:
         raise UsageError(f"--prompts must be at least 0, not {config.prompts}.")
-    writers = [load(name, device=config.compute.device, warn=warn) for name in names]
+    writers = [load_exactly(name, config.compute.device, warn) for name in names]
     shown = tuple(_short_names(names))
     opened = [_open(writer, writers, config, warn) for writer in writers]
     same_tokens = len({writer.tokenizer.hash for writer in writers}) == 1
@@ -211,7 +168,7 @@ def run_compare(models: Sequence[str | Path], config: CompareConfig, warn: Warn)
         figures=tuple(figures),
         bits_per_byte=tuple(one.total.bits_per_byte for one in losses),
         differences=tuple(
-            _differ(shown[0], name, figures[0], figure, same_tokens)
+            differ(shown[0], name, figures[0], figure, same_tokens)
             for name, figure in zip(shown[1:], figures[1:], strict=True)
         ),
         quality=quality,
@@ -329,27 +286,6 @@ def _figures(losses: Sequence[Losses], splits: Sequence[Split], same_tokens: boo
         one[:, 0] /= math.log(2)
         one[:, 1] = split.byte_counts
     return [make_figure("bits per byte", one, metrics.mean, how) for one in counts]
-
-
-def _differ(
-    first: str, second: str, before: Figure, after: Figure, same_tokens: bool
-) -> Difference:
-    """Return the difference in percent, from log-perplexities or bits per byte."""
-    if same_tokens:
-        apart = difference(
-            replace(before, finish=metrics.mean), replace(after, finish=metrics.mean)
-        )
-        scale = [None if x is None else 100 * (1 - math.exp(-x)) for x in _values(apart)]
-    else:
-        apart = difference(before, after)
-        whole = before.value or math.nan
-        scale = [None if x is None else 100 * x / whole for x in _values(apart)]
-    value, low, high = scale
-    return Difference(first, second, math.nan if value is None else value, low, high)
-
-
-def _values(figure: Figure) -> tuple[float | None, float | None, float | None]:
-    return figure.value, figure.low, figure.high
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from penwright.dataset.store_cache import Data, open_data
 from penwright.dataset.tasks import with_prompts
 from penwright.dataset.training import TrainingData, open_held_out
 from penwright.errors import UsageError
-from penwright.files import write_json
 from penwright.metrics import Figure, Measurements, Resampling, exp_mean, make_figure, mean_of
-from penwright.runs import QUALITY, find_run, run_of
+from penwright.runs import find_run, run_of
 from penwright.score import batch_average, score_windows
 from penwright.tokens import Split
 from penwright.verbs.generate import Writer, load_exactly
@@ -25,6 +24,7 @@ from penwright.verbs.writing_quality import (
     Bench,
     columns_as_json,
     find_prompts,
+    keep_quality,
     measure_beside,
     training_text_of,
     write_tasks,
@@ -107,8 +107,7 @@ def evaluate_writer(
         texts = write_tasks(began_with, tasks, config, lambda _: None)
         beside[f"{began_with.name}, untrained"] = bench.measure(texts, config.metrics)
     if run is not None and config.held_out_of and find_run(config.held_out_of).folder == run.folder:
-        columns = columns_as_json({run.name: measured, **beside})
-        write_json(run.folder / QUALITY, {"columns": columns, "settings": asdict(config.sampling)})
+        keep_quality(run, {run.name: measured, **beside}, config.sampling)
         report.write(run.folder)
     return replace(evaluation, measured=measured, beside=beside)
 

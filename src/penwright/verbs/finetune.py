@@ -24,7 +24,7 @@ from penwright.dataset.training_text import TrainingText, open_training_text, tr
 from penwright.errors import PenwrightError, UsageError
 from penwright.formats.catalog import find_inputs
 from penwright.model import GPT2
-from penwright.runs import COPIED, RECIPE, RUNS, Run, new_name
+from penwright.runs import COPIED, QUALITY, RECIPE, RUNS, Run, new_name
 from penwright.sample import Sample
 from penwright.score import Score
 from penwright.train import (
@@ -39,8 +39,10 @@ from penwright.train import (
 from penwright.train.calibrate import peak_flops
 from penwright.verbs import observers, provenance, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
+from penwright.verbs.differences import compare_with_previous, record_losses
 from penwright.verbs.generate import Writer, load
 from penwright.verbs.notebook import frame
+from penwright.verbs.writing_quality import record_quality
 from penwright.weights.opening import with_tokens
 from penwright.wording import Warn, duration
 
@@ -122,7 +124,7 @@ def run_finetune(
     else:
         trainer, text = start(data, config, observer, command)
     run = trainer.run
-    for name in (RECIPE, COPIED):  # of the weights that it had before
+    for name in (RECIPE, COPIED, QUALITY):  # of the weights that it had before
         (run.folder / name).unlink(missing_ok=True)
     loggers = observers.Loggers()
     try:
@@ -134,6 +136,9 @@ def run_finetune(
         trainer.train()
         record_copies(text, observer.on_message)
         _measure_after(trainer)
+        if trainer.plan.sample_every and len(text.held_out):
+            seconds = trainer.state.seconds
+            record_quality(text, trainer.plan.sample_tokens, seconds, observer.on_message)
     except Interrupted:
         run.update(status="interrupted")
         report.write(run.folder)
@@ -308,7 +313,7 @@ def _measure_before(trainer: Trainer) -> None:
     """Score and sample the model as it came, and say how long the run will take."""
     if len(trainer.held_out):
         start = time.perf_counter()
-        score = trainer.score_all(0)
+        score = trainer.score_all(0).total
         seconds_a_token = (time.perf_counter() - start) / trainer.held_out.n_tokens
         plan = trainer.plan
         seconds = plan.steps * plan.tokens_a_step * seconds_a_token * _TRAINING_OVER_SCORING
@@ -331,7 +336,9 @@ def _measure_after(trainer: Trainer) -> None:
             step = state.best_step
             if step != state.step:
                 trainer.restore(best, optimizer=False)
-        score = trainer.score_all(step)
+        losses = trainer.score_all(step)
+        score = losses.total
+        record_losses(run, trainer.held_out, losses)
     before = run.info.get("result", {})
     run.update(
         status="finished",
@@ -345,4 +352,5 @@ def _measure_after(trainer: Trainer) -> None:
             "stopped": "steps" if state.step >= trainer.plan.steps else "patience",
             "seconds": state.seconds,
         },
+        previous=compare_with_previous(run),
     )

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from penwright import metrics, runs
-from penwright.config import EvaluateConfig, GenerateConfig
+from penwright.config import EvaluateConfig, GenerateConfig, SamplingConfig
 from penwright.dataset.store_cache import Data
 from penwright.dataset.tasks import Task, check_tasks, find_openings, find_tasks
 from penwright.dataset.training import TrainingData
 from penwright.dataset.training_text import TrainingText, open_training_text
 from penwright.errors import DataError, PenwrightError
+from penwright.files import write_json
 from penwright.formats.corpora import more_answers
 from penwright.metrics import METRICS, Figure, Measurements, Resampling
+from penwright.runs import Run
 from penwright.tokens import Split, Tokenizer
 from penwright.verbs.copied import Passage, count_copied
-from penwright.verbs.generate import Writer
+from penwright.verbs.generate import Writer, load_exactly
 from penwright.wording import Warn
 
 HUMAN = "human text"
 LEAD, TARGET = "first 3 sentences", "a training text"
 _SENTENCES = 3
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+")
+_RECORDED, _FIRST = 24, 4  # documents that a run writes for at its end, and to see how fast it is
 _TARGETS = 500  # training documents that targets are drawn from
 
 
@@ -195,6 +199,44 @@ def _targets(opened: TrainingData, tokenizer: Tokenizer, number: int) -> list[st
     if not tasks:
         return []
     return [tasks[i].references[0] for i in generator.integers(len(tasks), size=number)]
+
+
+def record_quality(text: TrainingText, length: int, seconds: float, warn: Warn) -> None:
+    """Let a finished run write, and keep the figures as quality.json for its report.
+
+    It continues held-out documents with `length` tokens each. What would take more than a
+    twentieth of `seconds`, the time of the training, is left to `penwright evaluate`.
+    """
+    sampling = SamplingConfig(max_new_tokens=length)
+    config = EvaluateConfig(
+        metrics=("quality",), metric_documents=_RECORDED, sampling=sampling, untrained=False
+    )
+    try:
+        split, tokenizer = text.held_out, text.tokenizer
+        tasks = find_tasks(split, tokenizer, _RECORDED)[:_RECORDED] or find_openings(
+            split, tokenizer, _RECORDED, length, lambda _: None
+        )
+        if not tasks:
+            return
+        writer = load_exactly(text.run.folder, "auto")
+        begun = time.perf_counter()
+        first = write_tasks(writer, tasks[:_FIRST], config, lambda _: None)
+        if (time.perf_counter() - begun) * len(tasks) / len(first.texts) > seconds / 20:
+            return
+        bench = Bench(tasks, config, text)
+        columns = {
+            text.run.name: bench.measure(write_tasks(writer, tasks, config, warn), config.metrics),
+            HUMAN: bench.measure(human_texts(tasks, tokenizer, config), config.metrics),
+        }
+        keep_quality(text.run, columns, sampling)
+    except PenwrightError as error:
+        warn(f"The quality of the writing was not measured: {error.message}")
+
+
+def keep_quality(run: Run, columns: Mapping[str, Measurements], sampling: SamplingConfig) -> None:
+    """Write the figures of a run's writing into its folder, for its report."""
+    content = {"columns": columns_as_json(columns), "settings": asdict(sampling)}
+    write_json(run.folder / runs.QUALITY, content)
 
 
 def columns_as_json(columns: Mapping[str, Measurements]) -> dict[str, Any]:
