@@ -173,16 +173,19 @@ def test_bodies_beyond_the_bounds_are_refused(client, path, body):
     assert answer.json()["error"]["message"]
 
 
-def test_blind_votes_are_kept_and_counted_in_either_order(client, training):
-    vote = {"prompt": "", "seed": 3, "texts": {"a": "one", "b": "two"}}
-    for a, b, winner in [("x", "y", "a"), ("y", "x", "b"), ("x", "y", "neither"), ("x", "z", "b")]:
-        counted = post(client, "/votes", a=a, b=b, winner=winner, **vote)
-    assert (counted["a"], counted["b"], counted["total"]) == (0, 1, 1)
+def test_blind_votes_are_kept_and_counted_in_either_order(client):
+    for number, (a, b, winner) in enumerate(
+        [("x", "y", "a"), ("y", "x", "b"), ("x", "y", "neither"), ("x", "z", "b")]
+    ):
+        texts = {"a": f"one {number}", "b": f"two {number}"}
+        counted = post(client, "/votes", a=a, b=b, winner=winner, prompt="", texts=texts)
+    assert (counted["wins"], counted["losses"], counted["ties"]) == (0, 1, 0)
     counted = client.get(ROOT + "/votes", params={"a": "y", "b": "x"}).json()
-    assert counted == {"a": 0, "b": 2, "neither": 1, "total": 3, "chance": 0.5}
-    lines = (training.folder / "votes.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["machine_written"] for line in lines)
-    post(client, "/votes", 400, a="x", b="y", winner="x", **vote)
+    assert (counted["wins"], counted["losses"], counted["ties"]) == (0, 2, 1)
+    assert "preferred" in counted["says"]
+    same = {"a": "one", "b": "one"}
+    post(client, "/votes", 400, a="x", b="y", winner="a", prompt="", texts=same)
+    post(client, "/votes", 400, a="x", b="y", winner="x", prompt="", texts=texts)
 
 
 @pytest.mark.parametrize("path", ["/runs/nobody", "/runs/..%2f..", "/runs/.uploads"])

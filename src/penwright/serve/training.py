@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import math
 import os
 import secrets
 import signal
@@ -18,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,12 +28,13 @@ from penwright.config import InspectConfig, PlanConfig, build, flat_fields
 from penwright.doctor import Examination
 from penwright.errors import ModelError, PenwrightError, RunError
 from penwright.files import disk_errors
-from penwright.runs import RUNS, Run, list_runs, new_name, now, spell
+from penwright.runs import RUNS, Run, list_runs, new_name, spell
 from penwright.serve.uploads import Uploads
 from penwright.verbs.describe import summarise
 from penwright.verbs.inspect import run_inspect
 from penwright.verbs.plan import Planned, run_plan
 from penwright.verbs.run_info import name_for
+from penwright.verbs.votes import Ballot, count_votes
 from penwright.weights import hub, names
 
 METRICS_BYTES = 2**20
@@ -169,6 +168,7 @@ class Training:
             "status": status,
             "log": self._log(name),
             "report": self._address(name),
+            "can_write": run.pointed("latest") is not None,
             **{
                 key: info.get(key)
                 for key in ("created", "model", "plan", "data", "result", "error")
@@ -177,34 +177,22 @@ class Training:
             "samples": _read_samples(run.folder / "samples", step),
         }
 
-    def vote(self, vote: Mapping[str, Any]) -> None:
-        """Append a choice between the texts of two models, `a` and `b`, to runs/votes.jsonl."""
-        path = self.folder / VOTES
-        with disk_errors(path), self._starting:
-            path.parent.mkdir(exist_ok=True)
-            with path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(json.dumps({**vote, "time": now()}, ensure_ascii=False) + "\n")
+    def vote(self, a: str, b: str, prompt: str, texts: tuple[str, str], winner: str) -> None:
+        """Keep a choice between a text of model `a` and one of `b`; `winner` is a, b or neither.
+
+        Raises DataError when the texts are the same.
+        """
+        both = {"prompt": prompt, "texts": texts}
+        with self._starting:
+            ballot = Ballot(self.folder / VOTES, (a, b), [both])
+            key, pair = next(iter(ballot.pairs.items()), ("", None))
+            left_won = pair is not None and pair.left_model == {"a": a, "b": b}.get(winner)
+            ballot.vote(key, "tie" if winner == "neither" else "left" if left_won else "right")
 
     def votes(self, a: str, b: str) -> dict[str, Any]:
-        """Return how often each of two models was chosen, in whichever order they were named.
-
-        `chance` is the probability of so uneven a result where both are equal: the two-sided sign
-        test, without the pairs of which neither was better.
-        """
-        path = self.folder / VOTES
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        chosen = Counter(
-            vote.get(vote["winner"])  # None for neither
-            for vote in map(json.loads, lines)
-            if {vote["a"], vote["b"]} == {a, b}
-        )
-        return {
-            "a": chosen[a],
-            "b": chosen[b],
-            "neither": chosen[None],
-            "total": chosen.total(),
-            "chance": sign_test(chosen[a], chosen[b]),
-        }
+        """Return the count of the votes between two models, and a sentence on it."""
+        counted = count_votes(self.folder / VOTES, a, b)
+        return counted.as_json() | {"says": str(counted)}
 
     def report(self, name: str, ticket: str) -> Path:
         """Return a run's report, made anew while it runs. Raises UnknownRunError.
@@ -293,13 +281,6 @@ class Training:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LOG_BYTES))
             return file.read().decode("utf-8", "replace")
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """Return the probability of a split at least so uneven between two that are equal."""
-    n = wins + losses
-    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
-    return min(1.0, 2 * (tail / (1 << n)))
 
 
 def _of(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:

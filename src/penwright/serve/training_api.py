@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from penwright import __version__
 from penwright.config import DocumentRule
-from penwright.document import MACHINE_WRITTEN
 from penwright.serve.security import REPORTS
 from penwright.serve.server import server_of
 from penwright.serve.training import Training
@@ -129,6 +128,13 @@ ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Written = Annotated[str, Field(max_length=20_000)]
 
 
+class Texts(Strict):
+    """What each of two models wrote."""
+
+    a: Written
+    b: Written
+
+
 class Vote(Strict):
     """A choice between two texts whose writers were hidden."""
 
@@ -136,8 +142,7 @@ class Vote(Strict):
     b: ModelName
     winner: Literal["a", "b", "neither"]
     prompt: Written
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    texts: dict[Literal["a", "b"], Written]
+    texts: Texts
 
 
 class Nothing(Strict):
@@ -223,7 +228,8 @@ def count_votes(request: Request, a: ModelName, b: ModelName) -> Response:
 def vote(request: Request, given: Vote) -> Response:
     """Keep a vote, and return the count of the votes between the two."""
     training = _training(request)
-    training.vote(given.model_dump() | {MACHINE_WRITTEN: True})
+    texts = (given.texts.a, given.texts.b)
+    training.vote(given.a, given.b, given.prompt, texts, given.winner)
     return JSONResponse(training.votes(given.a, given.b))
 
 

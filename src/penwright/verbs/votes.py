@@ -107,6 +107,31 @@ class WinRate:
         }
 
 
+def count_votes(file: Path, first: str, second: str) -> WinRate:
+    """Count the votes in a file between two models, over all texts that they were asked about.
+
+    Raises DataError for a line that is no vote.
+    """
+    counts = {first: 0, second: 0, "": 0}
+    for record in _read_votes(file).values():
+        if {record["left"], record["right"]} == {first, second}:
+            counts[record.get(record["choice"], "")] += 1
+    return WinRate(first, second, counts[first], counts[second], counts[""])
+
+
+def _read_votes(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the last vote of each pair by its key; raises DataError for a line that is none."""
+    found: dict[str, dict[str, Any]] = {}
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            found[record["pair"]] = {key: record[key] for key in ("left", "right", "choice")}
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{file}:{number} is no vote.", fix="Delete it.") from None
+    return found
+
+
 class Ballot:
     """The pairs to vote on, in an order drawn by the seed, and the votes in `file`."""
 
@@ -124,19 +149,10 @@ class Ballot:
         ]
         random.Random(seed).shuffle(pairs)
         self.pairs = {pair.key: pair for pair in pairs}
-        self.votes: dict[str, Choice] = {}
-        if file.exists():
-            self._read()
-
-    def _read(self) -> None:
-        for number, line in enumerate(self.file.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                record = json.loads(line)
-                key, choice = record["pair"], record["choice"]
-            except (ValueError, TypeError, KeyError):
-                raise DataError(f"{self.file}:{number} is no vote.", fix="Delete it.") from None
-            if key in self.pairs:  # others are of texts that have changed since
-                self.votes[key] = choice
+        # Other votes are of texts that have changed since.
+        self.votes: dict[str, Choice] = {
+            key: vote["choice"] for key, vote in _read_votes(file).items() if key in self.pairs
+        }
 
     def waiting(self) -> list[Pair]:
         """Return the pairs without a vote, in their order."""

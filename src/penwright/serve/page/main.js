@@ -24,7 +24,10 @@ async function route() {
   element.className = "view";
   try {
     const { show } = await VIEWS[next].load();
-    if (view.value === next) leave = (await show(element)) ?? leave;
+    if (!element.isConnected) return; // another view was chosen meanwhile
+    const end = await show(element);
+    if (element.isConnected) leave = end ?? leave;
+    else end?.();
   } catch (error) {
     fail(error);
   }

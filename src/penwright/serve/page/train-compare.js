@@ -42,7 +42,7 @@ async function write() {
     const body = (model) => ({ model, prompt, max_tokens: TOKENS, seed, ...LIMITS });
     const texts = await Promise.all([a, b].map((name) => post("/v1/completions", body(name))));
     const sides = texts.map((one, at) => ({ who: "ab"[at], text: one.choices[0].text }));
-    turn.value = { seed, sides: seed % 2 ? sides : sides.reverse(), winner: null };
+    turn.value = { sides: seed % 2 ? sides : sides.reverse(), winner: null };
   } catch (error) {
     fail(error);
   }
@@ -51,11 +51,11 @@ async function write() {
 
 async function vote(winner) {
   const { a, b, prompt } = pair.value;
-  const { seed, sides } = turn.value;
+  const { sides } = turn.value;
   const texts = Object.fromEntries(sides.map(({ who, text }) => [who, text]));
   turn.value = { ...turn.value, winner };
   try {
-    tally.value = await post("/penwright/training/votes", { a, b, prompt, seed, winner, texts });
+    tally.value = await post("/penwright/training/votes", { a, b, prompt, winner, texts });
   } catch (error) {
     fail(error);
   }
@@ -99,7 +99,9 @@ export function compare(overview) {
       ${a && a === b ? html`<span class="soft">Choose two different ones.</span>` : nothing}
     </div>
     ${turn.value ? sides(turn.value) : nothing}
-    ${tally.value?.total ? score(tally.value) : nothing}
+    ${tally.value && tally.value.wins + tally.value.losses + tally.value.ties
+      ? html`<p class="note" role="status">${tally.value.says}</p>`
+      : nothing}
   </div>`;
 }
 
@@ -126,12 +128,3 @@ const sides = ({ sides: both, winner }) => html`<div class="sides">
     <button ?disabled=${winner !== null} @click=${() => vote("neither")}>Neither</button>
     ${winner ? html`<button class="primary" @click=${write}>The next pair</button>` : nothing}
   </div>`;
-
-const score = ({ a, b, neither, total, chance }) => html`<p class="note" role="status">
-  ${pair.value.a} ${a}, ${pair.value.b} ${b}, neither ${neither} of ${total}.
-  ${a === b
-    ? nothing
-    : chance > 0.05
-      ? "So far this may well be chance."
-      : `Were they equal, so clear a result would come up in ${(100 * chance).toFixed(1)} % of cases.`}
-</p>`;

@@ -135,6 +135,9 @@ function progress(run) {
       max=${total || 1} value=${run.status === "starting" && !total ? nothing : step}
       aria-label="Steps taken"
     ></progress>
+    ${run.status === "starting" && run.log
+      ? html`<p class="small soft latest">${run.log.trim().split("\n").at(-1)}</p>`
+      : nothing}
   </div>`;
 }
 
@@ -148,7 +151,6 @@ function timeLeft({ steps, plan, result }) {
 
 function actions(run) {
   const busy = isBusy(run.status);
-  const canWrite = run.evals?.length > 0 && !busy;
   const canResume = ["interrupted", "failed"].includes(run.status) && run.plan;
   return html`<div class="row actions">
     ${busy
@@ -161,7 +163,7 @@ function actions(run) {
           ${icon("retry")} Resume
         </button>`
       : nothing}
-    ${canWrite || run.status === "finished"
+    ${run.can_write && !busy
       ? html`<button
           class=${run.status === "finished" ? "primary" : ""}
           ?disabled=${asking.value !== ""}
@@ -231,7 +233,8 @@ function curves({ steps, evals, plan }) {
       summary: words(found.at(-1)[1]), width: half, height: 130, from: 0,
     });
   };
-  return html`<section aria-label="Curves">
+  return html`<section aria-labelledby="curves">
+    <h2 class="hidden" id="curves">Curves</h2>
     ${chart({ title: "Loss", lines, summary: summary.join(" "), width: width.value, height: 280, legend: true })}
     <div class="small-charts">
       ${small("Tokens a second", "tokens_per_s", (value) => `${short(value)} at the last step.`)}

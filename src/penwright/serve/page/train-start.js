@@ -273,11 +273,12 @@ function choices(bounds, found) {
   </div>`;
 }
 
+// Without `live`: an answer of the server that comes while a number is typed leaves it alone.
 const number = (name, label, usual, bounds) => html`<label class="field">
   ${label}
   <input
     type="number" placeholder=${usual} min=${bounds.min} max=${bounds.max ?? nothing} step=${bounds.step}
-    .value=${live(draft.value.options[name] ?? "")}
+    .value=${draft.value.options[name] ?? ""}
     @change=${(event) => {
       const value = event.target.value === "" ? undefined : event.target.valueAsNumber;
       if (event.target.reportValidity()) setOption(name, value);

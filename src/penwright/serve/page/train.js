@@ -73,6 +73,7 @@ const dropZone = () => html`<section class="drop" aria-label="A file to train on
     <input
       class="hidden" type="file"
       @change=${(event) => takeFile(event.target.files[0], overview.value)}
+      @keydown=${(event) => event.key === "Enter" && event.target.click()}
     />
     Choose a file
   </label>

@@ -133,9 +133,10 @@ async function openFrom(host) {
   const [view, id] = location.hash.slice(1).split("/");
   if (view && view !== "write") return;
   const wanted = id ?? documents.value[0]?.id;
-  if (!wanted) return create("Untitled");
+  if (!wanted) return create("Untitled", "", () => host.isConnected);
   if (wanted === session.value?.id) return;
   const opened = await Session.open(wanted);
+  if (!host.isConnected) return; // another view was chosen meanwhile
   leaveSession();
   host.replaceChildren();
   host.dataset.document = opened.id;

@@ -11,10 +11,11 @@ const LARGEST = 5_000_000;
 export const documents = signal([]);
 export const reload = async () => (documents.value = await get(PATH));
 
-export async function create(title = "Untitled", text = "") {
+/** Make a document and show it, unless by then `stays` says that the view was left. */
+export async function create(title = "Untitled", text = "", stays = () => true) {
   const { id } = await post(PATH, { title, text });
   await reload();
-  location.hash = `write/${id}`;
+  if (stays()) location.hash = `write/${id}`;
 }
 
 const asDate = (seconds) => {
