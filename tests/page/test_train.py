@@ -137,7 +137,8 @@ def test_train_on_a_dropped_file_stop_resume_and_write_with_it(page, live):
     assert find_violations(page) == []
     go(page, "about")
     expect(page.get_by_text("machine-written", exact=True).first).to_be_visible()
-    expect(page.get_by_role("group").filter(has_text="my-tale")).to_contain_text("How it was trained")
+    card = page.get_by_role("group").filter(has_text="my-tale")
+    expect(card).to_contain_text("How it was trained")
     assert find_violations(page) == []
 
 
