@@ -52,7 +52,9 @@ def notebook(monkeypatch):
 
 def page_of(element):
     """The page in a frame."""
-    return html.unescape(re.fullmatch(r'<iframe srcdoc="([^"]*)" .*></iframe>', element, re.S)[1])
+    return html.unescape(
+        re.fullmatch(r'<div><iframe srcdoc="([^"]*)" .*></iframe></div>', element, re.S)[1]
+    )
 
 
 def test_curves_grow_while_it_trains_and_the_report_is_shown(train, notebook):

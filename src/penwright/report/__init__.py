@@ -16,7 +16,7 @@ from penwright.report.chapters import (
 )
 from penwright.report.comparison import previous, quality
 from penwright.report.curves import curves, has_curves
-from penwright.report.page import Chapter, page
+from penwright.report.page import Chapter, html, page
 from penwright.report.read import RunData, read
 from penwright.report.samples import copied_text, recipe_outcome, samples
 from penwright.report.story import find_facts, headline
@@ -76,7 +76,11 @@ def render_curves(data: RunData) -> str:
     return page(
         title=f"{data.name} · Penwright",
         description=headline(facts),
-        header=header(data, facts),
+        header=html(
+            '<p class="kicker"><b>Penwright</b> {name}</p><p class="lede">{said}</p>',
+            name=data.name,
+            said=headline(facts),
+        ),
         footer=_footer(data),
         sections=[Chapter("curves", "Curves", "How it learns", curves(data, facts))]
         if has_curves(data)

@@ -102,7 +102,9 @@ def page(
         script=script,
         script_hash=f"sha256-{digest}",
         header=header,
-        links="".join(links),
+        nav=html('<nav aria-label="Chapters"><ul>{links}</ul></nav>\n', links=links)
+        if len(links) > 1
+        else "",
         sections="".join(chapters),
         footer=text(footer),
     )

@@ -18,6 +18,7 @@ from penwright.config import SamplingConfig
 from penwright.errors import UsageError
 from penwright.sample.decoder import Source
 from penwright.tokens.bpe import Tokenizer
+from penwright.wording import count
 
 MEASURED = 8
 """Number of seams of a text that are measured."""
@@ -109,7 +110,7 @@ class Seams:
 
     def __str__(self) -> str:
         return (
-            f"The context moved {self.count:,} times. Perplexity after a move is "
+            f"The context moved {count(self.count, 'time')}. Perplexity after a move is "
             f"{self.perplexity:.2f}; with the longest context it would be {self.longest:.2f}."
         )
 

@@ -24,10 +24,13 @@ def is_notebook() -> bool:
 
 
 def frame(page: str, height: int) -> Html:
-    """Return a whole page as an element of another, apart from its style and scripts."""
+    """Return a whole page as an element of another, apart from its style and scripts.
+
+    IPython advises against a bare iframe, which would have an address; this one has none.
+    """
     return html(
-        '<iframe srcdoc="{page}" sandbox="allow-scripts" title="Penwright" '
-        'style="width: 100%; height: {height}px; border: 0"></iframe>',
+        '<div><iframe srcdoc="{page}" sandbox="allow-scripts" title="Penwright" '
+        'style="width: 100%; height: {height}px; border: 0"></iframe></div>',
         page=page,
         height=height,
     )
@@ -60,4 +63,4 @@ class LiveCurves(Silent):
     def _draw(self) -> None:
         self._last = time.monotonic()
         page = report.render_curves(report.read(self._run.folder))
-        self._shown.update(self._as_html(frame(page, 640)))
+        self._shown.update(self._as_html(frame(page, 880)))
