@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penwright.sample.decoder import as_source, find_shared, plan_reading
+from penwright.model import KVCache
+from penwright.sample.decoder import TorchDecoder, TorchSource, find_shared, plan_reading
 from tests.sample.conftest import build_model
 
 CONTEXT = 24
@@ -29,8 +30,8 @@ def read_whole(model, text: list[int]) -> torch.Tensor:
 class Twin:
     """A decoder, and the texts that it should hold."""
 
-    def __init__(self, model) -> None:
-        self.model, self.decoder, self.texts = model, as_source(model).decoder(), []
+    def __init__(self, model, static: bool = False) -> None:
+        self.model, self.decoder, self.texts = model, TorchDecoder(model, static=static), []
 
     def enter(self, prompts: list[list[int]]) -> None:
         self.decoder.enter(prompts, find_shared(self.texts, prompts))
@@ -50,19 +51,22 @@ class Twin:
         assert self.decoder.lengths == list(map(len, self.texts))
 
 
+@pytest.mark.parametrize("static", [False, True])
 @LIGHT
 @given(st.data())
-def test_rows_come_and_go(small, data):
-    twin = Twin(small)
+def test_rows_come_and_go(small, static, data):
+    """`static` is the step that a GPU records as a graph."""
+    twin = Twin(small, static)
     for _ in range(data.draw(st.integers(1, 4))):
         twin.enter(data.draw(st.lists(texts.map(lambda text: text[:-1]), max_size=4)))
         rows = len(twin.texts)
         if not rows:
             continue
+        most = data.draw(st.sampled_from([1, 6]))
         fed = [
             data.draw(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=room))
             for text in twin.texts
-            if (room := min(6, CONTEXT - len(text))) > 0
+            if (room := min(most, CONTEXT - len(text))) > 0
         ]
         if len(fed) == rows:
             twin.feed(fed, data.draw(st.booleans()))
@@ -109,3 +113,26 @@ def test_a_shared_beginning_is_computed_once():
     ]
     assert sum(computed) == 41 + 9
     assert len(readings) == 3
+
+
+def test_the_cache_takes_the_memory_that_is_planned(make_model):
+    model = make_model(n_positions=1024)
+    cache = KVCache(model.config, 8, 1024)
+    cache.feed(model, torch.ones(8, 500, dtype=torch.long))
+    for _ in range(300):
+        cache.feed(model, torch.ones(8, 1, dtype=torch.long))
+    held = 2 * model.config.n_layer * 8 * cache.capacity * model.config.n_embd * 4
+    assert held <= 8 * TorchSource(model).row_bytes(800)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_captured_step_equals_the_eager_one(make_model):
+    model = make_model().to("cuda")
+    prompts = [[1, 2, 3], [4], [5, 6]]
+    logits = []
+    for static in (False, True):
+        decoder = TorchDecoder(model, static=static)
+        decoder.enter(prompts)
+        logits.append([decoder.feed([[n], [n + 1], [n + 2]]).clone() for n in range(20)])
+    for eager_BV, captured_BV in zip(*logits, strict=True):
+        torch.testing.assert_close(captured_BV, eager_BV, atol=1e-4, rtol=1e-4)

@@ -80,11 +80,11 @@ def score(
     data
         Files, folders or globs; - is standard input.
     """
-    from penwright.verbs.generate import load
+    from penwright.verbs.generate import load_exactly
     from penwright.verbs.token_scores import check, save_scores, score_texts
 
     check(data, options)
-    writer = load(model, device=options.compute.device, warn=warn)
+    writer = load_exactly(model, options.compute.device, warn, in_torch=True)
     total, documents = score_texts(writer, data, options, warn)
     show = show_scores if sys.stdout.isatty() and not json_ else lambda _: None
     for document in save_scores(writer, data, options, total, documents):

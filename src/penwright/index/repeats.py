@@ -89,10 +89,11 @@ def find_copied(
     ids = [np.append(np.asarray(text, np.int64), nothing) for text in texts]
     line = np.concatenate([np.empty(0, np.int64), *ids])
     lengths, positions = index.longest_matches(line, at_least=min_tokens)
+    padded = np.append(counted, False)
     found, start = [], 0
     for text, begin in zip(ids, begins or [0] * len(ids), strict=True):
         end = start + len(text)
-        counts = np.append(counted, False)[np.minimum(text, len(counted))]
+        counts = padded[np.minimum(text, len(counted))]
         counts[:begin] = False
         found.append(_spans(counts, lengths[start:end], positions[start:end], min_tokens))
         start = end

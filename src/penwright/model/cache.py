@@ -49,6 +49,7 @@ class KVCache:
         self._rows_B1: Tensor | None = None
         self._columns_BT = torch.zeros(batch, 0, dtype=torch.long, device=device)
         self._mask_B1TS: Tensor | None = None
+        self._step: StaticStep | None = None
 
     @property
     def capacity(self) -> int:
@@ -69,6 +70,26 @@ class KVCache:
             return hidden_BTC[:, -1]
         last_B = torch.tensor(counts, device=hidden_BTC.device) - 1
         return hidden_BTC[torch.arange(rows, device=hidden_BTC.device), last_B]
+
+    @torch.no_grad()
+    def feed_static(self, model: GPT2, tokens: Sequence[int], *, capture: bool) -> Tensor:
+        """Append one token to each row; returns the logits_BV behind them.
+
+        As `feed`, but shapes do not follow the lengths, so that with `capture` a GPU replays the
+        step as one CUDA graph. The result is overwritten by the next step. Raises ValueError as
+        `feed` does.
+        """
+        longest = max(self.lengths)
+        if longest + 1 > self.length:
+            raise ValueError(f"{longest} + 1 tokens exceed the cache's length, {self.length}")
+        self._grow(longest + 1)
+        rows = min(1 << (len(tokens) - 1).bit_length(), self._keys[0].shape[0])
+        step = self._step
+        if step is None or step.keys[0] is not self._keys[0] or step.rows != rows:
+            self._step = step = StaticStep(model, self._keys, self._values, rows, capture=capture)
+        logits_BV = step(tokens, self.lengths)
+        self.advance(1)
+        return logits_BV
 
     def begin(self, new: int) -> Tensor:
         """Make room for `new` tokens a row; returns their positions, [B, T]."""
@@ -129,6 +150,7 @@ class KVCache:
     def copy(self, rows: Sequence[int], lengths: Sequence[int]) -> KVCache:
         """Return a new cache with the first `lengths[i]` tokens of row `rows[i]`."""
         other = copy.copy(self)
+        other._step = None
         other.lengths = list(lengths)
         longest = max(lengths, default=0)
         index = torch.tensor(rows, dtype=torch.long, device=self._keys[0].device)
@@ -211,3 +233,82 @@ class KVCache:
                 # Zeros, since what the mask hides still enters the sum, with weight 0.
                 tensors[layer] = tensor.new_zeros(shape)
                 tensors[layer][:held_rows, :, :held] = tensor
+
+
+class StaticStep:
+    """The decoding of one token for `rows` rows of a cache, with fixed shapes and addresses.
+
+    Each row attends to all columns that memory is allocated for, under a mask. With `capture` the
+    step is recorded as a CUDA graph, and replayed from then on.
+    """
+
+    def __init__(
+        self,
+        model: GPT2,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        rows: int,
+        *,
+        capture: bool,
+    ) -> None:
+        self.keys, self.rows = list(keys), rows
+        self._values, self._model = list(values), model
+        device = keys[0].device
+        self._tokens_B = torch.zeros(rows, dtype=torch.long, device=device)
+        self._starts_B = torch.zeros(rows, dtype=torch.long, device=device)
+        self._rows_B = torch.arange(rows, device=device)
+        self._columns_S = torch.arange(keys[0].shape[2], device=device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        if capture:
+            self._capture()
+
+    def __call__(self, tokens: Sequence[int], lengths: Sequence[int]) -> Tensor:
+        """Return logits_BV behind the tokens; row b's goes to column `lengths[b]`."""
+        spare = [0] * (self.rows - len(tokens))
+        self._tokens_B.copy_(torch.tensor([*tokens, *spare]))
+        self._starts_B.copy_(torch.tensor([*lengths, *spare]))
+        if self._graph is None:
+            return self._compute()[: len(tokens)]
+        self._graph.replay()
+        return self._logits_BV[: len(tokens)]
+
+    def _capture(self) -> None:
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries allocate their workspaces before the recording
+            for _ in range(2):
+                self._compute()
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._logits_BV = self._compute()
+
+    def _compute(self) -> Tensor:
+        seen_BS = self._columns_S <= self._starts_B[:, None]
+        self._mask_B11S = seen_BS[:, None, None]
+        tokens_B1, starts_B1 = self._tokens_B[:, None], self._starts_B[:, None]
+        hidden_B1C: Tensor = self._model(tokens_B1, starts_B1, self._mix)
+        return self._model.logits(hidden_B1C[:, 0])
+
+    def _mix(
+        self,
+        layer: int,
+        q_BH1D: Tensor,
+        k_BH1D: Tensor,
+        v_BH1D: Tensor,
+        dropout_p: float,
+        scale: float,
+    ) -> Tensor:
+        held = self.keys[layer][: self.rows], self._values[layer][: self.rows]
+        for held_BHSD, new_BH1D in zip(held, (k_BH1D, v_BH1D), strict=True):
+            new_BHD = new_BH1D[:, :, 0].to(held_BHSD.dtype)
+            held_BHSD[self._rows_B, :, self._starts_B] = new_BHD
+        keys_BHSD, values_BHSD = (held_BHSD.to(q_BH1D.dtype) for held_BHSD in held)
+        return scaled_dot_product_attention(
+            q_BH1D,
+            keys_BHSD,
+            values_BHSD,
+            attn_mask=self._mask_B11S,
+            dropout_p=dropout_p,
+            scale=scale,
+        )

@@ -163,10 +163,14 @@ def _read_together(
 
 
 class TorchDecoder:
-    """A decoder with a GPT2 and its KVCache, on any device."""
+    """A decoder with a GPT2 and its KVCache, on any device.
 
-    def __init__(self, model: GPT2) -> None:
+    With `static` a step of one token a row has fixed shapes, and is a CUDA graph on a GPU.
+    """
+
+    def __init__(self, model: GPT2, *, static: bool | None = None) -> None:
         self._model = model
+        self._static = model.head_weight_VC.is_cuda if static is None else static
         self._cache = empty_cache(model)
         self._texts: list[list[int]] = []
 
@@ -196,6 +200,10 @@ class TorchDecoder:
         for text, new in zip(self._texts, tokens, strict=True):
             text += new
         with torch.inference_mode(), evaluating(self._model):
+            if self._static and longest == 1:
+                ids = [new[0] for new in tokens]
+                capture = self.device.type == "cuda"
+                return self._cache.feed_static(self._model, ids, capture=capture).float()
             if longest > min(counts):  # as in `_read_together`
                 self._cache.truncate([max(0, len(text) - longest) for text in self._texts])
             ends = [row * longest + min(len(text), longest) for row, text in enumerate(self._texts)]
