@@ -173,6 +173,16 @@ def test_bodies_beyond_the_bounds_are_refused(client, path, body):
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("file", ["metrics.jsonl", "samples/step-000001.json"])
+def test_a_damaged_run_is_told_in_a_sentence(client, training, file):
+    run = Run.create(training.folder / "old")
+    run.update(status="finished", data={}, plan={"steps": 1})
+    run.close()
+    (run.folder / file).write_text("no JSON\n")
+    answer = client.get(f"{ROOT}/runs/old")
+    assert (answer.status_code, "damaged" in answer.text) == (400, True)
+
+
 def test_blind_votes_are_kept_and_counted_in_either_order(client):
     for number, (a, b, winner) in enumerate(
         [("x", "y", "a"), ("y", "x", "b"), ("x", "y", "neither"), ("x", "z", "b")]

@@ -315,7 +315,10 @@ def _read_metrics(path: Path, offset: int) -> dict[str, Any]:
         part = file.read(METRICS_BYTES)
     lines = part[: part.rfind(b"\n") + 1]
     end = (0 if again else offset) + len(lines)
-    metrics = [json.loads(line) for line in lines.splitlines()]
+    try:
+        metrics = [json.loads(line) for line in lines.splitlines()]
+    except ValueError:
+        raise RunError(f"{path} is damaged.", fix="Delete the line that is no JSON.") from None
     return {"metrics": metrics, "offset": end, "more": end < size and bool(lines), "again": again}
 
 
@@ -325,7 +328,10 @@ def _read_samples(folder: Path, step: int) -> list[dict[str, Any]]:
     newest = sorted(number for number in found if number > step)[-MOST_SAMPLES:]
     sets = []
     for number in newest:
-        texts = json.loads(found[number].read_text(encoding="utf-8"))
-        shown = [{"prompt": text["prompt"], "text": text["text"]} for text in texts]
+        try:
+            texts = json.loads(found[number].read_text(encoding="utf-8"))
+            shown = [{"prompt": text["prompt"], "text": text["text"]} for text in texts]
+        except (ValueError, TypeError, KeyError):
+            raise RunError(f"{found[number]} is damaged.", fix="Delete it.") from None
         sets.append({"step": number, "texts": shown})
     return sets

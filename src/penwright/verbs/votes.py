@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from penwright.errors import DataError
 from penwright.files import disk_errors
+from penwright.wording import count
 
 Choice = Literal["left", "right", "tie"]
 _Z = 1.959964  # the normal quantile of a 95 % interval
@@ -84,7 +85,8 @@ class WinRate:
         low, high = self.interval
         said = (
             f"{self.first} is preferred to {self.second} in {self.rate:.0%} of "
-            f"{self.wins + self.losses} votes (95 %: {low:.0%} to {high:.0%}), {self.ties} ties."
+            f"{count(self.wins + self.losses, 'vote')} (95 %: {low:.0%} to {high:.0%}), "
+            f"{count(self.ties, 'tie')}."
         )
         if self.settled:
             return f"{said} That settles it."
