@@ -248,3 +248,23 @@ def test_empty_texts_are_reported(stories, monkeypatch):
     monkeypatch.setattr("penwright.verbs.writing_quality.first_line", lambda _: " ")
     with pytest.raises(DataError, match="wrote only empty texts"):
         penwright.evaluate("base", stories, metrics=["chrf"], metric_documents=2)
+
+
+def test_perplexity_is_that_of_transformers(tmp_path):
+    torch, transformers = (pytest.importorskip(name) for name in ("torch", "transformers"))
+    from penwright.weights import export
+
+    text = "The goose went to tea on the last day of autumn, and nobody had told the harbour."
+    (tmp_path / "a.txt").write_text(text)
+    export("base", "huggingface", tmp_path / "hf")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "hf", dtype=torch.float32
+    ).eval()
+    end = tokenizer.eos_token_id
+    ids = torch.tensor([[end, *tokenizer(text)["input_ids"], end]])
+    with torch.no_grad():
+        wanted = model(input_ids=ids, labels=ids).loss.item()
+    found = penwright.evaluate("base", tmp_path / "a.txt")
+    assert found.loss == pytest.approx(wanted, rel=1e-5)
+    assert found.perplexity == pytest.approx(math.exp(wanted), rel=1e-5)
