@@ -1,6 +1,6 @@
 """Take the pictures of pages in docs/images.
 
-    python scripts/take_screenshots.py PAGE.html NAME [--phone] [--dark] [--at SECTION]
+python scripts/take_screenshots.py PAGE.html NAME [--phone] [--dark] [--at SECTION]
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
         page = browser.new_page(viewport=size, color_scheme="dark" if given.dark else "light")
         page.goto(given.page.resolve().as_uri())
         if given.at:
-            page.evaluate(f"document.getElementById('{given.at}').scrollIntoView({{behavior: 'instant'}})")
+            at_once = "scrollIntoView({behavior: 'instant'})"
+            page.evaluate(f"document.getElementById('{given.at}').{at_once}")
         page.screenshot(path=IMAGES / f"{given.name}.png")
         browser.close()
 

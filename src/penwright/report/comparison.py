@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penwright.report.chapters import plain
 from penwright.report.chart import Chart, Line, draw
+from penwright.report.curves import held_out
 from penwright.report.page import Chapter, Html, html, page, table
 from penwright.report.read import RunData
 from penwright.report.samples import shorten
@@ -79,7 +79,7 @@ def figure_words(figure: Mapping[str, Any]) -> str:
 
 def curves_of(runs: Mapping[str, RunData]) -> Html:
     """Return a chart of the runs' held-out losses by step; empty without a run that has any."""
-    series = {name: _held_out(data) for name, data in runs.items()}
+    series = {name: held_out(data)[0] for name, data in runs.items()}
     return loss_chart({name: points for name, points in series.items() if len(points) > 1})
 
 
@@ -115,14 +115,6 @@ def make_chart(series: Mapping[str, Points], across: str = "step") -> Chart:
         across=across,
         legend=True,
     )
-
-
-def _held_out(data: RunData) -> Points:
-    """Return a run's losses on a part of the held-out text, or where these are few, on all."""
-    parts = [(float(e.step), e.loss) for e in data.evaluations if not e.full]
-    whole = [(float(e.step), e.loss) for e in data.evaluations if e.full]
-    points = parts if len(parts) > 1 else sorted(dict([*parts, *whole]).items())
-    return [point for point in points if not math.isnan(point[1])]
 
 
 def quality_table(columns: Mapping[str, Any], caption: str) -> Html:

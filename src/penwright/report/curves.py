@@ -104,7 +104,7 @@ def has_curves(data: RunData) -> bool:
 def _loss(data: RunData, facts: RunFacts) -> Html:
     steps = data.curves.get("loss", Series()).points()
     smoothed = smooth(steps) if len(steps) >= FEWEST_TO_SMOOTH else []
-    held, whole = _held_out(data)
+    held, whole = held_out(data)
     measured = [value for _, value in [*held, *whole] if not math.isnan(value)]
     low, high = frame(steps, measured)
     beyond = [(step, value) for step, value in steps if not low <= value <= high]
@@ -156,7 +156,7 @@ def _loss(data: RunData, facts: RunFacts) -> Html:
     )
 
 
-def _held_out(data: RunData) -> tuple[Points, Points]:
+def held_out(data: RunData) -> tuple[Points, Points]:
     """Return the curve of measurements, and separately those on all of the held-out text.
 
     The line starts at a whole measurement before training where there is no other.
