@@ -30,6 +30,7 @@ PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs"
 NOT_RUN = {
     "quickstart": "takes three minutes; tests/verbs run each of its steps",
     "download ": "needs the network; tests/weights/test_hub.py runs it against a server of its own",
+    "studio ": "is serve that opens a browser",
     "serve ": "listens until it is stopped; tests/serve start servers of their own",
     "write ": "needs a terminal; tests/cli/test_write.py runs it in one",
     "push ": "needs the network; tests/weights/test_hub.py runs it against a server of its own",

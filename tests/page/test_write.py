@@ -109,7 +109,7 @@ def test_choices_are_taken_by_word_by_sentence_and_whole(desk):
     desk.press("Control+Shift+Enter")
     take = desk.page.get_by_role("button", name="Take it")
     desk.wait_for("document.querySelector('.tray-foot .primary')?.disabled === false")
-    assert desk.page.locator(".card").count() == 3
+    assert desk.page.locator(".choice").count() == 3
     assert desk.text == "It rained"
     desk.press("Alt+ArrowRight")
     word = desk.text
@@ -128,7 +128,7 @@ def test_choices_are_taken_by_word_by_sentence_and_whole(desk):
     desk.press("Control+Shift+Enter")
     desk.wait_for("document.querySelector('.tray-foot .primary')?.disabled === false")
     desk.press("Alt+ArrowDown")
-    second = desk.page.locator(".card").nth(1).inner_text()
+    second = desk.page.locator(".choice").nth(1).inner_text()
     desk.press("Tab")
     assert "".join(second.split()) == "".join(desk.text.removeprefix("It rained").split())
     assert take.count() == 0
@@ -170,7 +170,7 @@ def test_inside_a_text_what_fits_its_end_is_offered(desk):
     desk.press("Control+Enter")
     desk.page.get_by_text("ranked by how likely your text after it follows").wait_for()
     desk.page.get_by_text("fits best").wait_for()
-    assert desk.page.locator(".card").count() == 4
+    assert desk.page.locator(".choice").count() == 4
     desk.press("Tab")
     assert desk.text.startswith("It rained")
     assert desk.text.endswith("and so the people stayed at home.")

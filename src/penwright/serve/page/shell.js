@@ -45,7 +45,7 @@ export function showShortcuts() {
   openDialog(
     "Keyboard shortcuts",
     () => html`<div class="shortcuts">
-      ${Object.entries(shortcuts).map(
+      ${Object.entries(shortcuts).reverse().map(
         ([group, entries]) => html`<section>
           <h3>${group}</h3>
           <dl>

@@ -36,7 +36,7 @@ const PATHS = {
   keyboard: "M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M18 10h.01M8 14h8",
   find: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
   keep: "M6 4h12v17l-6-4-6 4z",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M5 12a.5.5 0 1 0 .1 0zM12 12a.5.5 0 1 0 .1 0zM19 12a.5.5 0 1 0 .1 0z",
   up: "m6 15 6-6 6 6",
   down: "m6 9 6 6 6-6",
 };
@@ -123,6 +123,8 @@ export const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 /** The name of a shortcut such as Mod-Enter, as this machine's keyboard labels it. */
 export const keyName = (keys) =>
   keys
+    .replace(/Arrow|Page|ape$/, (part) => ({ Arrow: "", Page: "Pg", ape: "" })[part])
+    .replace(/\b[a-z]$/, (letter) => letter.toUpperCase())
     .replace("Mod", mac ? "⌘" : "Ctrl")
     .replace("Alt", mac ? "⌥" : "Alt")
     .replace("Shift", mac ? "⇧" : "Shift")

@@ -99,6 +99,9 @@ export async function show(element) {
     }),
     ...keepUpToDate(),
   ];
+  const onKey = (event) =>
+    event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog") && escape();
+  addEventListener("keydown", onKey);
   const onHash = () => openFrom(host).catch(fail);
   const onHide = () => session.value?.commit();
   const onVisible = () => document.visibilityState === "visible" && catchUp().catch(fail);
@@ -113,6 +116,7 @@ export async function show(element) {
     .then(() => openFrom(host))
     .catch(fail);
   return () => {
+    removeEventListener("keydown", onKey);
     removeEventListener("hashchange", onHash);
     removeEventListener("pagehide", onHide);
     removeEventListener("visibilitychange", onVisible);
@@ -184,12 +188,16 @@ function keepUpToDate() {
       model.value;
       session.value?.settings.value;
       const current = session.value;
-      const isDim = tab.value === "context" && showsPanel.value;
+      shows.surprise.value;
+      tab.value;
       clearTimeout(timer);
+      if (current) timer = setTimeout(() => refresh(current), IDLE);
+    }),
+    effect(() => {
+      const current = session.value;
       if (!current) return;
-      if (!shows.surprise.value) untracked(() => setLayer(current.view, "surprise", []));
-      if (!isDim) untracked(() => setLayer(current.view, "fallen", []));
-      timer = setTimeout(() => refresh(current), IDLE);
+      const off = [shows.surprise.value ? "" : "surprise", tab.value === "context" ? "" : "fallen"];
+      untracked(() => off.filter(Boolean).forEach((name) => setLayer(current.view, name, [])));
     }),
     effect(() => {
       const current = session.value;
@@ -290,6 +298,7 @@ function deskHead() {
   const current = session.value;
   const title = current?.settings.value.title ?? "";
   return html`
+    <h1 class="hidden">Write: ${title}</h1>
     <button class="bare" aria-label="Documents" title="Documents" @click=${() => toggle(showsDocuments, "documents")}>
       ${icon("menu")}
     </button>

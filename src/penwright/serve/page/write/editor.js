@@ -73,9 +73,15 @@ class Ghost extends WidgetType {
   }
 }
 
-/** Show a suggestion in the text, without putting it there. */
-export const showGhost = (view, at, text) =>
-  setLayer(view, "ghost", text ? [Decoration.widget({ widget: new Ghost(text), side: 1 }).range(at)] : []);
+/** Show a suggestion in the text, without putting it there; scrolls to where one appears. */
+export function showGhost(view, at, text) {
+  const wasShown = view.state.field(layers.ghost.field).size > 0;
+  const marks = text ? [Decoration.widget({ widget: new Ghost(text), side: 1 }).range(at)] : [];
+  if (!text && !wasShown) return;
+  setLayer(view, "ghost", marks);
+  if (text && !wasShown)
+    view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 110 }) });
+}
 
 const sourceTooltip = hoverTooltip((view, at) => {
   let found = null;
@@ -120,6 +126,7 @@ export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
         EditorView.contentAttributes.of({
           "aria-label": "Text",
           spellcheck: "true",
+          tabindex: "0",
           autocapitalize: "sentences",
         }),
         drawSelection(),

@@ -14,20 +14,22 @@ export const received = signal(null);
 const TABS = { options: "Options", context: "Context", branches: "Branches" };
 
 export const inspector = (session, close) => html`
-  <div class="row panel-head" role="tablist" aria-label="Panels" @keydown=${walkTabs}>
-    ${Object.entries(TABS).map(
-      ([name, label]) => html`<button
-        class="tab"
-        role="tab"
-        id="tab-${name}"
-        aria-selected=${tab.value === name}
-        aria-controls="panel-body"
-        tabindex=${tab.value === name ? 0 : -1}
-        @click=${() => (tab.value = name)}
-      >
-        ${label}
-      </button>`,
-    )}
+  <div class="row panel-head">
+    <div class="row tabs" role="tablist" aria-label="Panels" @keydown=${walkTabs}>
+      ${Object.entries(TABS).map(
+        ([name, label]) => html`<button
+          class="tab"
+          role="tab"
+          id="tab-${name}"
+          aria-selected=${tab.value === name}
+          aria-controls="panel-body"
+          tabindex=${tab.value === name ? 0 : -1}
+          @click=${() => (tab.value = name)}
+        >
+          ${label}
+        </button>`,
+      )}
+    </div>
     <span class="spacer"></span>
     <button class="bare narrow-only" aria-label="Close the panel" @click=${close}>${icon("close")}</button>
   </div>
@@ -72,15 +74,36 @@ function options(session) {
       values,
       set,
     )}
-    <label class="field"
-      >Stop before
-      <textarea
-        rows="2"
-        placeholder="One text a line; \\n is a new line"
-        .value=${live(values.stop)}
-        @change=${({ target }) => set({ stop: target.value })}
-      ></textarea>
-    </label>
+    <label class="check"
+      ><input
+        type="checkbox"
+        .checked=${live(values.finish_sentence)}
+        @change=${({ target }) => set({ finish_sentence: target.checked })}
+      />
+      End with a whole sentence</label
+    >
+    <label class="check"
+      ><input
+        type="checkbox"
+        .checked=${live(values.on_loop === "stop")}
+        @change=${({ target }) => set({ on_loop: target.checked ? "stop" : "allow" })}
+      />
+      Stop when it repeats itself</label
+    >
+    ${[
+      ["stop", "Stop before"],
+      ["bad_words", "Never write"],
+    ].map(
+      ([name, label]) => html`<label class="field"
+        >${label}
+        <textarea
+          rows="2"
+          placeholder="One text a line; \\n is a new line"
+          .value=${live(values[name])}
+          @change=${({ target }) => set({ [name]: target.value })}
+        ></textarea>
+      </label>`,
+    )}
     <label class="field"
       >Seed
       <input
@@ -162,9 +185,9 @@ function context(session) {
       : nothing}
     ${found?.template ? html`<p class="small soft">This model learned records: <code>${found.template}</code></p>` : nothing}
     ${found
-      ? html`<h3>What ${chosenModel()?.id ?? "the model"} receives</h3>
+      ? html`<h2 class="part-title">What ${chosenModel()?.id ?? "the model"} receives</h2>
           <pre class="received" tabindex="0" aria-label="What the model receives">${found.parts.map(
-            (part) => html`<span class="part ${part.name}" title="${NAMES[part.name]}, ${part.tokens} tokens"
+            (part) => html`<span class="part in-${part.name}" title="${NAMES[part.name]}, ${part.tokens} tokens"
               >${part.text}</span
             >`,
           )}</pre>`
@@ -178,19 +201,19 @@ function fullness({ parts, window, reserved }) {
   const bars = parts.map((part) => {
     const width = (100 * part.tokens) / window;
     x += width;
-    return html`<svg class="bar ${part.name}" width="${width}%" height="100%" aria-hidden="true"></svg>`;
+    return html`<svg class="bar in-${part.name}" width="${width}%" height="100%" aria-hidden="true"></svg>`;
   });
   const sums = {};
   for (const part of parts) sums[part.name] = (sums[part.name] ?? 0) + part.tokens;
   const cut = parts.some((part) => part.name === "text" && part.cut);
   return html`<div class="fullness" role="img" aria-label="${used} of ${window} tokens are used">
-      ${bars}<svg class="bar reserved" width="${(100 * reserved) / window}%" height="100%" aria-hidden="true"></svg>
+      ${bars}<svg class="bar in-reserved" width="${(100 * reserved) / window}%" height="100%" aria-hidden="true"></svg>
     </div>
     <p class="small soft legend">
       ${Object.entries(sums).map(
-        ([name, tokens]) => html`<span><i class="dot ${name}"></i>${NAMES[name]} ${tokens}</span>`,
+        ([name, tokens]) => html`<span><i class="dot in-${name}"></i>${NAMES[name]} ${tokens}</span>`,
       )}
-      <span><i class="dot reserved"></i>for the continuation ${reserved}</span>
+      <span><i class="dot in-reserved"></i>for the continuation ${reserved}</span>
       <span>of ${window} tokens</span>
     </p>
     ${cut ? html`<p class="small soft">The dimmed text at the beginning no longer fits.</p>` : nothing}`;
@@ -199,7 +222,7 @@ function fullness({ parts, window, reserved }) {
 function lore(session, entries) {
   const set = (index, changed) =>
     session.set({ lore: entries.map((one, i) => (i === index ? { ...one, ...changed } : one)) });
-  return html`<h3>Lore</h3>
+  return html`<h2 class="part-title">Lore</h2>
     ${entries.map(
       (entry, index) => html`<div class="lore-entry">
         <div class="row">

@@ -14,13 +14,14 @@ export const OPTIONS = [
   ["repetition_penalty", "Repetition penalty", 1, 2, 0.01, "Above 1 makes tokens that occurred less likely."],
   ["frequency_penalty", "Frequency penalty", 0, 2, 0.05, "For each time that a token was written."],
   ["presence_penalty", "Presence penalty", 0, 2, 0.05, "For each token that was written at all."],
+  ["max_copy", "Longest copy", 0, 40, 1, "At most so many tokens in a row as in the training text; 0 for no limit. For a model trained here."],
   ["no_repeat_ngram_size", "No repeats of", 0, 12, 1, "Never the same sequence of so many tokens; 0 allows it."],
 ];
 
 export const DEFAULTS = {
   max_tokens: 60, temperature: 0.8, top_p: 0.95, min_p: 0, top_k: 0, typical_p: 1,
   repetition_penalty: 1, frequency_penalty: 0, presence_penalty: 0, no_repeat_ngram_size: 0,
-  n: 3, stop: "", seed: "",
+  max_copy: 0, finish_sentence: false, on_loop: "stop", bad_words: "", n: 3, stop: "", seed: "",
 };
 
 const BUILT_IN = {
@@ -49,10 +50,14 @@ export function dropPreset(name) {
   post("/penwright/presets", { presets: rest }).catch(fail);
 }
 
+const lines = (text) =>
+  text.split("\n").filter(Boolean).map((line) => line.replaceAll("\\n", "\n"));
+
 /** The fields of a request for these options. */
 export function asFields(options) {
-  const { n: _, stop, seed, ...fields } = { ...DEFAULTS, ...options };
-  if (stop) fields.stop = stop.split("\n").filter(Boolean).map((line) => line.replaceAll("\\n", "\n"));
+  const { n: _, stop, bad_words, seed, ...fields } = { ...DEFAULTS, ...options };
+  if (stop) fields.stop = lines(stop);
+  if (bad_words) fields.bad_words = lines(bad_words);
   if (seed !== "") fields.seed = Number(seed);
   return fields;
 }

@@ -12,6 +12,7 @@ import { asChanges, asChangeSet, newId, Tree } from "./tree.js";
 /** Who caused a transaction, where it was not the writer: "tree" or "stream". */
 export const origin = Annotation.define();
 
+const FRAME = 33; // milliseconds between two changes of a stream
 const PAUSE = 900; // milliseconds that end a group of typing
 const GROUP = 80; // characters of a group that a space ends
 const tabs = new BroadcastChannel("penwright-documents");
@@ -24,6 +25,8 @@ export class Session {
   view = null;
   #human = null; // the edits since the head, or on top of the model's text
   #model = null; // {at, text}: what streams in
+  #waiting = ""; // pieces of the stream that are not in the text yet
+  #flushing = 0;
   #lastEdit = 0;
   #timer = 0;
   #heldIds = [newId(), newId()];
@@ -93,6 +96,7 @@ export class Session {
   /** Make nodes of what was typed, or streamed, since the head. */
   commit() {
     clearTimeout(this.#timer);
+    this.#flush();
     const nodes = this.#pendingNodes();
     this.#human = this.#model = null;
     this.#heldIds = [newId(), newId()];
@@ -198,9 +202,20 @@ export class Session {
     this.#human = ChangeSet.empty(this.view.state.doc.length);
   }
 
-  /** Put a piece of the stream where the stream is now, below the writer's edits. */
+  /** Put a piece of the stream into the text, with those that come within the same moment. */
   streamIn(piece) {
+    this.#waiting += piece;
+    this.#flushing ||= setTimeout(() => this.#flush(), FRAME);
+  }
+
+  /** Put what came where the stream is now, below the writer's edits. */
+  #flush() {
+    clearTimeout(this.#flushing);
+    this.#flushing = 0;
     const model = this.#model;
+    const piece = this.#waiting;
+    this.#waiting = "";
+    if (!model || !piece) return;
     const place = model.at + model.text.length;
     const inModel = asChangeSet([[place, place, piece]], this.#human.length);
     const inText = inModel.map(this.#human, true);

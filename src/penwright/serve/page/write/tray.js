@@ -24,12 +24,12 @@ function continuations(session, { items, active, fill, done }) {
     <div class="cards">
       ${items.map(
         (item, index) => html`<button
-          class="card"
+          class="choice"
           aria-pressed=${index === active}
           @click=${() => (index === active && done ? accept(session, "all") : activate(index))}
           @dblclick=${() => done && accept(session, "all")}
         >
-          <span class="card-text">${item.text.slice(item.taken ?? 0).trim() || "..."}</span>
+          <span class="choice-text">${item.text.slice(item.taken ?? 0).trim() || "..."}</span>
           ${item.score === undefined ? nothing : html`<span class="small soft">${rankName(index)}</span>`}
         </button>`,
       )}

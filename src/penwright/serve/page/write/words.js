@@ -5,7 +5,7 @@ import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
 import { buildContext } from "./context.js";
 import { mark, setLayer } from "./editor.js";
-import { write } from "./generate.js";
+import { dismiss, write } from "./generate.js";
 
 /** The word that is looked at, or null: {from, to, word, share, list: [[text, share]]}. */
 export const looked = signal(null);
@@ -49,6 +49,7 @@ export async function lookAt(session, place) {
       .filter(([text]) => !text.startsWith("bytes:"))
       .map(([text, logprob]) => [text, Math.exp(logprob)])
       .sort((a, b) => b[1] - a[1]);
+    dismiss();
     looked.value = { from, to, word, share, list };
   } catch (error) {
     fail(error);
@@ -78,32 +79,36 @@ export async function colour(session) {
   const context = await buildContext(session, at, { maxTokens: 1 });
   const found = await score(context.ids, 0);
   if (!view.state.doc.eq(doc)) return; // edited meanwhile; the next round will do
-  const texts = context.parts.filter((part) => part.name === "text");
-  const isSplit = texts.length > 1; // the author's note stands between
-  const last = texts.at(-1);
-  const count = isSplit ? last.tokens : context.parts.at(-1).tokens;
-  const points = [...last.text].map((point) => point.length);
-  const places = [0];
-  for (const length of points) places.push(places.at(-1) + length);
-  const begin = at - context.dropped - last.text.length;
-  const first = found.text_offset.at(-count);
   const marks = [];
-  for (let i = found.tokens.length - count; i < found.tokens.length; i++) {
-    const logprob = found.token_logprobs[i];
-    if (logprob === null || logprob === undefined) continue;
-    const strength = SURPRISING.filter((bits) => -logprob / Math.LN2 >= bits).length;
-    const from = begin + (places[found.text_offset[i] - first] ?? 0);
-    const next = found.text_offset[i + 1];
-    const to = next === undefined ? begin + last.text.length : begin + (places[next - first] ?? 0);
-    const lead = /^\s*/.exec(doc.sliceString(from, to))[0].length;
-    if (strength && to > from + lead) {
-      const percent = (100 * Math.exp(logprob)).toPrecision(2);
-      marks.push(
-        mark(from + lead, to, `surprise s${strength}`, { attributes: { title: `${percent} %` } }),
-      );
-    }
+  let token = found.tokens.length;
+  let end = at - context.dropped;
+  for (const part of context.parts.toReversed()) {
+    token -= part.tokens;
+    if (part.name !== "text") continue;
+    end -= part.text.length;
+    marks.push(...coloursOf(part, found, token, end));
   }
   setLayer(view, "surprise", marks);
+}
+
+/** The marks of a part of the text that begins with a token, and at a place of the document. */
+function coloursOf(part, { tokens, token_logprobs, text_offset }, first, begin) {
+  const places = [0]; // offsets count characters, the editor counts UTF-16 units
+  for (const point of part.text) places.push(places.at(-1) + point.length);
+  const marks = [];
+  for (let i = first; i < first + part.tokens; i++) {
+    const logprob = token_logprobs[i];
+    if (logprob === null) continue;
+    const strength = SURPRISING.filter((bits) => -logprob / Math.LN2 >= bits).length;
+    const lead = /^\s*/.exec(tokens[i])[0].length;
+    const next = i + 1 < first + part.tokens ? text_offset[i + 1] - text_offset[first] : places.length - 1;
+    const from = begin + (places[text_offset[i] - text_offset[first]] ?? 0) + lead;
+    const to = begin + (places[next] ?? 0);
+    const percent = `${(100 * Math.exp(logprob)).toPrecision(2)} %`;
+    if (strength && to > from)
+      marks.push(mark(from, to, `surprise s${strength}`, { attributes: { title: percent } }));
+  }
+  return marks;
 }
 
 /** Underline what stands word for word in the training text. */

@@ -1,0 +1,147 @@
+"""Take the screenshots of docs/images: every view, at a desk and on a phone, light and dark.
+
+python tools/screenshots.py     (needs penwright[serve], playwright, pillow and chromium)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZES = {1280: 800, 390: 844}
+STORY = (
+    "The lamp went out a little after four. Marren heard it before she saw it: the soft tick of "
+    "the mantle cooling, and under it the sea, which had been there all night and had only been "
+    "waiting for its turn to speak.\n\n"
+    "She did not get up at once. In eleven years the lamp had failed twice, and both times her "
+    "father had been on the stairs before she was awake. Now the stairs were quiet. There was "
+    "nobody in the tower but herself and the gulls, and the gulls did not care about the lamp.\n\n"
+    '"All right," she said to the dark. "All right. I am coming."\n\n'
+    "The oil can was on the second landing where she had left it. She counted the steps, because "
+    "it was easier to count than to think, and at the thirty-first she put her hand out and found "
+    "the cold handle."
+)
+SETTINGS = {
+    "memory": "A quiet tale of Marren, who keeps the light at Skerrin alone.",
+    "note": "[A ship is near. She does not know it yet.]",
+    "note_lines": 1,
+    "lore": [{"keys": ["lamp", "mantle"], "text": "The lamp of Skerrin burns colza oil."}],
+    "sampling": {"seed": "5", "max_tokens": 48},
+}
+
+
+@contextmanager
+def serve() -> Iterator[tuple[str, str]]:
+    """Run a server; yields its address and token."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "penwright", "serve", "base", "--port", "0"]
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found := re.search(r"(http://\S+)/#token=(\S+)", line):
+                    yield found[1], found[2]
+                    break
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def make_document(address: str, token: str) -> str:
+    """Make the documents that the screenshots show; returns the id of the story."""
+
+    def post(path: str, body: Any) -> Any:
+        headers = {"X-Penwright-Token": token, "Content-Type": "application/json"}
+        url = f"{address}/penwright/documents{path}"
+        with urlopen(Request(url, json.dumps(body).encode(), headers)) as answer:
+            return json.load(answer)
+
+    post("", {"title": "Notes on the storm", "text": "Wind from the west."})
+    post("", {"title": "The harbour master", "text": "He came on a Tuesday."})
+    id_: str = post("", {"title": "The keeper of Skerrin", "text": STORY})["id"]
+    post(f"/{id_}/settings", {"values": SETTINGS})
+    return id_
+
+
+def keep(page: Page, name: str) -> None:
+    """Write what the page shows as a WebP file."""
+    page.wait_for_timeout(900)
+    image = Image.open(io.BytesIO(page.screenshot()))
+    image.save(IMAGES / f"{name}.webp", quality=88, method=6)
+
+
+def take(page: Page, suffix: str, phone: bool) -> None:
+    """Take the screenshots of one size and theme."""
+    page.wait_for_timeout(1000)
+    button = page.get_by_role("button", name="Continue", exact=True)
+    button.click()
+    page.wait_for_timeout(500)
+    button.wait_for()
+    keep(page, f"write-{suffix}")
+    panel = page.get_by_role("button", name="Options, context and branches")
+    if phone:
+        panel.click()
+    page.get_by_role("tab", name="Context").click()
+    if not phone:
+        page.get_by_role("button", name="Surprise").click()
+    keep(page, f"context-{suffix}")
+    if phone:
+        page.get_by_role("button", name="Close the panel").click()
+    else:
+        page.locator(".cm-line").first.click(modifiers=["Alt"], position={"x": 100, "y": 12})
+        page.locator(".alternatives").wait_for()
+        keep(page, f"words-{suffix}")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Surprise").click()
+        page.get_by_role("tab", name="Branches").click()
+        page.locator(".cm-content").focus()
+        page.keyboard.press("Control+End")
+    page.get_by_role("button", name="Choices").click()
+    page.locator(".tray-foot .primary:enabled").wait_for()
+    keep(page, f"choices-{suffix}")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo").click()
+    for view in ("train", "about"):
+        page.evaluate(f"location.hash = '{view}'")
+        keep(page, f"{view}-{suffix}")
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with serve() as (address, token), sync_playwright() as playwright:
+        id_ = make_document(address, token)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for width, height in SIZES.items():
+            for theme in ("light", "dark"):
+                context = browser.new_context(
+                    viewport={"width": width, "height": height}, color_scheme=theme
+                )
+                page = context.new_page()
+                page.goto(f"{address}/#token={token}")
+                page.locator(".cm-content").wait_for()
+                page.evaluate(f"location.hash = 'write/{id_}'")
+                page.locator(f"[data-document='{id_}'] .cm-content").wait_for()
+                take(page, f"{width}-{theme}", phone=width < 500)
+                context.close()
+
+
+if __name__ == "__main__":
+    main()
