@@ -31,12 +31,26 @@ from pathlib import Path
 from typing import Any
 
 import keeping
+from penwright import weights
 from penwright.cli import ENVIRONMENT
 from penwright.config import LoadConfig, SamplingConfig
+from penwright.model import GPT2, SIZES, init_weights
 from penwright.sample.batch import Batch, Row, choose_rows
+from penwright.sample.window import Window
+from penwright.tokens import Tokenizer
 from penwright.verbs.generate import load_with
 
 HERE = Path(__file__)
+RANDOM = "random-124M"
+"""A model as large as GPT-2 124M, with random weights."""
+
+
+def make_random(folder: Path) -> Path:
+    """Write the random model's folder."""
+    model = GPT2(SIZES["124M"])
+    init_weights(model, seed=1)
+    weights.save(folder, model, Tokenizer.gpt2(), card="", penwright={})
+    return folder
 
 
 def make_prompts(clients: int) -> list[str]:
@@ -72,9 +86,13 @@ def write_offline(options: argparse.Namespace) -> None:
     writer = load_with(options.model, config, lambda _: None)
     context = writer.source.config.n_positions
     ids = [writer.tokenizer.encode_prompt(prompt) for prompt in make_prompts(options.clients)]
+    sampling = [settings(options.tokens, seed) for seed in range(options.clients)]
     size = choose_rows(writer.source, [[0] * context], 0)  # as the server does
     for _ in sys.stdin:
-        rows = [Row(0, one, context, settings(options.tokens, n)) for n, one in enumerate(ids)]
+        rows = [
+            Row(0, one, Window.of(context, writer.tokenizer, asked), asked)
+            for one, asked in zip(ids, sampling, strict=True)
+        ]
         waiting, texts = iter(rows), dict.fromkeys(rows, "")
         begun = time.perf_counter()
         batch = Batch(writer.source, writer.tokenizer)
@@ -267,7 +285,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="base")
+    parser.add_argument("--model", default="base", help=f"a model's name, or {RANDOM}")
     parser.add_argument("--weights", default="float32")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=128)
@@ -278,7 +296,10 @@ def main() -> None:
     if options.offline:
         write_offline(options)
         return
-    found = measure(options)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.model == RANDOM:
+            options.model = str(make_random(Path(folder) / RANDOM))
+        found = measure(options)
     for name in ("engine", "server", "llama_cpp"):
         if f"{name}_tokens_per_s" in found:
             print(f"{name:10} {found[f'{name}_tokens_per_s']:9.1f} tokens/s")

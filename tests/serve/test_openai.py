@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import openai
 import pytest
@@ -333,6 +334,25 @@ def test_nulls_are_defaults_and_the_end_is_marked(client):
     reasons = [event["choices"][0]["finish_reason"] for event in events]
     assert reasons[-1] in ("length", "stop")
     assert set(reasons[:-1]) <= {None}
+
+
+def test_keywords_and_the_form_of_the_training_data(tmp_path):
+    writer = replace(
+        make_writer("titles", 3),
+        sections=("category", "keywords", "title"),
+        prompt_format="Q: {prompt}\n",
+    )
+    access = Access.choose("127.0.0.1", 8000, token=TOKEN)
+    app = make_app(make_server([writer], tmp_path), access)
+    sent = {"prompt": "The", "max_tokens": 9, "seed": 2, "temperature": 0.7, "top_p": 0.9}
+    options = {"max_new_tokens": 9, "seed": 2, "temperature": 0.7, "top_p": 0.9}
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        for more in ({"keywords": "sea,moon", "category": "aww"}, {"raw": False}):
+            answer = client.post("/v1/completions", json=sent | more).json()
+            (wanted,) = writer.generate("The", **(options | more))
+            assert answer["choices"][0]["text"] == wanted.text
+        raw = client.post("/v1/completions", json=sent).json()["choices"][0]["text"]
+        assert raw == writer.generate("The", raw=True, **options)[0].text
 
 
 def test_a_model_that_computes_no_numbers_is_an_error(tmp_path):
