@@ -110,12 +110,16 @@ def test_a_cut_off_last_line_of_metrics_is_left_out_and_a_damaged_one_named(tmp_
     path = run.folder / "metrics.jsonl"
     path.write_text(path.read_text() + '{"kind": "st')
     assert [record["step"] for record in run.metrics()] == [1, 2, 3]
+    assert run.last_step() == 3
     assert run.metrics()[0]["loss"] is None
     run.forget_after(2)
     assert [record["step"] for record in run.metrics()] == [1, 2]
     path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
     with pytest.raises(RunError, match=r"metrics\.jsonl:2"):
         run.metrics()
+    path.write_text("no JSON\n")
+    with pytest.raises(RunError, match="damaged line"):
+        run.last_step()
 
 
 def test_what_a_run_left_that_was_killed_as_it_began_is_no_run_and_in_no_way(tmp_path, make_run):

@@ -50,6 +50,7 @@ CONTENTS = (
 )  # fmt: skip
 """The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"
+_LONGEST_LINES = 1 << 16  # bytes of the last lines of metrics, more than two of them take
 
 
 def write_manifest(folder: Path) -> None:
@@ -229,6 +230,22 @@ class Run:
             except json.JSONDecodeError:
                 raise RunError(f"{path}:{number} is damaged.", fix="Delete that line.") from None
         return records
+
+    def last_step(self) -> int:
+        """Return the step of the last whole line of metrics.jsonl, 0 without one.
+
+        Raises RunError when that line is damaged.
+        """
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return 0
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LONGEST_LINES))
+            *lines, _ = file.read().split(b"\n")
+        try:
+            return int(json.loads(lines[-1])["step"]) if lines else 0
+        except (ValueError, TypeError, KeyError):
+            raise RunError(f"{path} ends with a damaged line.", fix="Delete that line.") from None
 
     def forget_after(self, step: int, records: int = -1) -> int:
         """Drop what was written after `step`, which a resumed run writes again.

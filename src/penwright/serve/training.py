@@ -249,6 +249,7 @@ class Training:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows
                 )
         self._children[name] = Child(process, time.time())
         self._told_to_stop.discard(process.pid)

@@ -105,13 +105,12 @@ def write_report(name: str | Path) -> Path:
 def _summary(run: Run) -> Summary:
     info, status = run.info, run.status
     result = info.get("result", {})
-    steps = [record["step"] for record in run.metrics()[-1:]]
     return Summary(
         name=run.name,
         status=status,
         created=info["created"],
         model=info["model"]["name"],
-        step=result.get("steps") or (steps[0] if steps else 0),
+        step=result.get("steps") or run.last_step(),
         steps=info["plan"]["steps"],
         perplexity_before=result.get("perplexity_before"),
         perplexity_after=result.get("perplexity_after"),

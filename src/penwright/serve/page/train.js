@@ -4,7 +4,7 @@ import { signal } from "./vendor/signals.js";
 import { get } from "./api.js";
 import { compare, leaveCompare } from "./train-compare.js";
 import { draft, startForm, takeFile } from "./train-start.js";
-import { leaveRun, runPage, STATUS, watch, width } from "./train-run.js";
+import { isBusy, leaveRun, runPage, STATUS, watch, width } from "./train-run.js";
 import { fail, mount } from "./ui.js";
 
 /** The models to start from, the runs, and the bounds of a file. */
@@ -12,12 +12,19 @@ export const overview = signal(null);
 /** What the address names after #train: [], ["run", NAME] or ["compare"]. */
 const place = signal([]);
 
+const LOOK_AGAIN = 5000;
+let timer = 0;
+
 export async function refresh() {
+  clearTimeout(timer);
   try {
     overview.value = await get("/penwright/training");
   } catch (error) {
     fail(error);
   }
+  // Only the list of runs is kept up to date here; a run's own page asks for more.
+  if (location.hash === "#train" && overview.value?.runs.some((run) => isBusy(run.status)))
+    timer = setTimeout(refresh, LOOK_AGAIN);
 }
 
 function follow() {
@@ -50,6 +57,7 @@ export function show(element) {
   const end = mount(element, page);
   return () => {
     removeEventListener("hashchange", follow);
+    clearTimeout(timer);
     sizes.disconnect();
     leaveRun();
     leaveCompare();
