@@ -30,7 +30,7 @@ def comparison_page(found: Mapping[str, Any], runs: Mapping[str, RunData]) -> st
         Chapter("texts", "Texts", "The same prompts side by side", _texts(found, names)),
     ]
     title = " and ".join(names) if len(names) == 2 else f"{len(names)} models"
-    says = " ".join(one["says"] for one in found["differences"])
+    says = _unbroken_percent(" ".join(one["says"] for one in found["differences"]))
     return page(
         title=f"{title} · Penwright",
         description=says,
@@ -44,6 +44,10 @@ def comparison_page(found: Mapping[str, Any], runs: Mapping[str, RunData]) -> st
         footer="Written by Penwright. The models' texts are machine-written. "
         "This page loads nothing from the network.",
     )
+
+
+def _unbroken_percent(text: str) -> str:
+    return text.replace(" %", "\u00a0%")
 
 
 def _figures(found: Mapping[str, Any]) -> Html:
@@ -231,7 +235,7 @@ def previous(data: RunData) -> Html:
     )
     return html(
         '<p class="say">{says}</p>\n{options}{curves}',
-        says=found["difference"]["says"],
+        says=_unbroken_percent(found["difference"]["says"]),
         options=options if rows else same,
         curves=curves,
     )
