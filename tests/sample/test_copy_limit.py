@@ -15,6 +15,7 @@ from penwright.index.repeats import counted_tokens, find_copied
 from penwright.index.suffix_index import SuffixIndex
 from penwright.sample.copy_limit import CopyGuard, Spelling, TrainingCopies
 from tests.index.conftest import ArrayStore
+from tests.native.conftest import needs_library, pack
 from tests.sample.conftest import build_model
 
 WORDS = ["the goose", "sat", "in the council", "chamber", "asked,", "for tea", "with", "“biscuits”"]
@@ -87,6 +88,16 @@ def test_a_batch_and_its_order_change_nothing(parrot, tokenizer, training):
     assert together == sample.generate(
         parrot, tokenizer, PROMPTS, 4, sampling, training=training, batch_size=1
     )
+
+
+@needs_library
+@pytest.mark.parametrize("more", [{}, {"greedy": True}, {"temperature": 1.5, "top_p": 1.0}])
+def test_the_native_decoder_takes_back_what_is_refused(parrot, tokenizer, training, more):
+    sampling = SamplingConfig(max_new_tokens=60, max_copy=4, ban=("sat",), **more)
+    in_torch = sample.generate(parrot, tokenizer, PROMPTS, 3, sampling, training=training)
+    native = sample.generate(pack(parrot), tokenizer, PROMPTS, 3, sampling, training=training)
+    assert sum(a == b for a, b in zip(native, in_torch, strict=True)) >= 8  # but for rounding
+    assert max(longest_copies(tokenizer, training, native)) <= 4
 
 
 def test_a_token_is_refused_exactly_where_a_span_becomes_too_long(tokenizer, training, book):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penwright.native.build import Library as Library
     from penwright.native.build import describe as describe
     from penwright.native.build import load as load
+    from penwright.native.decoder import MOST_REFUSED as MOST_REFUSED
     from penwright.native.decoder import Choice as Choice
     from penwright.native.decoder import NativeDecoder as NativeDecoder
     from penwright.native.packed import WEIGHTS as WEIGHTS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Choice": "decoder",
     "Library": "build",
+    "MOST_REFUSED": "decoder",
     "NativeDecoder": "decoder",
     "PackedModel": "packed",
     "WEIGHTS": "packed",

@@ -34,17 +34,22 @@ class Feed(Structure):
     ]  # fmt: skip
 
 
+MOST_REFUSED = 8
+"""The most tokens that a `Choice` refuses."""
+
+
 class Choice(Structure):
     """How `NativeDecoder.write` chooses the tokens of a row, and after which token it begins.
 
     Settings as in SamplingConfig (`min_new` is `min_new_tokens`); `key` and `step` as in
-    sample/logits.gumbel.
+    sample/logits.gumbel. The first token is none of the `n_refused` in `refused`.
     """
 
     _fields_ = [
         ("key", c_uint64), ("step", c_int64), ("min_new", c_int64),
         ("temperature", c_double), ("top_p", c_double), ("min_p", c_double),
         ("top_k", c_int32), ("greedy", c_int32), ("limit", c_int32), ("last", c_int32),
+        ("n_refused", c_int32), ("refused", c_int32 * MOST_REFUSED),
     ]  # fmt: skip
 
 

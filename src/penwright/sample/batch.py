@@ -82,8 +82,8 @@ class Row:
         self.text = TextStream(sampling, healing)
         self.guards: list[Refusal] = []
         """Added when the row enters a batch."""
-        self.refused = False
-        """Whether a guard refused the token that the native decoder chose: Python chooses it."""
+        self.refused: list[int] = []
+        """Tokens that a guard refused as the next one after the native decoder chose them."""
 
     @property
     def written(self) -> int:
@@ -110,6 +110,7 @@ class Row:
         The first is `ahead` tokens further on.
         """
         settings = self.sampling
+        refused = () if ahead else self.refused
         return Choice(
             key=self.key,
             step=self.written + ahead,
@@ -121,6 +122,8 @@ class Row:
             greedy=logits.is_greedy(settings),
             limit=min(most, self.text.room),
             last=self.last,
+            n_refused=len(refused),
+            refused=tuple(refused),
         )
 
     def push(self, token: int, tokenizer: Tokenizer) -> str:
@@ -195,7 +198,7 @@ class Batch:
         """Write every row's next token; returns what is new of each row.
 
         The native decoder writes several tokens, for about 15 ms, where nothing in Python has to
-        look at the logits; what a guard refuses is taken back, and chosen in Python. Finished rows
+        look at the logits; what a guard refuses is taken back, and chosen again. Finished rows
         have their `finish_reason` and are no longer in `rows`.
         """
         news = [_News(row) for row in self.rows]
@@ -227,7 +230,7 @@ class Batch:
         logits_NV = self._decoder.feed([[row.last, *draft]], every=True)
         choices = self._choose_ahead(row, logits_NV[:, : self._tokenizer.vocab_size])
         for guess, (token, score) in zip([*draft, None], choices, strict=False):
-            row.refused = False
+            row.refused = []
             if token is not None:
                 one.push(token, self._tokenizer, score)
             if token != guess or row.finish_reason:
@@ -266,8 +269,9 @@ class Batch:
                 if one.row.finish_reason:  # what is behind a stop text is surplus
                     break
                 if one.row.refuses(token):
-                    one.row.refused = True
+                    one.row.refused.append(token)
                     break
+                one.row.refused = []
                 one.push(token, self._tokenizer)
         if any(row.refused for row in self.rows):
             kept = [len(row.cached) for row in self.rows]
@@ -280,7 +284,7 @@ class Batch:
         tokens = self._chooser.choose(logits_BV, self.rows)
         scores = score_tokens(logits_BV, self.rows, tokens)
         for one, token, score in zip(news, tokens, scores, strict=True):
-            one.row.refused = False
+            one.row.refused = []
             if token is not None:
                 one.push(token, self._tokenizer, score)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import UsageError
+from penwright.native import MOST_REFUSED
 from penwright.sample import logits
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.processors import NO_TEXT, Rows
@@ -133,7 +134,8 @@ class RowChooser:
     def is_native(self, row: Row) -> bool:
         """Return whether the native decoder can choose the row's next tokens."""
         chooser = self._groups[row.settings].chooser
-        return chooser.native and row.scores is None and not (row.text.healing or row.refused)
+        few = len(row.refused) <= MOST_REFUSED
+        return chooser.native and row.scores is None and few and not row.text.healing
 
     def choose(self, logits_BV: Tensor, rows: Sequence[Row]) -> list[int | None]:
         """Return each row's next token; None, and its `error`, for a row that has none."""

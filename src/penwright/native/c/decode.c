@@ -340,6 +340,7 @@ static void choose_one(void *job, int item, int thread) {
     if (choice->step < choice->min_new)
         for (int i = 0; i < c->n_ends; i++)
             if (c->ends[i] < c->vocabulary) logits[c->ends[i]] = -INFINITY;
+    for (int i = 0; i < choice->n_refused; i++) logits[choice->refused[i]] = -INFINITY;
     c->chosen[item] = choose_token(logits, c->vocabulary, choice, &candidates);
 }
 
@@ -427,6 +428,7 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
             if (last[i] < 0) failed = last[i];
             tokens[(long)r * stride + written[r]++] = choice->last = last[i];
             choice->step++;
+            choice->n_refused = 0;
             if (written[r] < choice->limit && !is_end(ends, n_ends, last[i])) living[left++] = r;
         }
         alive = left;

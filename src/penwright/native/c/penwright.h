@@ -57,12 +57,15 @@ typedef struct {
     char *const *pages;
 } Feed;
 
+enum { MOST_REFUSED = 8 };
+
 // The settings of one row's choice of a token; `key` and `step` name its random numbers.
 typedef struct {
     uint64_t key;
     int64_t step, min_new;  // no end token may be chosen before step `min_new`
     double temperature, top_p, min_p;
     int32_t top_k, greedy, limit, last;  // write `limit` tokens at most, after the token `last`
+    int32_t n_refused, refused[MOST_REFUSED];  // tokens that the first must not be
 } Choice;
 
 // ---- threads (pool.c) -----------------------------------------------------------------------
