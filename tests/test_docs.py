@@ -40,6 +40,8 @@ NOT_RUN = {
     "story.h5": "needs a Keras file; tests/weights/test_keras.py opens one",
 }
 """Commands that are parsed only, by what is in them, and why."""
+HELPED = ("finetune", "generate", "inspect", "plan", "prepare", "score")
+"""Verbs that a page names without their arguments."""
 PLACEHOLDERS = {
     "DATA": "story.txt", "MODEL": "base", "RUN": "story", "STORE": "a-store", "TOKENIZER": "a-tok",
     "NAME": "base", "DIR": "a-folder", "FILE": "story.txt",
@@ -90,7 +92,7 @@ def to_run(command: str) -> list[str]:
     if words[:2] == ["recipe", "base"]:
         words[1] = "completion"
     if " ".join(words) in list_verbs():
-        return [*words, "--help"] if verb in ("finetune", "generate", "prepare") else words
+        return [*words, "--help"] if verb in HELPED else words
     trains = verb in ("finetune", "cross-train") or (verb == "recipe" and len(words) > 1)
     if trains and "--help" not in words:
         fewer(words, "--steps", "2")
