@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from penwright.config import WriteConfig
 from penwright.dataset.training_text import TrainingText, open_training_text
 from penwright.errors import RunError
+from penwright.runs import run_of
 from penwright.serve.server import server_of
 from penwright.tokens import Tokenizer
 from penwright.verbs.copied import Passage, find_copies
@@ -206,13 +207,13 @@ def find_copied(request: Request, body: CopiedBody) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _training_text(path: Path) -> TrainingText:
-    run = next((p for p in [path, *path.parents][:3] if (p / "run.json").is_file()), None)
+    run = run_of(path)
     if run is None:
         raise RunError(
             f"{path.name} is not a run of this machine, so its training text is unknown.",
             fix="Copies are found for models that were trained here.",
         )
-    return open_training_text(run)
+    return open_training_text(run.folder)
 
 
 class Kept(BaseModel):

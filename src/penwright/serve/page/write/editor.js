@@ -105,7 +105,7 @@ function describeSource({ source, tokens, before, after }) {
   const title = dom.appendChild(document.createElement("strong"));
   title.textContent = `${tokens} tokens, word for word as in ${source}`;
   const text = dom.appendChild(document.createElement("p"));
-  text.textContent = `... ${before.slice(-90)} [...] ${after.slice(0, 90)} ...`;
+  text.textContent = `... ${before.slice(-90).replace(/^\S*\s/, "")} [...] ${after.slice(0, 90).replace(/\s\S*$/, "")} ...`;
   return dom;
 }
 

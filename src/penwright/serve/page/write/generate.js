@@ -178,6 +178,8 @@ export function activate(index) {
 
 /** Put the first word, sentence or all of the active continuation into the text. */
 export function accept(session, how) {
+  session.commit();
+  if (!choices.value) return;
   const { items, active, at, parent, about } = choices.value;
   const item = items[active];
   const rest = item.text.slice(item.taken ?? 0);
@@ -205,11 +207,11 @@ export function retry(session) {
   session.commit();
   const last = session.tree.path(session.head.value).findLast((node) => node.author === "model");
   if (!last) return say("There is nothing of a model to write again. Continue first.");
-  if (last.id !== session.head.value)
+  const edited = session.head.value;
+  if (last.id !== edited)
     say("Your edits since then stay on the other branch.", {
       action: { label: "Go back", run: () => session.move(edited) },
     });
-  const edited = session.head.value;
   const siblings = session.tree.siblings(last.id).length;
   const [at] = last.changes[0];
   session.move(last.parent);
