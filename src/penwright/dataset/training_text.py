@@ -135,19 +135,25 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
 
 
 class KeptIndex:
-    """The index of the training text of a run's model, opened in the background if it was built.
+    """The index of the training text of a run's model, if it was built.
 
-    Nothing is encoded or built: `penwright copied` does that.
+    It is opened in the background when it is first asked for. Nothing is encoded or built:
+    `penwright copied` does that.
     """
 
     def __init__(self, model: Path) -> None:
-        self.index: SuffixIndex | None = None
-        self.says = ""
         places = (model, *model.parents[:2])
-        run = next((place for place in places if (place / "run.json").is_file()), None)
-        if run is not None:
-            self.says = "its index is still being opened"
-            threading.Thread(target=self._open, args=(run,), daemon=True).start()
+        self._run = next((place for place in places if (place / "run.json").is_file()), None)
+        self._index: SuffixIndex | None = None
+        self.says = "its index is not open yet" if self._run else ""
+
+    @property
+    def index(self) -> SuffixIndex | None:
+        """The index, once it is open."""
+        if self._run is not None:
+            threading.Thread(target=self._open, args=(self._run,), daemon=True).start()
+            self._run = None
+        return self._index
 
     def _open(self, folder: Path) -> None:
         try:
@@ -160,7 +166,7 @@ class KeptIndex:
                 self.says = "its token store is gone"
                 return
             opened = split_data(kept, config, about["held_out"]["share"], tokenizer)
-            self.index = training_text(run, tokenizer, opened).kept_index
+            self._index = training_text(run, tokenizer, opened).kept_index
             self.says = f"`penwright copied {run.name}` makes an index of it"
         except PenwrightError as error:
             self.says = error.message

@@ -29,7 +29,9 @@ MOST = 15
 _SUFFIXES = (12, 6, 3)  # looked up in the training text
 _COMMON = 256  # occurrences, up to which the most frequent next token is looked for
 _NEW_WEIGHT = 0.1  # of a new observation in a mean
+_PATIENCE = 1.0  # seconds of writing, before which it is not worth opening an index
 _FORGETTING = 0.02
+_WORTH = 1.1  # times as many tokens a second, from which on a draft is made
 _GUESS = 0.3  # time of a token of a draft over that of a plain one, before it is known
 _HOPE = 0.8  # share of right tokens that is assumed at first
 _WAITS = (2, 64)  # tokens that are written plainly before the next look: at first, and at most
@@ -154,6 +156,7 @@ class Drafter:
         self._finders: list[Finder] = []
         self._text: object = None
         self._right: dict[Kind, float] = {}
+        self._seconds = 0.0
         self._plain = 0.0  # seconds of a token without drafts
         self._more = 0.0  # seconds of each token of a draft, more than a plain one
         self._wait = self._left = _WAITS[0]
@@ -169,11 +172,12 @@ class Drafter:
             return None
         if text is not self._text:
             self._text, self._finders = text, [TextFinder()]
-        index = self.corpus.index if self.corpus and len(self._finders) == 1 else None
+        asks = self._seconds > _PATIENCE and len(self._finders) == 1
+        index = self.corpus.index if self.corpus and asks else None
         if index is not None:
             self._finders.append(CorpusFinder(index))
         found = [finder.find(ids, min(room, MOST)) for finder in self._finders]
-        best, draft = 1.0, None
+        best, draft = _WORTH, None
         for guess in filter(None, found):
             for length in range(1, len(guess.tokens) + 1):
                 if (gain := self._gain(guess.kind, length)) > best:
@@ -193,6 +197,7 @@ class Drafter:
 
     def note(self, draft: Draft | None, chosen: Sequence[int], seconds: float) -> None:
         """Learn from a pass that chose these tokens, with a draft or without one."""
+        self._seconds += seconds
         if draft is None:
             self._left -= len(chosen)
             self._plain = _mean(self._plain or seconds / len(chosen), seconds / len(chosen))
@@ -206,7 +211,7 @@ class Drafter:
         self._right[draft.kind] = right
         more = max(0.0, seconds - self._plain) / len(draft.tokens)
         if self.drafted:  # the first pass warms up
-            self._more = more if more < self._more else _mean(self._more or more, more)
+            self._more = _mean(self._more or more, more)
         self.drafted += len(draft.tokens)
         self.accepted += accepted
         if accepted:
