@@ -45,6 +45,12 @@ static void *carve(Arena *arena, size_t bytes) {
     return begin;
 }
 
+// Return how many items a thread takes at least, each of which reads `bytes`. Sharing a job costs
+// a microsecond or more: one of a few is done alone.
+INLINE int least_items(int items, long bytes) {
+    return items * bytes < 1 << 18 ? items : (int)(1 + (1 << 16) / bytes);
+}
+
 INLINE int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 static Input carve_input(Arena *arena, int rows, int width) {
@@ -129,7 +135,7 @@ static void settle(void *job, int item, int thread) {
 static void run_settle(const Pass *p, int embed, const Norm *inside, const Norm *before,
                        const int32_t *which, int n) {
     Settle job = {p, inside, before, which, embed};
-    pool_run(p->pool, settle, &job, n, n > 64 ? 8 : 1);
+    pool_run(p->pool, settle, &job, n, 8);
 }
 
 // ---- products -------------------------------------------------------------------------------
@@ -193,11 +199,9 @@ static void run_product(const Pass *p, const Matrix *m, Input x, int rows, float
                         long out_stride, int then) {
     Product job = {p, m, x, out, out_stride, rows, (m->outputs + PANEL - 1) / PANEL, then};
     int items = job.panels * ((rows + PIECE - 1) / PIECE);
-    int share = items / (4 * pool_threads(p->pool));
     long bytes = panel_bytes(m) * (rows < 8 ? 1 : rows / 4);
-    int take = (int)(1 + (1 << 15) / bytes);  // enough work to be worth the asking
-    if (take > share) take = share > 0 ? share : 1;
-    pool_run(p->pool, then == GELU ? multiply_inner : multiply, &job, items, take);
+    pool_run(p->pool, then == GELU ? multiply_inner : multiply, &job, items,
+             least_items(items, bytes));
 }
 
 // ---- attention ------------------------------------------------------------------------------
@@ -275,7 +279,9 @@ static void run_layers(const Pass *p, const int32_t *wanted, int n_wanted, float
         run_settle(p, number == 0, inside, last ? NULL : &layer->norm1, NULL, n);
         run_product(p, &layer->qkv, p->thin, n, p->qkv, 3L * m->width, STORE);
         Attention attention = {p, number, number == m->layers - 1 && !n_wanted};
-        pool_run(p->pool, attend, &attention, p->feed->rows * m->heads, 1);
+        int heads = p->feed->rows * m->heads;
+        long cached = 2L * p->longest * m->width / m->heads * (m->narrow_cache ? 2 : 4);
+        pool_run(p->pool, attend, &attention, heads, least_items(heads, cached));
         if (attention.keep_only) return;
         if (m->width / m->heads % GROUP) pool_run(p->pool, quantise_rows, (void *)p, n, 1);
         run_product(p, &layer->proj, p->thin, n, p->x, m->width, ADD);

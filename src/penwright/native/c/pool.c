@@ -53,7 +53,8 @@ static void take_items(Pool *pool, uint64_t left, int thread) {
         void *job = atomic_load_explicit(&pool->job, memory_order_relaxed);
         int items = atomic_load_explicit(&pool->items, memory_order_relaxed);
         int take = atomic_load_explicit(&pool->take, memory_order_relaxed);
-        int before = (int)(uint32_t)left, taken = before < take ? before : take;
+        int before = (int)(uint32_t)left, taken = before / (2 * pool->threads);
+        if (taken < take) taken = before < take ? before : take;
         if (!atomic_compare_exchange_weak(&pool->left, &left, left - (uint64_t)taken)) continue;
         for (int i = 0; i < taken; i++) work(job, items - before + i, thread);
         if (atomic_fetch_sub(&pool->undone, taken) == taken && atomic_load(&pool->waiting)) {
