@@ -108,3 +108,12 @@ async function read(reader) {
     throw new ApiError("The connection to the server broke.", 0);
   }
 }
+
+/** The bytes of a file in base64. */
+export const asBase64 = (file) =>
+  new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });

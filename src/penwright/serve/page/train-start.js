@@ -1,7 +1,7 @@
 // The start of a run: send a file, see what is wrong with it, plan, start.
 import { html, live, nothing } from "./vendor/lit.js";
 import { signal } from "./vendor/signals.js";
-import { post } from "./api.js";
+import { asBase64, post } from "./api.js";
 import { fail, icon, say } from "./ui.js";
 
 /**
@@ -51,7 +51,7 @@ export async function takeFile(file, bounds) {
     const { id } = await post("/penwright/training/files", { name: file.name, size: file.size });
     const piece = bounds?.piece ?? 2 ** 20;
     for (let offset = 0; offset < file.size; offset += piece) {
-      const data = await base64(file.slice(offset, offset + piece));
+      const data = await asBase64(file.slice(offset, offset + piece));
       const answer = await post(`/penwright/training/files/${id}`, { offset, size: file.size, data });
       if (draft.value?.name !== mine) return;
       change({ sent: Math.min(file.size, offset + piece), file: answer.file ?? undefined });
@@ -62,14 +62,6 @@ export async function takeFile(file, bounds) {
     fail(error);
   }
 }
-
-const base64 = (blob) =>
-  new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new Error("The file could not be read."));
-    reader.readAsDataURL(blob);
-  });
 
 let asked = 0;
 

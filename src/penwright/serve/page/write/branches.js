@@ -82,7 +82,8 @@ function branchRow(session, row, onPath) {
   const node = tree.nodes.get(row.first);
   const isOn = onPath.has(row.first);
   const isHidden = hiddenOf(session).has(row.first);
-  return html`<div class="branch depth-${Math.min(row.depth, 8)} ${isOn ? "on" : ""} ${isHidden ? "pruned" : ""}">
+  return html`<div class="branch ${isOn ? "on" : ""} ${isHidden ? "pruned" : ""}">
+    <svg width=${11 * Math.min(row.depth, 8)} height="1" aria-hidden="true"></svg>
     <button
       class="branch-text"
       aria-current=${isOn ? "true" : "false"}

@@ -1,7 +1,7 @@
 // The list of documents: make, open, import, export, put aside.
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
-import { get, getText, post } from "../api.js";
+import { asBase64, get, getText, post } from "../api.js";
 import { closeDialog, download, fail, icon, openDialog, say } from "../ui.js";
 
 const PATH = "/penwright/documents";
@@ -81,14 +81,6 @@ async function importFile(file) {
   const { id } = await post(`${PATH}/import`, body);
   location.hash = `write/${id}`;
 }
-
-const asBase64 = (file) =>
-  new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.split(",")[1]);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
 
 const FORMATS = { txt: "text/plain", md: "text/markdown", json: "application/json" };
 

@@ -49,7 +49,6 @@ export class Session {
 
   close() {
     this.commit();
-    this.sync.close();
     tabs.removeEventListener("message", this.#hear);
     clearTimeout(this.#timer);
   }

@@ -1,8 +1,48 @@
-// Send a document's changes to the server, in order, each until it is confirmed.
+// Send a document's changes to the server, in order, each until it is confirmed. Until then they are
+// in this browser's IndexedDB: a tab has an entry for its document, and holds a lock while it lives,
+// so that another one takes over only what a tab left behind.
 import { signal } from "../vendor/signals.js";
 import { post } from "../api.js";
 import { fail } from "../ui.js";
-import * as buffer from "./buffer.js";
+import { newId } from "./tree.js";
+
+const TAB = newId();
+const lockName = (tab) => `penwright-tab-${tab}`;
+navigator.locks?.request(lockName(TAB), () => new Promise(() => {}));
+
+const database = new Promise((resolve, reject) => {
+  const request = indexedDB.open("penwright", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("unsent", { keyPath: "tab" });
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+
+function ask(mode, act) {
+  return database.then(
+    (db) =>
+      new Promise((resolve, reject) => {
+        const transaction = db.transaction("unsent", mode);
+        const request = act(transaction.objectStore("unsent"));
+        transaction.oncomplete = () => resolve(request.result);
+        transaction.onerror = () => reject(transaction.error);
+      }),
+  );
+}
+
+const keep = (document, operations) =>
+  ask("readwrite", (store) =>
+    operations.length ? store.put({ tab: TAB, document, operations }) : store.delete(TAB),
+  ).catch((error) => console.error(error));
+
+/** Return the entries that closed tabs left, for all documents. */
+async function leftBehind() {
+  const entries = await ask("readonly", (store) => store.getAll()).catch(() => []);
+  const { held = [] } = (await navigator.locks?.query()) ?? {};
+  const alive = new Set(held.map((lock) => lock.name));
+  return entries.filter((entry) => entry.tab !== TAB && !alive.has(lockName(entry.tab)));
+}
+
+const forget = (entry) => ask("readwrite", (store) => store.delete(entry.tab));
 
 const RETRY = 1500;
 const documentPath = (id) => `/penwright/documents/${id}`;
@@ -15,7 +55,6 @@ export class Sync {
   #queue = [];
   #pending = [];
   #sending = false;
-  #closed = false;
 
   constructor(id) {
     this.id = id;
@@ -35,12 +74,8 @@ export class Sync {
     this.#keep();
   }
 
-  close() {
-    this.#closed = true;
-  }
-
   #keep() {
-    buffer.keep(this.id, [...this.#queue, ...this.#pending]);
+    keep(this.id, [...this.#queue, ...this.#pending]);
   }
 
   async #run() {
@@ -62,7 +97,6 @@ export class Sync {
         }
         this.state.value = "waiting";
         await new Promise((resolve) => setTimeout(resolve, RETRY));
-        if (this.#closed && this.#queue.length === 0) break;
       }
     }
     this.#sending = false;
@@ -81,7 +115,7 @@ function sendOperation(id, operation) {
 /** Send what tabs that were closed or crashed left behind; returns the documents it was for. */
 export async function recover() {
   const recovered = [];
-  for (const entry of await buffer.leftBehind()) {
+  for (const entry of await leftBehind()) {
     for (const operation of entry.operations) {
       try {
         await sendOperation(entry.document, operation);
@@ -90,7 +124,7 @@ export async function recover() {
         fail(error);
       }
     }
-    await buffer.forget(entry);
+    await forget(entry);
     recovered.push(entry.document);
   }
   return recovered;
