@@ -21,8 +21,12 @@ from urllib.request import Request, urlopen
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+import penwright
+
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZES = {1280: 800, 390: 844}
+MINUTES = 900_000
+"""Milliseconds to wait for a training."""
 STORY = (
     "The lamp went out a little after four. Marren heard it before she saw it: the soft tick of "
     "the mantle cooling, and under it the sea, which had been there all night and had only been "
@@ -117,18 +121,61 @@ def take(page: Page, suffix: str, phone: bool) -> None:
     keep(page, f"choices-{suffix}")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Undo").click()
-    for view in ("train", "about"):
+
+
+def make_stories(folder: Path) -> Path:
+    """Write the sample stories, a few of them twice, so that there is something to mend."""
+    samples = Path(penwright.__file__).parent / "assets" / "samples" / "stories.jsonl"
+    lines = samples.read_text(encoding="utf-8").splitlines()
+    path = folder / "stories.jsonl"
+    path.write_text("\n".join([*lines, *lines[:3]]) + "\n", encoding="utf-8")
+    return path
+
+
+def look_at(page: Page, file: Path) -> None:
+    """Give the Train view a file, and wait for its findings and its plan."""
+    page.evaluate("location.hash = 'train'")
+    page.locator("input[type=file]").set_input_files(file)
+    page.locator(".planned .primary:enabled").wait_for(timeout=MINUTES)
+
+
+def train(page: Page, file: Path) -> None:
+    """Train on a file once, so that there is a run to show."""
+    look_at(page, file)
+    page.get_by_role("button", name="Leave the repeats out").click()
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Times it reads the text").fill("1")
+    page.get_by_label("Times it reads the text").press("Enter")
+    page.locator(".planned[aria-busy=false] .primary:enabled").click(timeout=MINUTES)
+    page.locator(".status.finished").wait_for(timeout=MINUTES)
+
+
+def take_training(page: Page, suffix: str, file: Path) -> None:
+    """Take the screenshots of the Train and About views."""
+    look_at(page, file)
+    keep(page, f"train-{suffix}")
+    page.get_by_role("button", name="Put this file away").click()
+    for view, name in (("train/run/stories", "run"), ("about", "about")):
         page.evaluate(f"location.hash = '{view}'")
-        keep(page, f"{view}-{suffix}")
+        keep(page, f"{name}-{suffix}")
 
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    with serve() as (address, token), sync_playwright() as playwright:
+    with (
+        serve() as (address, token),
+        sync_playwright() as playwright,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        stories = make_stories(Path(folder))
         id_ = make_document(address, token)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
+        page = browser.new_page()
+        page.goto(f"{address}/#token={token}")
+        page.locator(".cm-content").wait_for()
+        train(page, stories)
         for width, height in SIZES.items():
             for theme in ("light", "dark"):
                 context = browser.new_context(
@@ -140,6 +187,7 @@ def main() -> None:
                 page.evaluate(f"location.hash = 'write/{id_}'")
                 page.locator(f"[data-document='{id_}'] .cm-content").wait_for()
                 take(page, f"{width}-{theme}", phone=width < 500)
+                take_training(page, f"{width}-{theme}", stories)
                 context.close()
 
 
