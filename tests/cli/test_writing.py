@@ -228,3 +228,15 @@ def test_a_file_in_the_place_of_a_label_is_not_replaced(penwright, tmp_path):
     assert not (tmp_path / "a.txt").exists()
     (tmp_path / "a.txt.json").write_text('{"machine_written": true}')  # of a text that is gone
     assert penwright(*words).code == 0
+
+
+def test_a_limit_on_copying_needs_a_run_and_its_data(penwright):
+    said = penwright("generate", "base", "--max-copy", "30", *SHORT)
+    assert said.code == 1
+    assert said.sentences[0].startswith("penwright: --max-copy needs the text that base was")
+
+
+def test_the_prompt_may_be_left_out(penwright):
+    words = ("generate", "base", "--prompt", "The sea", "--greedy", *SHORT[:2])
+    whole, dropped = penwright(*words).out, penwright(*words, "--drop-prompt").out
+    assert whole == "The sea" + dropped

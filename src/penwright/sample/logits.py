@@ -125,6 +125,8 @@ class Chooser:
     ) -> None:
         self.sampling = sampling
         self.greedy = is_greedy(sampling)
+        self.native = all(option.native for option in find_active(sampling, Option).values())
+        """Whether the native decoder applies all options, but to a row that still heals."""
         basis = Basis(tokenizer, training)
         self._processors = [
             (option, option.prepare(getattr(sampling, name), basis))
@@ -139,14 +141,6 @@ class Chooser:
     def reads_text(self) -> bool:
         """Whether `process` needs `ids_BT`."""
         return any(option.reads_text for option, _ in self._processors)
-
-    @property
-    def native(self) -> bool:
-        """Whether the native decoder can apply all of the options that are on.
-
-        Not to a row that still heals its prompt.
-        """
-        return all(option.native for option in find_active(self.sampling, Option).values())
 
     def begin(self, prompt_length: int) -> list[Refusal]:
         """Return the guards of a new text whose prompt has this many tokens."""

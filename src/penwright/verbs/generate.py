@@ -259,22 +259,26 @@ class Writer:
         """
         if not sampling.max_copy:
             return None
-        if "_training" not in self.__dict__ and warn:
+        if "_training" not in self.__dict__ and self._run_folder and warn:
             warn(f"Opening the training text of {self.name}, for --max-copy.")
         return self._training
+
+    @property
+    def _run_folder(self) -> Path | None:
+        folders = (self.path, *self.path.parents)
+        return next((folder for folder in folders if (folder / "run.json").is_file()), None)
 
     @cached_property
     def _training(self) -> TrainingCopies:
         from penwright.dataset.training_text import open_training_text
 
-        for folder in (self.path, *self.path.parents):
-            if (folder / "run.json").is_file():
-                return TrainingCopies(open_training_text(folder).index, self.tokenizer)
-        raise RunError(
-            f"--max-copy needs the text that {self.name} was trained on, but it is no run of "
-            "`penwright finetune`.",
-            fix="Name a run whose files are still there.",
-        )
+        if self._run_folder is None:
+            raise RunError(
+                f"--max-copy needs the text that {self.name} was trained on, but it is no run of "
+                "`penwright finetune`.",
+                fix="Name a run whose files are still there.",
+            )
+        return TrainingCopies(open_training_text(self._run_folder).index, self.tokenizer)
 
     def begin(self, prompt: str, config: WriteConfig) -> str:
         """Return the text that the model continues: the prompt in its form, after its keywords.
