@@ -19,7 +19,6 @@ from penwright.config import (
 )
 from penwright.config.training import Device, Precision, WeightsName
 from penwright.dataset.tasks import find_fields
-from penwright.dataset.training_text import KeptIndex
 from penwright.errors import RunError, UsageError
 from penwright.model import GPT2
 from penwright.sample import Sample, Seams
@@ -342,6 +341,8 @@ def load_with(
     model: str | Path | None, config: LoadConfig, warn: Warn, *, in_torch: bool = False
 ) -> Writer:
     """Open a model as `load` does, or `in_torch` whatever the device."""
+    from penwright.dataset.training_text import KeptIndex
+
     opened = open_source(choose_model(model, warn), config, warn, in_torch=in_torch)
     return Writer(
         opened.name,
