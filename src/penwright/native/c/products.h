@@ -41,7 +41,6 @@ INLINE void tile_f32(const int rows, const int vectors, Input x, const float *w,
     vf sum[MAX_ROWS][4];
     FOR(r, rows) FOR(v, vectors) sum[r][v] = splat(0);
     for (int i = 0; i < inputs; i++, w += PANEL) {
-        if (rows == 1) __builtin_prefetch(w + 16 * PANEL);
         vf weight[4];
         FOR(v, vectors) weight[v] = load(w + v * LANES);
         FOR(r, rows) {
