@@ -44,9 +44,9 @@ export function thin(points, most = MOST_POINTS) {
   return kept;
 }
 
-/** A running mean that follows about a twentieth of the points. */
+/** A running mean that follows about a twentieth of the points, and at least five. */
 export function smooth(points) {
-  const share = Math.min(1, 20 / points.length);
+  const share = 2 / (Math.max(5, points.length / 20) + 1);
   let mean = points[0]?.[1];
   return points.map(([step, value]) => [step, (mean += share * (value - mean))]);
 }
