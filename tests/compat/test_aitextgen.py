@@ -268,7 +268,9 @@ def test_a_gpu_writes_in_half_precision_unasked(home, monkeypatch, device, dtype
         asked.update(options)
         raise ModelError("That is all that is wanted.")
 
-    monkeypatch.setattr("penwright.verbs.generate.choose_device", lambda _: torch.device(device))
+    monkeypatch.setattr(
+        "penwright.sample.weight_types.choose_device", lambda _: torch.device(device)
+    )
     monkeypatch.setattr("penwright.weights.open", open_model)
     with pytest.raises(ModelError):
         penwright.load(MODEL)

@@ -14,7 +14,7 @@ from tests.serve.conftest import TOKEN, Live, make_server, make_writer, wait_unt
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium, driven by Playwright; the tests are skipped where either is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")

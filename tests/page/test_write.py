@@ -391,7 +391,7 @@ def test_a_server_that_is_killed_while_it_streams_loses_nothing(browser, killabl
     killable(port)
     desk = Desk(context.new_page(), f"http://127.0.0.1:{port}")
     desk.open()
-    desk.page.get_by_text("recovered").wait_for()
+    desk.page.get_by_text("Text that had not reached").wait_for()
     assert desk.id == id_
     desk.wait_text("text.startsWith('Still here. It rained')")
     assert desk.text == text
