@@ -9,8 +9,17 @@ from tests.page.conftest import Desk
 WIDTHS = {"desk": 1280, "phone": 390}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        pytest.param(width, theme, id=f"{name}-{theme}", marks=() if often else pytest.mark.slow)
+        for name, theme, often in (
+            ("desk", "light", True), ("phone", "dark", True),
+            ("desk", "dark", False), ("phone", "light", False),
+        )
+        for width in (WIDTHS[name],)
+    ],
+)  # fmt: skip
 def test_no_view_has_a_violation(browser, live, theme, width):
     axe_module = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python"
