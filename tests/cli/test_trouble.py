@@ -202,6 +202,7 @@ def test_a_place_that_cannot_be_written_in(penwright, tmp_path, place):
     assert "--output-dir" in said.err
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing(penwright, tmp_path, monkeypatch):
     """Back and forth by days at every look; the run is the one that an honest clock sees."""
     (tmp_path / "story.txt").write_text(LINES)

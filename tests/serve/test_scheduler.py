@@ -320,6 +320,11 @@ def misbehave(live: Live, number: int) -> None:
         assert answer.json()["choices"][0]["text"] == wanted.text
 
 
+def count_threads() -> int:
+    """Count the threads but for anyio's pool, which grows up to a limit of its own."""
+    return sum(not one.name.startswith("AnyIO") for one in threading.enumerate())
+
+
 @pytest.mark.parametrize("requests", [60, pytest.param(1000, marks=pytest.mark.slow)])
 def test_clients_that_misbehave(writers, tmp_path, requests):
     """No wrong answer, no leaked place or thread, and in the long run no memory."""
@@ -329,11 +334,11 @@ def test_clients_that_misbehave(writers, tmp_path, requests):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: misbehave(live, n), range(requests // 5)))
         wait_until(lambda: live.server.scheduler.running == 0)
-        before, threads = memory().rss, threading.active_count()
+        before, threads = memory().rss, count_threads()
         list(pool.map(lambda n: misbehave(live, n), range(requests)))
         wait_until(lambda: live.server.scheduler.running == 0)
         assert live.server.scheduler.waiting == 0
-        assert threading.active_count() <= threads + 1
+        assert count_threads() <= threads
         if requests >= 1000:
             assert memory().rss < 1.05 * before
     assert httpx.get(f"{live.address}/health").json() == {"status": "ok"}

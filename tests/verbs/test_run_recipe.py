@@ -103,7 +103,7 @@ def test_a_recipe_that_was_stopped_goes_on_and_ends_as_it_would_have():
     assert not (parts.run.folder / "recipe.json").exists(), "its figures are of other weights"
 
 
-@pytest.mark.parametrize("again", [(), ("mine.csv",)])
+@pytest.mark.parametrize("again", [(), pytest.param(("mine.csv",), marks=pytest.mark.slow)])
 def test_a_recipe_on_data_of_one_s_own_goes_on_by_its_name(tmp_path, again):
     rows = "".join(f"birds,The goose number {n} wrote home\n" for n in range(30))
     (tmp_path / "mine.csv").write_text("subreddit,title\n" + rows)

@@ -93,6 +93,7 @@ class KillAt(Silent):
     on_start = on_step = on_evaluate = on_message = _event
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_as_if_it_had_been_left_alone(place):
     counted, options = KillAt(), QUICK | {"steps": 2}
     penwright.cross_train(SETS[:2], observer=counted, **options)
