@@ -63,7 +63,7 @@ class PromptFile:
 
     @property
     def kind(self) -> str:
-        """How rows are read: text, csv, jsonl or records."""
+        """The way that rows are read: text, csv, jsonl or records."""
         return _KINDS.get(kind_suffix(self.path), "text")
 
     def rows(self, warn: Warn) -> Iterator[PromptRow]:

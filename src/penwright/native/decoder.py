@@ -39,7 +39,7 @@ MOST_REFUSED = 8
 
 
 class Choice(Structure):
-    """How `NativeDecoder.write` chooses the tokens of a row, and after which token it begins.
+    """Settings by which `NativeDecoder.write` chooses the tokens of a row, and its last token.
 
     Settings as in SamplingConfig (`min_new` is `min_new_tokens`); `key` and `step` as in
     sample/logits.gumbel. The first token is none of the `n_refused` in `refused`.

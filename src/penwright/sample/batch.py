@@ -136,7 +136,7 @@ class Row:
 
 
 class _News:
-    """What a step adds to a row."""
+    """The text and tokens that a step adds to a row."""
 
     def __init__(self, row: Row) -> None:
         self.row = row

@@ -110,7 +110,7 @@ def search(
 
 @dataclass(frozen=True)
 class _Task:
-    """What is the same at each step of a search."""
+    """The prompt and settings of a search, the same at each step."""
 
     prompt: list[int]
     healing: bytes

@@ -99,7 +99,7 @@ class Texts:
 
 
 class Group(NamedTuple):
-    """What rows with equal settings have in common."""
+    """Rows with equal settings, and what chooses their tokens."""
 
     chooser: logits.Chooser
     texts: Texts

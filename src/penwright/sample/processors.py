@@ -229,7 +229,7 @@ FILLED = Rule(all, "cannot be an empty text")
 
 
 class Basis(NamedTuple):
-    """What options are prepared for."""
+    """The model's tokenizer and data, which options are prepared with."""
 
     tokenizer: Tokenizer
     training: TrainingCopies | None = None

@@ -31,7 +31,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one step added to a text: characters that no stop text takes back, and tokens."""
+    """The new part of a text: characters that no stop text takes back, and tokens."""
 
     index: int
     text: str

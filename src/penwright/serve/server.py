@@ -29,7 +29,7 @@ class UnknownModelError(ModelError):
 
 @dataclass(frozen=True)
 class Server:
-    """What the routes need of the server."""
+    """The models, scheduler and folders that the routes use."""
 
     models: dict[str, Writer]
     scheduler: Scheduler

@@ -129,7 +129,7 @@ Written = Annotated[str, Field(max_length=20_000)]
 
 
 class Texts(Strict):
-    """What each of two models wrote."""
+    """A text of each of two models."""
 
     a: Written
     b: Written

@@ -24,7 +24,7 @@ ALIKE = 1.0
 
 @dataclass(frozen=True)
 class Difference:
-    """How much lower the perplexity (or bits per byte) of `second` is than that of `first`.
+    """The reduction of perplexity (or bits per byte) from `first` to `second`.
 
     In percent of the first's, with the 95 % interval over documents; positive is better.
     """

@@ -47,7 +47,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a Writer wrote."""
+    """The speed of a Writer."""
 
     tokens: int
     seconds: float

@@ -79,7 +79,7 @@ class ScoredDocument:
 
 @dataclass
 class Total:
-    """What is summed over documents; `evaluate` gives the same sums."""
+    """Sums over documents, equal to those of `evaluate`."""
 
     bytes: int
     loss_sum: float = 0.0

@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class WinRate:
-    """How often `first` is preferred to `second`, of votes that are no ties, with its interval."""
+    """The share of votes for `first` over `second`, without ties, with its interval."""
 
     first: str
     second: str
@@ -71,7 +71,7 @@ class WinRate:
 
     @property
     def votes_to_settle(self) -> int | None:
-        """How many more votes like these would settle it; None at a tie, or before any vote."""
+        """Number of further votes like these that settle it; None at a tie or before any vote."""
         rate = self.rate
         if rate is None or rate == 0.5:
             return None
