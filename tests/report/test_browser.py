@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from penwright.report.scores import scores_page
 from .helpers import eval_line, step_line, write_run
 from .test_comparison import column, make_comparison
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 LONG = "The goose asked the harbour for a pay rise, and the harbour went out at half past nine. "
 LINES = [
     eval_line(0, 4.4),
@@ -112,28 +110,15 @@ CONTRASTS = """() => {
   return found }"""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if BROWSER is None:
-        pytest.skip("needs chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_is_readable_and_has_no_errors(
-    tmp_path: Path, chromium: Any, name: str, width: int, scheme: Any
+    tmp_path: Path, browser: Any, name: str, width: int, scheme: Any
 ) -> None:
     path = tmp_path / "page.html"
     path.write_text(PAGES[name](tmp_path), encoding="utf-8")
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -147,8 +132,8 @@ def test_a_page_fits_is_readable_and_has_no_errors(
     assert faint == []
 
 
-def test_faint_text_is_found(chromium: Any) -> None:
-    page = chromium.new_page()
+def test_faint_text_is_found(browser: Any) -> None:
+    page = browser.new_page()
     page.set_content("<body style='background:#fff'><p style='color:#999'>a</p><p>b</p></body>")
     ((_, text, ratio),) = page.evaluate(CONTRASTS)
     page.close()
