@@ -12,6 +12,7 @@
 #include <string.h>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
@@ -22,7 +23,7 @@
 #define relax() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-enum { LINE = 64, SPINS = 2000 };
+enum { LINE = 64, SPINS = 2000, TURN = 100000 };  // bytes, turns of a loop, nanoseconds
 
 struct Pool {
     // The number of the job in the upper half, the items not taken yet in the lower. Only a thread
@@ -47,6 +48,24 @@ typedef struct {
     int thread;
 } Worker;
 
+// Ask the system for short turns of this thread. Its share of the processor stays the same, but on
+// a busy machine it comes back sooner, and the other threads wait for its item that much less.
+// Linux from 6.12 on reads the request; earlier ones ignore it.
+static void ask_short_turns(void) {
+#if defined(__linux__) && defined(SYS_sched_setattr)
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } turns = {.size = 48};
+    if (syscall(SYS_sched_getattr, 0, &turns, sizeof turns, 0) || turns.policy) return;
+    turns.runtime = TURN;
+    syscall(SYS_sched_setattr, 0, &turns, 0);
+#endif
+}
+
 static void take_items(Pool *pool, uint64_t left, int thread) {
     while ((uint32_t)left) {
         Work work = atomic_load_explicit(&pool->work, memory_order_relaxed);
@@ -70,6 +89,7 @@ static void *serve(void *argument) {
     Worker worker = *(Worker *)argument;
     free(argument);
     Pool *pool = worker.pool;
+    ask_short_turns();
     for (;;) {
         uint64_t left = 0;
         for (int spin = 0; spin < SPINS && !(uint32_t)left; spin++) {
@@ -97,6 +117,7 @@ Pool *pw_pool(int threads) {
     pthread_cond_init(&pool->begun, NULL);
     pthread_cond_init(&pool->ended, NULL);
     pool->threads = 1;
+    if (threads > 1) ask_short_turns();  // the caller takes items too
     for (int thread = 1; thread < threads && thread < MAX_THREADS; thread++) {
         Worker *worker = malloc(sizeof *worker);
         if (!worker) break;
