@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -10,6 +11,15 @@ from penwright.errors import UsageError
 
 Warn = Callable[[str], None]
 """Takes a sentence for the user about something that was left out, guessed or changed."""
+
+
+def log(line: str) -> None:
+    """Log a sentence for the user as a warning of the logger `penwright`.
+
+    The Python functions do so with what the command line prints, unless they are given a `warn`.
+    """
+    logging.getLogger("penwright").warning(line)
+
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _VERBS = {"has": "have", "is": "are", "was": "were"}

@@ -1,4 +1,4 @@
-"""The package as a program uses it: objects come back, nothing is printed."""
+"""The package as a program uses it: objects come back, sentences for the user are logged."""
 
 from __future__ import annotations
 
@@ -130,3 +130,14 @@ def test_every_public_name_is_there_and_documented():
 def test_data_that_is_no_path_is_explained(data, says):
     with pytest.raises(UsageError, match=says):
         penwright.finetune(data, model="base", steps=1)
+
+
+def test_what_is_left_out_is_logged_and_can_be_collected_instead(tmp_path, caplog, capsys):
+    file = tmp_path / "rows.csv"
+    file.write_text('text\nA goose.\n""\nA lake.\n')
+    penwright.prepare(file, output=tmp_path / "store", model="base")
+    logged = [record.getMessage() for record in caplog.records if record.name == "penwright"]
+    collected: list[str] = []
+    penwright.prepare(file, output=tmp_path / "other", model="base", warn=collected.append)
+    assert logged == collected != []
+    assert capsys.readouterr().out == ""

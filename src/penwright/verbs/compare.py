@@ -42,7 +42,7 @@ from penwright.verbs.writing_quality import (
     training_text_of,
     write_tasks,
 )
-from penwright.wording import Warn, count
+from penwright.wording import Warn, count, log
 
 FOLDER = Path("comparisons")
 
@@ -131,7 +131,7 @@ def _told_apart(found: Comparison) -> list[str]:
     return lines
 
 
-def compare(*models: str | Path, warn: Warn = lambda _: None, **options: Any) -> Comparison:
+def compare(*models: str | Path, warn: Warn = log, **options: Any) -> Comparison:
     """Compare models on what their runs held out, or on the files `on`.
 
     `options` are those of `penwright compare`. The page and the texts are written to the

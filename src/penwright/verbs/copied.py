@@ -23,7 +23,7 @@ from penwright.runs import COPIED, COPIED_PAGE
 from penwright.tokens import Tokenizer
 from penwright.tokens.store import Int64
 from penwright.verbs.generate import load_with
-from penwright.wording import Warn, count
+from penwright.wording import Warn, count, log
 
 _DELIMITER = "=" * 20
 _HELD_OUT_TEXTS = 200
@@ -116,7 +116,7 @@ def copied(
     run: str | Path,
     samples: str | Path | None = None,
     *,
-    warn: Warn = lambda _: None,
+    warn: Warn = log,
     **options: Any,
 ) -> Copied:
     """Find what the texts in the file `samples` copied from the training text of `run`.

@@ -29,7 +29,7 @@ from penwright.verbs.writing_quality import (
     training_text_of,
     write_tasks,
 )
-from penwright.wording import Warn
+from penwright.wording import Warn, log
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Evaluation:
 def evaluate(
     model: str | Path | None,
     *data: str | Path,
-    warn: Warn = lambda _: None,
+    warn: Warn = log,
     **options: Any,
 ) -> Evaluation:
     """Measure perplexity and bits per byte of `model` on `data`, and the metrics asked for.

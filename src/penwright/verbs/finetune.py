@@ -30,7 +30,6 @@ from penwright.score import Score
 from penwright.train import (
     Interrupted,
     Observer,
-    Silent,
     Trainer,
     TrainPlan,
     freeze,
@@ -105,7 +104,7 @@ def finetune(
     Raises a PenwrightError that says what to do, and Interrupted, after saving, when stopped.
     """
     given = [*(repr(str(path)) for path in data), *(f"{k}={v!r}" for k, v in options.items())]
-    told = observer or Silent()
+    told = observer or observers.Logged()
     if on_evaluate:
         told = observers.Several([told, observers.OnEvaluate(on_evaluate)])
     return run_finetune(data, options, told, f"penwright.finetune({', '.join(given)})")

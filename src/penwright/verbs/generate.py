@@ -33,7 +33,7 @@ from penwright.tokens import Tokenizer
 from penwright.verbs import provenance
 from penwright.verbs.speed import Meter
 from penwright.weights import choose_model
-from penwright.wording import Warn
+from penwright.wording import Warn, log
 
 if TYPE_CHECKING:
     from penwright.formats.prompts import PromptRow
@@ -309,7 +309,7 @@ def load(
     precision: Literal["auto", Precision] = "auto",
     weights: Literal["auto", WeightsName] = "auto",
     drafts: Literal["auto", "off"] = "auto",
-    warn: Warn = lambda _: None,
+    warn: Warn = log,
 ) -> Writer:
     """Open a model by size, Hub name, folder or run; without a name, the default one.
 
@@ -327,7 +327,7 @@ def load(
 
 
 def load_exactly(
-    model: str | Path | None, device: Device, warn: Warn = lambda _: None, *, in_torch: bool = False
+    model: str | Path | None, device: Device, warn: Warn = log, *, in_torch: bool = False
 ) -> Writer:
     """Open a model with weights that do not depend on how fast this machine is."""
     pinned: WeightsName | Literal["auto"] = (

@@ -22,6 +22,7 @@ from penwright.tokens import BatchSchedule, Store, Tokenizer
 from penwright.train.memory import Counts
 from penwright.train.plan import choose_window
 from penwright.weights import choose_model, read_shape
+from penwright.wording import log
 
 ALIKE = 0.8
 """Documents that share this fraction of their runs of words are near duplicates."""
@@ -29,9 +30,7 @@ _MOST_COMPARED = 20_000
 _CHUNK = 1 << 20
 
 
-def inspect(
-    *data: str | Path, warn: Callable[[str], None] = lambda _: None, **options: Any
-) -> Examination:
+def inspect(*data: str | Path, warn: Callable[[str], None] = log, **options: Any) -> Examination:
     """Examine `data`: its content, its faults, and the windows that training will see.
 
     `options` are those of `penwright inspect`. Raises DataError for data that cannot be read.
@@ -42,7 +41,7 @@ def inspect(
 def run_inspect(
     paths: Sequence[str | Path],
     config: InspectConfig,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = log,
 ) -> Examination:
     """Look at data as `finetune` with the same options would."""
     name = choose_model(config.model, warn)

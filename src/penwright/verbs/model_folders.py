@@ -15,11 +15,11 @@ from penwright.model import GPT2, SIZES, init_weights
 from penwright.tokens import Tokenizer
 from penwright.weights.describing import MIND
 from penwright.weights.huggingface import SHARD_BYTES
-from penwright.wording import Warn, parse_size
+from penwright.wording import Warn, log, parse_size
 
 
 def train_tokenizer(
-    *data: str | Path, output: str | Path, warn: Warn = lambda _: None, **options: Any
+    *data: str | Path, output: str | Path, warn: Warn = log, **options: Any
 ) -> Tokenizer:
     """Learn a byte-level BPE from the texts in `data` and write it to the new folder `output`.
 

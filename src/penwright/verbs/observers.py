@@ -13,6 +13,7 @@ from penwright.errors import MissingExtraError, UsageError
 from penwright.runs import Run
 from penwright.train import Observer, Silent
 from penwright.verbs.notebook import LiveCurves, is_notebook
+from penwright.wording import log
 
 _NAMES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases"}
 _PROJECT = "penwright"
@@ -43,6 +44,13 @@ class Several:
     def on_message(self, text: str) -> None:
         for observer in self.observers:
             observer.on_message(text)
+
+
+class Logged(Silent):
+    """Logs the sentences for the user, and nothing else."""
+
+    def on_message(self, text: str) -> None:
+        log(text)
 
 
 class OnEvaluate(Silent):

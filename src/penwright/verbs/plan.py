@@ -28,7 +28,7 @@ from penwright.train.plan import (
     choose_window,
 )
 from penwright.weights import choose_model, read_shape
-from penwright.wording import parse_size
+from penwright.wording import log, parse_size
 
 _BATCH = 8  # sequences, where no data says better
 
@@ -96,7 +96,7 @@ def run_plan(
     name: str | None,
     paths: Sequence[str | Path],
     config: PlanConfig,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = log,
 ) -> Planned:
     """Plan as `finetune` with the same options would."""
     name = str(choose_model(name, warn))

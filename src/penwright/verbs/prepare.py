@@ -15,13 +15,13 @@ from penwright.formats.keyword_file import decode_file
 from penwright.formats.keyword_table import Encoded, encode
 from penwright.sections import NAMES, Marks
 from penwright.tokens import Store
-from penwright.wording import Warn, count
+from penwright.wording import Warn, count, log
 
 
 def prepare(
     *data: str | Path,
     output: str | Path,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = log,
     **options: Any,
 ) -> Store:
     """Encode `data` into a new store in the folder `output`, or continue one that was stopped.
@@ -64,7 +64,7 @@ def run_prepare(
 
 
 def encode_keywords(
-    *data: str | Path, output: str | Path, warn: Warn = lambda _: None, **options: Any
+    *data: str | Path, output: str | Path, warn: Warn = log, **options: Any
 ) -> Encoded:
     """Write a line for each row of the tables `data`: its keywords, then its title or text.
 
@@ -87,7 +87,7 @@ def decode_keywords(
     sections: Sequence[str] = NAMES,
     *,
     marks: Marks | None = None,
-    warn: Warn = lambda _: None,
+    warn: Warn = log,
 ) -> Iterator[dict[str, str]]:
     """Yield these sections of every text in a file; texts without all of them are left out.
 

@@ -30,11 +30,12 @@ from penwright.formats.catalog import find_inputs
 from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Split
-from penwright.train import Observer, Silent
+from penwright.train import Observer
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
 from penwright.verbs.generate import Writer, load_exactly
 from penwright.verbs.model_folders import run_new, run_train_tokenizer
+from penwright.verbs.observers import Logged
 from penwright.verbs.prepare import run_encode
 from penwright.verbs.recipe_file import Measure, Recipe, Writing, read_recipe
 from penwright.verbs.run_info import as_it_began
@@ -118,7 +119,7 @@ def recipe(
         with_data=bool(data), with_model="model" in options, resume=bool(options.get("resume"))
     )
     command = f"penwright.recipe({str(name)!r})"
-    return run_recipe(found, data, override(own, options), observer or Silent(), command)
+    return run_recipe(found, data, override(own, options), observer or Logged(), command)
 
 
 def run_recipe(

@@ -14,8 +14,9 @@ from penwright import weights
 from penwright.config import CrossTrainConfig, FinetuneConfig, build
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run, spell
-from penwright.train import Observer, Silent
+from penwright.train import Observer
 from penwright.verbs.finetune import FinishedRun, finished, run_finetune
+from penwright.verbs.observers import Logged
 from penwright.verbs.run_info import name_for
 
 Paths = Sequence[str | Path]
@@ -53,7 +54,7 @@ def cross_train(
     sets = [[item] if isinstance(item, (str, Path)) else list(item) for item in data]
     given = [repr(data), f"falling={falling!r}", *(f"{k}={v!r}" for k, v in options.items())]
     command = f"penwright.cross_train({', '.join(given)})"
-    return run_sequence(sets, options | {"falling": falling}, observer or Silent(), command)
+    return run_sequence(sets, options | {"falling": falling}, observer or Logged(), command)
 
 
 def run_sequence(

@@ -25,7 +25,7 @@ from penwright.report.scores import MOST_TOKENS, scores_page
 from penwright.score import DocumentScores, Score
 from penwright.tokens import Split, Tokenizer
 from penwright.verbs.generate import Writer, load_exactly
-from penwright.wording import Warn
+from penwright.wording import Warn, log
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Total:
 def score_tokens(
     model: str | Path | None,
     *data: str | Path,
-    warn: Warn = lambda _: None,
+    warn: Warn = log,
     **options: Any,
 ) -> list[ScoredDocument]:
     """Score every token of `data` with a model; `options` are those of `penwright score`."""
