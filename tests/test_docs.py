@@ -6,6 +6,7 @@ Those of docs/serving.md run in tests/serve/test_docs.py, beside a server.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shlex
@@ -40,7 +41,10 @@ NOT_RUN = {
     "story.h5": "needs a Keras file; tests/weights/test_keras.py opens one",
 }
 """Commands that are parsed only, by what is in them, and why."""
-HELPED = ("finetune", "generate", "inspect", "plan", "prepare", "score")
+HELPED = (
+    "compare", "copied", "finetune", "generate", "inspect", "new", "plan", "prepare", "score",
+    "tokenizer",
+)  # fmt: skip
 """Verbs that a page names without their arguments."""
 PLACEHOLDERS = {
     "DATA": "story.txt", "MODEL": "base", "RUN": "story", "STORE": "a-store", "TOKENIZER": "a-tok",
@@ -49,15 +53,17 @@ PLACEHOLDERS = {
 ELSEWHERE = {"migrating.md", "serving.md"}
 """Pages whose Python runs in tests of their own."""
 BEFORE = {
-    "guide.md": [
-        "keywords encode titles.csv --title-field title --category-field subreddit --output k.txt",
+    "evaluation.md": [
         "finetune dialogues.json --name answers",
         "finetune story.txt --name other",
-        "finetune titles.csv --text-column title --name mine-before",
     ],
-    "migrating.md": ["finetune story.txt --name story"],
+    "training.md": ["prepare corpus/ --output store"],
+    "writing.md": [
+        "keywords encode titles.csv --title-field title --category-field subreddit --output k.txt",
+        "finetune k.txt --learn title --name titles",
+    ],
 }
-"""What a page's reader is taken to have done before."""
+"""What a page's reader is taken to have done before, besides training the run `story`."""
 
 
 def fences(page: Path) -> list[tuple[str, str]]:
@@ -147,12 +153,10 @@ def tiny(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def desk(tmp_path, tiny, monkeypatch) -> Path:
-    """A folder with the files that the documentation names; models of the Hub are the tiny one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
-    monkeypatch.setattr("penwright.weights.hub.cached", lambda *_: tiny)
+@pytest.fixture(scope="module")
+def furnished(tiny, tmp_path_factory) -> Path:
+    """A folder with the files that the documentation names, and a run, `story`."""
+    tmp_path = tmp_path_factory.mktemp("desk")
     samples = Path(str(files("penwright") / "assets" / "samples"))
     text = "The goose asked for tea.\n\nIt was given some, and it rained on the harbour. " * 12
     for name in (
@@ -192,12 +196,6 @@ def desk(tmp_path, tiny, monkeypatch) -> Path:
     (tmp_path / "_chat.txt").write_text(said)
     rows = "".join(f'"Title {n}","Once, {n} geese came to tea."\n' for n in range(12))
     (tmp_path / "stories.csv").write_text("prompt,story\n" + rows)
-    turns = '{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}'
-    (tmp_path / "chat.jsonl").write_text(f'{{"messages": [{turns}]}}\n' * 12)
-    said = "".join(
-        f"12/03/2024, 18:{n} - {'Ann' if n % 2 else 'Ben'}: Hi {n}\n" for n in range(10, 40)
-    )
-    (tmp_path / "_chat.txt").write_text(said)
     (tmp_path / "prompts.txt").write_text("It was\nThe sea\n")
     (tmp_path / "prompts.csv").write_text("prompt\nIt was\nThe sea\n")
     for name in ("stories", "valid", "test"):
@@ -212,6 +210,19 @@ def desk(tmp_path, tiny, monkeypatch) -> Path:
     for size in ("124M", "355M"):
         shutil.copytree(tiny, tmp_path / "models" / size)
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(tmp_path):
+        patch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
+        assert run(to_run("finetune story.txt --model models/124M --name story")) == 0
+    return tmp_path
+
+
+@pytest.fixture
+def desk(tmp_path, furnished, tiny, monkeypatch) -> Path:
+    """A copy of the furnished folder; models of the Hub are the tiny one."""
+    shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setattr("penwright.weights.hub.cached", lambda *_: tiny)
     return tmp_path
 
 
@@ -252,8 +263,8 @@ def test_the_commands_of_a_page_run_one_after_another(name, desk, monkeypatch, c
 
 
 @pytest.mark.usefixtures("desk")
-def test_the_output_that_the_guide_shows_is_the_real_one(capsys):
-    sessions = [text for language, text in fences(PAGES["guide.md"]) if language == "console"]
+def test_the_output_that_a_page_shows_is_the_real_one(capsys):
+    sessions = [text for language, text in fences(PAGES["writing.md"]) if language == "console"]
     shown = [part.partition("\n") for text in sessions for part in text.split("$ penwright ")[1:]]
     assert len(shown) >= 2
     for command, _, output in shown:
@@ -272,8 +283,8 @@ def test_the_python_of_a_page_runs(name, capsys):
         assert after < before
 
 
-def test_the_toml_of_the_guide_is_read(desk):
-    blocks = [text for language, text in fences(PAGES["guide.md"]) if language == "toml"]
+def test_the_toml_of_a_page_is_read(desk):
+    blocks = [text for language, text in fences(PAGES["training.md"]) if language == "toml"]
     assert len(blocks) == 2
     for number, text in enumerate(blocks):
         path = desk / f"{number}.toml"

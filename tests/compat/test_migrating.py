@@ -16,6 +16,7 @@ from penwright.config import (
     FinetuneConfig,
     GenerateConfig,
     KeywordsConfig,
+    NewConfig,
     flat_fields,
 )
 
@@ -23,6 +24,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text(encoding=
 SMALLER = {
     "steps=300": "steps=2",
     "--steps 300": "--steps 2",
+    "--steps 20 ": "--steps 2 ",
+    "--epochs 5 --held-out": "--steps 2 --held-out",
     "sample_every=100": "sample_every=0",
     'model="124M"': 'model="./models/124M"',
     "--model 124M": "--model ./models/124M",
@@ -76,6 +79,16 @@ def test_scripts_on_transformers(home):
     assert (home / "runs" / "story" / "report.html").exists()
 
 
+@pytest.mark.parametrize(("tool", "run"), [("nanoGPT", "shakespeare"), ("litgpt", "custom")])
+def test_a_tool_s_commands_in_ours(tool, run, home):
+    pairs = [json.dumps({"prompt": f"Say {n}", "answer": f"It is {n}"}) for n in range(12)]
+    (home / "answers.jsonl").write_text("\n".join(pairs))
+    (snippet,) = snippets("bash", tool)
+    for line in snippet.splitlines():
+        run_line(line)
+    assert (home / "runs" / run / "report.html").exists()
+
+
 def test_gpt_tf2(home):
     (snippet,) = snippets("bash", "gpt-tf2")
     for line in snippet.splitlines():
@@ -99,9 +112,9 @@ def test_gpt_2_keyword_generation(home, capsys):
 def test_every_flag_that_is_named_exists():
     flags = {
         name.replace("_", "-")
-        for config in (FinetuneConfig, GenerateConfig, EvaluateConfig, KeywordsConfig)
+        for config in (FinetuneConfig, GenerateConfig, EvaluateConfig, KeywordsConfig, NewConfig)
         for name in flat_fields(config)
-    } | {"json", "output", "folder", "section", "size", "falling", "data"}
+    } | {"json", "output", "folder", "section", "falling", "data"}
     ours = [line.rsplit("|", 2)[1] for line in PAGE.splitlines() if line.startswith("| ")]
     named = {flag for cell in ours for flag in re.findall(r"--([a-z][a-z-]*)", cell)}
     assert len(named) > 30

@@ -202,9 +202,9 @@ def test_no_option_of_finetune_is_called_like_the_table():
     assert "recipe" not in flat_values(FinetuneConfig())
 
 
-def test_the_guide_s_recipe_is_one(tmp_path):
-    guide = Path(__file__).parents[2] / "docs" / "guide.md"
-    blocks = guide.read_text(encoding="utf-8").split("```toml\n")[1:]
+def test_the_page_s_recipe_is_one(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "training.md"
+    blocks = page.read_text(encoding="utf-8").split("```toml\n")[1:]
     (text,) = [block.split("```")[0] for block in blocks if "[recipe]" in block]
     (tmp_path / "limericks.toml").write_text(text)
     recipe = read_recipe(tmp_path / "limericks.toml")

@@ -79,9 +79,9 @@ def test_epochs_and_steps_take_each_others_place():
     assert resume(steps=steps + 1)["plan"]["steps"] == steps + 1
 
 
-def test_the_guide_lists_what_may_change():
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
-    (listed,) = re.findall(r"must be one of these: (.*?)\. Any other", guide, re.S)
+def test_the_page_lists_what_may_change():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    (listed,) = re.findall(r"must be one of these: (.*?)\. Any other", page, re.S)
     flags = {f"--{name.replace('_', '-')}" for name in MAY_CHANGE}
     assert set(re.findall(r"`(--[a-z-]+)`", listed)) == flags
 
