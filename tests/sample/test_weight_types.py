@@ -6,11 +6,17 @@ import gc
 from pathlib import Path
 
 import pytest
+import torch
 
 from penwright import native
 from penwright.config import LoadConfig
 from penwright.errors import UsageError
+from penwright.model import GPT2
+from penwright.model.lora import TARGETS, add_low_rank
+from penwright.native import PackedModel
+from penwright.sample.decoder import TorchSource
 from penwright.sample.weight_types import Measured, Measurements, choose_weights, open_source
+from penwright.weights import peft, save
 from tests.native.conftest import BEST, needs_library, pack
 from tests.sample.conftest import build_model
 
@@ -89,3 +95,52 @@ def test_weights_that_cannot_be_had(monkeypatch):
     with pytest.raises(UsageError, match="contradict"):
         open_source("base", LoadConfig(weights="bf16", precision="fp32"), print)
     assert open_source("base", LoadConfig(), print).source.weights == "float32"
+
+
+def write_adapter(folder: Path, base: str | Path, model: GPT2, seed: int) -> Path:
+    """Write an adapter of `base` with random factors for every matrix."""
+    factors = add_low_rank(model, rank=3, alpha=6, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    pairs = {
+        name: peft.Pair(one.lora_A, torch.randn(one.lora_B.shape, generator=generator) / 9, 2.0)
+        for name, one in factors.items()
+    }
+    settings = peft.lora_settings(str(base), 3, 6, list(TARGETS))
+    peft.save_adapter(folder, peft.Adapter(pairs, str(base), settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("decoder", "types"), [("", ["float32", "int8"]), ("torch", ["float32", "bf16"])]
+)
+def test_adapters_stay_beside_one_base(monkeypatch, tokenizer, tmp_path, decoder, types):
+    if not decoder and BEST is None:
+        pytest.skip("there is no C compiler")
+    monkeypatch.setenv("PENWRIGHT_NATIVE", decoder)
+    model = build_model(tokenizer.vocab_size, std=0.1)
+    save(tmp_path / "base", model, tokenizer, card="", penwright={})
+    names = [write_adapter(tmp_path / f"{n}", tmp_path / "base", build_model(9), n) for n in (1, 2)]
+    tokens = [list(range(20, 33)), [5], list(range(40, 47))]
+    for type_ in types:
+        config = LoadConfig(weights=type_)
+        opened = [
+            open_source(name, config, print) for name in [names[0], tmp_path / "base", names[1]]
+        ]
+        first, base, second = (one.source for one in opened)
+        read = {}
+        for one, expected in ((opened[0], names[0]), (opened[2], names[1])):
+            merged = TorchSource(one.open_model())
+            assert merged.weights == "float32"
+            found, exact = (s.decoder() for s in (one.source, merged))
+            for each in (found, exact):
+                each.enter([[] for _ in tokens])
+            read[expected] = found.feed(tokens, every=True)
+            error = (read[expected] - exact.feed(tokens, every=True)).abs().max()
+            assert error < (1e-4 if type_ == "float32" else 0.2)
+        assert (read[names[0]] - read[names[1]]).abs().max() > 1
+        if isinstance(base, PackedModel):
+            layers = [one.struct.layer[1] for one in (first, base, second)]
+            assert len({layer.out.data for layer in layers}) == 1
+        else:
+            weights = [one.model.blocks[1].mlp.c_proj.weight for one in (first, base, second)]
+            assert len({weight.data_ptr() for weight in weights}) == 1

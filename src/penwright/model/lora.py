@@ -8,7 +8,7 @@ A matrix [I, O] becomes W + scale * (B_OR @ A_RI).T, of which only A and B are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -86,6 +86,26 @@ def add_low_rank(
         )
         added[name] = low_rank
     return added
+
+
+def beside(model: GPT2, factors: Mapping[str, tuple[Tensor, Tensor]]) -> GPT2:
+    """Return a model with the tensors of `model`, in the same memory, and an adapter's factors.
+
+    They are A [R, I] and B [O, R], the scale included, by the name of their matrix.
+    """
+    with torch.device("meta"):
+        adapted = GPT2(model.config)
+    adapted.load_state_dict(model.state_dict(), assign=True)
+    for name, pair in factors.items():
+        weight = model.get_submodule(name).weight
+        assert isinstance(weight, Tensor)
+        a_RI, b_OR = (factor.to(weight) for factor in pair)
+        adapted.get_submodule(name).register_forward_hook(
+            lambda _, inputs, output, a_RI=a_RI, b_OR=b_OR: (
+                output + F.linear(F.linear(inputs[0], a_RI), b_OR)
+            )
+        )
+    return adapted.train(model.training)
 
 
 class Int8Conv1D(nn.Module):

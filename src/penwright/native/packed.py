@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from ctypes import POINTER, Structure, c_float, c_int32, c_void_p
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 PANEL = GROUP = PAGE = 32
 WEIGHTS = ("float32", "bf16", "int8", "int4")
 """The types of weights; their order is that of the enum in c/penwright.h."""
+MATRICES = {
+    "attn.c_attn": "qkv",
+    "attn.c_proj": "proj",
+    "mlp.c_fc": "fc",
+    "mlp.c_proj": "out",
+}
+"""The matrices of a block, and their fields in `Layer`."""
 _INT4_GROUP = GROUP * PANEL // 2 + 2 * PANEL
 
 
@@ -34,6 +42,7 @@ class Matrix(Structure):
     _fields_ = [
         ("type", c_int32), ("outputs", c_int32), ("inputs", c_int32), ("padded", c_int32),
         ("data", c_void_p), ("scale", c_void_p), ("bias", c_void_p),
+        ("down", c_void_p), ("up", c_void_p),
     ]  # fmt: skip
 
 
@@ -53,7 +62,7 @@ class Model(Structure):
     _fields_ = [
         *[(name, c_int32) for name in (
             "layers", "heads", "width", "inner", "context", "norm_last", "tanh_gelu",
-            "narrow_cache")],
+            "narrow_cache", "rank")],
         ("epsilon", c_float), ("last", Norm), ("embedding", Matrix), ("head", Matrix),
         ("positions", c_void_p), ("layer", POINTER(Layer)),
     ]  # fmt: skip
@@ -81,6 +90,9 @@ class PackedModel:
         self.threads = threads or torch.get_num_threads()
         self._read = read
         self._held: list[Tensor] = []
+        self._factors: list[Matrix] = []
+        self.base: PackedModel | None = None
+        """The model whose weights these are, with an adapter beside them."""
         self._layers = (Layer * config.n_layer)(*map(self._layer, range(config.n_layer)))
         first = config.first_gpt
         tokens, positions = ("tokens_embed", "positions_embed") if first else ("wte", "wpe")
@@ -91,7 +103,8 @@ class PackedModel:
         shared = config.tie_word_embeddings and kind == weights
         self.struct = Model(
             config.n_layer, config.n_head, config.n_embd, config.inner, config.n_positions,
-            first, config.tanh_gelu, self.cache_type == torch.bfloat16, config.layer_norm_epsilon,
+            first, config.tanh_gelu, self.cache_type == torch.bfloat16, 0,
+            config.layer_norm_epsilon,
             Norm() if first else self._norm("transformer.ln_f"),
             embedding,
             embedding if shared else self._matrix(head, rows_of=weights),
@@ -105,6 +118,27 @@ class PackedModel:
         """Pack the weights of a model in memory, which keeps its own."""
         state = model.state_dict()
         return cls(model.config, lambda name: state[name], library, weights)
+
+    def beside(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> PackedModel:
+        """Return a model with these weights, in the same memory, and an adapter's factors.
+
+        They are A [R, I] and B [O, R] by the name of a block's matrix, such as
+        `transformer.h.0.attn.c_attn`. Each product with it adds B (A x), in float32.
+        """
+        adapted = copy(self)
+        adapted.base, adapted._held, adapted._factors = self, [*self._held], []
+        adapted._layers = type(self._layers).from_buffer_copy(self._layers)
+        adapted.struct = Model.from_buffer_copy(self.struct)
+        adapted.struct.layer = adapted._layers
+        for number, layer in enumerate(adapted._layers):
+            for part, field in MATRICES.items():
+                if pair := factors.get(f"transformer.h.{number}.{part}"):
+                    packed = [adapted._pack(factor, "float32") for factor in pair]
+                    adapted._factors += packed
+                    matrix = getattr(layer, field)
+                    matrix.down, matrix.up = map(ctypes.addressof, packed)
+                    adapted.struct.rank = max(adapted.struct.rank, len(pair[0]))
+        return adapted
 
     @property
     def pool(self) -> Pool:
@@ -148,10 +182,7 @@ class PackedModel:
         return Layer(
             self._norm(f"{name}ln_1"),
             self._norm(f"{name}ln_2"),
-            *(
-                self._matrix(f"{name}{part}.weight", f"{name}{part}.bias")
-                for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-            ),
+            *(self._matrix(f"{name}{part}.weight", f"{name}{part}.bias") for part in MATRICES),
             self.config.attention_scale(number),
         )
 
@@ -166,10 +197,14 @@ class PackedModel:
 
     def _matrix(self, name: str, bias: str = "", rows_of: str = "") -> Matrix:
         """Pack a matrix [in, out], or one [out, in] in the type `rows_of`."""
-        kind = rows_of or self.weights
         full = self._numbers(name)
-        outputs, inputs = full.shape if rows_of else full.shape[::-1]
-        across, down = full.stride() if rows_of else full.stride()[::-1]
+        matrix = self._pack(full if rows_of else full.T, rows_of or self.weights)
+        if bias:
+            matrix.bias = self._vector(bias, -(-matrix.outputs // GROUP) * GROUP)
+        return matrix
+
+    def _pack(self, full_OI: Tensor, kind: str) -> Matrix:
+        outputs, inputs = full_OI.shape
         padded, all_outputs = (-(-n // GROUP) * GROUP for n in (inputs, outputs))
         size = {
             "float32": 4 * padded,
@@ -181,11 +216,10 @@ class PackedModel:
             WEIGHTS.index(kind), outputs, inputs, padded,
             self._hold(torch.empty(all_outputs * size, dtype=torch.uint8)),
             self._hold(torch.empty(all_outputs)) if kind == "int8" else None,
-            self._vector(bias, all_outputs) if bias else None,
         )  # fmt: skip
         with self.pool.lock:
             self.library.pack(
-                self.pool.address, ctypes.addressof(matrix), full.data_ptr(), across, down
+                self.pool.address, ctypes.addressof(matrix), full_OI.data_ptr(), *full_OI.stride()
             )
         return matrix
 

@@ -9,13 +9,14 @@ B rows, T tokens, C channels, V vocabulary, N new tokens of all rows, one row af
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from penwright.model import GPT2, GPT2Config, KVCache, evaluating
+from penwright.model.lora import beside
 
 PREFILL_TOKENS = 4096
 """Most tokens, padding included, that are computed at once when rows enter."""
@@ -75,6 +76,11 @@ class Source(Protocol):
 
     def decoder(self) -> Decoder:
         """Return a new decoder without rows."""
+
+    def beside(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> Source:
+        """Return this model with an adapter's factors, A [R, I] and B [O, R] by the name of their
+        matrix. Both have their weights in the same memory.
+        """
 
     @property
     def device(self) -> torch.device:
@@ -265,8 +271,9 @@ TORCH_WEIGHTS = {torch.float32: "float32", torch.bfloat16: "bf16", torch.float16
 class TorchSource:
     """A GPT2 in torch, on any device."""
 
-    def __init__(self, model: GPT2) -> None:
+    def __init__(self, model: GPT2, base: TorchSource | None = None) -> None:
         self.model = model
+        self.base = base
 
     @property
     def config(self) -> GPT2Config:
@@ -287,6 +294,9 @@ class TorchSource:
 
     def decoder(self) -> TorchDecoder:
         return TorchDecoder(self.model)
+
+    def beside(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> TorchSource:
+        return TorchSource(beside(self.model, factors), self)
 
     def row_bytes(self, length: int) -> int:
         config = self.config

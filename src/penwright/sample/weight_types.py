@@ -16,9 +16,10 @@ import math
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ from penwright.model import GPT2
 from penwright.native import WEIGHTS, Choice, Library, PackedModel
 from penwright.sample.decoder import TORCH_WEIGHTS, Source, TorchSource
 from penwright.tokens.bpe import Tokenizer
+from penwright.weights.opening import Beside
 from penwright.wording import Warn
 
 LIMITS = {"float32": 0.0, "bf16": 0.005, "int8": 0.005, "int4": 0.03}
@@ -105,13 +107,16 @@ def open_source(
     `warn` is told what of its files is left out or guessed, and which weights `auto` takes.
     Raises ModelError as `weights.open` does, UsageError for weights that cannot be had here.
     """
+    adapter = None if in_torch else weights.find_beside(name)
+    if adapter is not None:
+        return _open_beside(str(name), adapter, config, warn)
     device = choose_device(config.device)
     wanted = _find_type(config)
     library = (
         native.load(warn) if device.type == "cpu" and wanted != "fp16" and not in_torch else None
     )
     if library is None:
-        return _open_in_torch(name, device, wanted, warn)
+        return _open_in_torch(name, device, config, wanted, warn, share=not in_torch)
     parts, read = weights.open_tensors(name)
     tokenizer = parts.tokenizer()
     for note in parts.notes:
@@ -120,17 +125,43 @@ def open_source(
     def pack(type_: str) -> PackedModel:
         return PackedModel(parts.config, read, library, type_)
 
-    if wanted == "auto":
-        kept, identity = calibration_file(), stamp(parts.path)
-        packed, found = choose_weights(identity, library, pack, tokenizer, kept)
-        warn(found.says)
-    else:
-        packed = pack(wanted)
-
     def open_model() -> GPT2:
         return weights.open(name, dtype=torch.float32).model
 
-    return OpenedSource(packed, open_model, tokenizer, str(name), parts.path, parts.format)
+    key = _key(parts.path, config)
+    source = _OPEN.get(key)
+    if source is None and wanted == "auto":
+        kept, identity = calibration_file(), stamp(parts.path)
+        source, found = choose_weights(identity, library, pack, tokenizer, kept)
+        warn(found.says)
+    elif source is None:
+        source = pack(wanted)
+    _OPEN[key] = source
+    return OpenedSource(source, open_model, tokenizer, str(name), parts.path, parts.format)
+
+
+_OPEN: WeakValueDictionary[tuple[str, LoadConfig], Source] = WeakValueDictionary()
+"""The models that this process writes with, by their files and how they were opened. A second one
+of the same files, or an adapter of it, shares the weights.
+"""
+
+
+def _key(path: Path, config: LoadConfig) -> tuple[str, LoadConfig]:
+    return f"{path.resolve()} {stamp(path)}", replace(config, drafts="auto")
+
+
+def _open_beside(name: str, adapter: Beside, config: LoadConfig, warn: Warn) -> OpenedSource:
+    base = open_source(adapter.base, config, warn).source
+    for note in adapter.parts.notes:
+        warn(note)
+    return OpenedSource(
+        base.beside(adapter.factors),
+        lambda: weights.open(name, dtype=torch.float32).model,
+        adapter.parts.tokenizer(),
+        name,
+        adapter.parts.path,
+        adapter.parts.format,
+    )
 
 
 def _find_type(config: LoadConfig) -> str:
@@ -142,7 +173,15 @@ def _find_type(config: LoadConfig) -> str:
     return {"fp32": "float32"}.get(config.precision, config.precision)
 
 
-def _open_in_torch(name: str | Path, device: torch.device, wanted: str, warn: Warn) -> OpenedSource:
+def _open_in_torch(
+    name: str | Path,
+    device: torch.device,
+    config: LoadConfig,
+    wanted: str,
+    warn: Warn,
+    *,
+    share: bool,
+) -> OpenedSource:
     if wanted in ("int8", "int4"):
         where = f"Here text is written by {native.describe()}." if device.type == "cpu" else ""
         raise UsageError(
@@ -157,9 +196,15 @@ def _open_in_torch(name: str | Path, device: torch.device, wanted: str, warn: Wa
     opened = weights.open(name, dtype=dtype, device=device)
     for note in opened.notes:
         warn(note)
+    source = TorchSource(opened.model)
+    if share:
+        key = _key(opened.path, config)
+        held = _OPEN.get(key)
+        source = held.beside({}) if isinstance(held, TorchSource) else source
+        _OPEN.setdefault(key, source)
     return OpenedSource(
-        TorchSource(opened.model),
-        lambda: opened.model,
+        source,
+        lambda: source.model,
         opened.tokenizer,
         opened.name,
         opened.path,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from penwright.weights.names import resolve as resolve
     from penwright.weights.opening import OpenedModel as OpenedModel
     from penwright.weights.opening import choose_model as choose_model
+    from penwright.weights.opening import find_beside as find_beside
     from penwright.weights.opening import open as open
     from penwright.weights.opening import open_tensors as open_tensors
     from penwright.weights.opening import read_shape as read_shape
@@ -38,6 +39,7 @@ _HOMES = {
     "digest": "describing",
     "download": "hub",
     "export": "exporting",
+    "find_beside": "opening",
     "merge": "exporting",
     "model_card": "describing",
     "open": "opening",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -209,20 +209,69 @@ def apply_adapter(
     model = opened.model
     if adapter.rows is not None and adapter.rows != model.config.vocab_size:
         model = resize(model, adapter.rows)
-    tokenizer, form = opened.tokenizer, huggingface.read_format(folder)
-    if huggingface.has_tokenizer(folder):
-        tokenizer = huggingface.read_tokenizer(folder, model.config, form or opened.format, said)
-        ends = [id_ for id_ in opened.tokenizer.end_ids if id_ < model.config.vocab_size]
-        tokenizer = tokenizer.ending_at((*tokenizer.end_ids, *ends))
+    base = opened.tokenizer, opened.format
+    tokenizer, form = _tokenizer_of_adapter(folder, model.config, *base, said)
     adapter.merge(model)
     return replace(
         opened,
         model=model,
         tokenizer=tokenizer,
         path=folder,
-        format=form or opened.format,
+        format=form,
         notes=(*opened.notes, *said),
     )
+
+
+def _tokenizer_of_adapter(
+    folder: Path,
+    config: GPT2Config,
+    tokenizer: Tokenizer,
+    form: dict[str, Any],
+    notes: list[str],
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """Return the adapter's own tokenizer and format where its folder has them, else the base's."""
+    form = huggingface.read_format(folder) or form
+    if huggingface.has_tokenizer(folder):
+        ends = [id_ for id_ in tokenizer.end_ids if id_ < config.vocab_size]
+        own = huggingface.read_tokenizer(folder, config, form, notes)
+        tokenizer = own.ending_at((*own.end_ids, *ends))
+    return tokenizer, form
+
+
+@dataclass(frozen=True)
+class Beside:
+    """An adapter that needs no weights of its own: its factors stay beside its base model.
+
+    `factors` are A [R, I] and B [O, R] by the name of their matrix, and `parts` is what the
+    adapter's model has besides weights.
+    """
+
+    base: str | Path
+    parts: ModelParts
+    factors: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+
+
+def find_beside(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Beside | None:
+    """Return an adapter to use beside its base; None for other models, and if it must be merged.
+
+    Raises ModelError as `open` does.
+    """
+    place = _on_disk(names.resolve(name, runs_dir))
+    if place.kind != "adapter":
+        return None
+    adapter = peft.read_adapter(place.path)
+    factors = adapter.factors
+    if factors is None:
+        return None
+    base = base_of(adapter, place.path)
+    parts = read_place(_base_place(base, place.path))
+    adapter.check(stored.empty(parts.config))
+    notes = [*place.notes, *parts.notes]
+    tokenizer, form = _tokenizer_of_adapter(
+        place.path, parts.config, parts.tokenizer(), parts.format, notes
+    )
+    own = replace(parts, path=place.path, tokenizer=lambda: tokenizer, format=form, notes=notes)
+    return Beside(base, own, factors)
 
 
 def with_tokens(opened: OpenedModel, tokens: Sequence[str]) -> OpenedModel:
@@ -299,11 +348,16 @@ def _open_adapter(
     place: Place, name: str, dtype: torch.dtype | None, device: str | torch.device
 ) -> OpenedModel:
     adapter = peft.read_adapter(place.path)
-    base = names.resolve(base_of(adapter, place.path))
-    if base.kind == "adapter":
-        raise ModelError(f"{place.path} is an adapter of an adapter.", fix="Merge that one first.")
+    base = _base_place(base_of(adapter, place.path), place.path)
     opened = open_place(base, name, dtype=dtype, device=device)
     return apply_adapter(opened, adapter, place.path, place.notes)
+
+
+def _base_place(base: str | Path, adapter: Path) -> Place:
+    place = names.resolve(base)
+    if place.kind == "adapter":
+        raise ModelError(f"{adapter} is an adapter of an adapter.", fix="Merge that one first.")
+    return place
 
 
 def _merged_parts(opened: OpenedModel) -> ModelParts:

@@ -1,4 +1,4 @@
-"""Read, merge, attach and write LoRA adapters in PEFT's format.
+"""Read, merge and write LoRA adapters in PEFT's format.
 
 Legend: I inputs of a matrix, O its outputs, R rank.
 
@@ -13,8 +13,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from penwright.errors import ModelError
 from penwright.files import read_json
 from penwright.model.gpt2 import GPT2, Conv1D
+from penwright.model.lora import TARGETS
 from penwright.weights import huggingface, pytorch_file, safetensors_file, stored
 from penwright.weights.stored import FLOATS, Stored
 from penwright.wording import name_list
@@ -93,27 +93,19 @@ class Adapter:
                 weight.copy_(weight.float() + delta)
             self._replace(model)
 
-    @contextmanager
-    def attached(self, model: GPT2) -> Iterator[GPT2]:
-        """Yield the model with the adapter attached; the weights stay unchanged.
+    @property
+    def factors(self) -> dict[str, tuple[Tensor, Tensor]] | None:
+        """A and scale * B in float32 by the name of their matrix, to be used beside the model.
 
-        Raises ModelError when the adapter does not fit, or has parts that can only be merged.
+        None for an adapter that changes more than matrices of blocks, which can only be merged.
         """
-        self.check(model)
-        live = [name for name in self.pairs if isinstance(model.get_submodule(name), Conv1D)]
-        if self.whole or self.tokens or len(live) < len(self.pairs):
-            raise ModelError(
-                "This adapter changes whole tensors or embeddings, so it can only be merged."
-            )
-        handles = [
-            model.get_submodule(name).register_forward_hook(_adding(pair))
+        live = all(name.rpartition(".")[2] in TARGETS for name in self.pairs)
+        if self.whole or self.tokens or not live:
+            return None
+        return {
+            name: (pair.a_RI.float(), pair.scale * pair.b_OR.float())
             for name, pair in self.pairs.items()
-        ]
-        try:
-            yield model
-        finally:
-            for handle in handles:
-                handle.remove()
+        }
 
     def check(self, model: GPT2) -> None:
         """Raise ModelError, listing the names, unless every pair fits the model."""
@@ -181,15 +173,6 @@ def _weight(module: nn.Module) -> Tensor:
     weight = module.weight
     assert isinstance(weight, Tensor)
     return weight
-
-
-def _adding(pair: Pair) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        (x,) = inputs
-        a_IR, b_RO = pair.a_RI.T.to(x), pair.b_OR.T.to(x)
-        return output + (x @ a_IR) @ b_RO * pair.scale
-
-    return add
 
 
 def read_adapter(folder: Path) -> Adapter:

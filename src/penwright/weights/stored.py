@@ -177,10 +177,10 @@ def canonical(stored: Mapping[str, Stored], notes: list[str] | None = None) -> d
 
 def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of a model, by name."""
-    return {name: tuple(tensor.shape) for name, tensor in _empty(config).state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in empty(config).state_dict().items()}
 
 
-def _empty(config: GPT2Config) -> GPT2:
+def empty(config: GPT2Config) -> GPT2:
     """Return a model on the meta device, without memory."""
     with torch.device("meta"):
         return GPT2(config)
@@ -234,7 +234,7 @@ def checked(
     """
     tensors = canonical(stored, notes)
     _check_layers(config, tensors, where)
-    model = _empty(config)
+    model = empty(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     head = tensors.pop(HEAD, None) if HEAD not in wanted else None
     check(wanted, tensors, where)

@@ -28,6 +28,7 @@ typedef struct {
     int32_t *firsts; // of each row, its first new token
     float *x, *qkv;
     Input thin, inner;  // inputs of products: `width` or `inner` values
+    Input low;          // between the two factors of an adapter: `rank` values
     float *scores;      // of each thread, [QUERIES][longest], then [QUERIES][head_padded]
     const char **page_pointers;  // of each thread, of a row's pages
 } Pass;
@@ -70,6 +71,7 @@ static void lay_out(Pass *p, Arena *arena) {
     p->qkv = carve(arena, n * 3 * (size_t)m->width * 4);
     p->thin = carve_input(arena, p->tokens, m->width);
     p->inner = carve_input(arena, p->tokens, m->inner);
+    p->low = carve_input(arena, p->tokens, m->rank);
     p->scores = carve(arena, threads * QUERIES * (size_t)(p->longest + p->head_padded) * 4);
     p->page_pointers = carve(arena, threads * (size_t)p->longest / PAGE * sizeof(char *));
 }
@@ -174,10 +176,14 @@ static void multiply(void *data, int item, int thread) {
     int panel = item % job->panels, first = item / job->panels * PIECE;
     int n = job->rows - first < PIECE ? job->rows - first : PIECE;
     int most = rows_at_once(job->m->type), blocks = (n + most - 1) / most;
-    float c[MAX_ROWS * PANEL];
+    float c[MAX_ROWS * PANEL], more[MAX_ROWS * PANEL];
     for (int block = 0; block < blocks; block++) {
         int begin = first + n * block / blocks, rows = first + n * (block + 1) / blocks - begin;
         product(job->m, panel, rows, input_at(job->x, begin), c);
+        if (job->m->up) {
+            product(job->m->up, panel, rows, input_at(job->pass->low, begin), more);
+            for (int i = 0; i < rows * PANEL; i++) c[i] += more[i];
+        }
         for (int r = 0; r < rows; r++) finish(job, panel, begin + r, c + r * PANEL);
     }
 }
@@ -197,6 +203,7 @@ static void multiply_inner(void *data, int item, int thread) {
 
 static void run_product(const Pass *p, const Matrix *m, Input x, int rows, float *out,
                         long out_stride, int then) {
+    if (m->down) run_product(p, m->down, x, rows, p->low.value, p->low.stride, STORE);
     Product job = {p, m, x, out, out_stride, rows, (m->outputs + PANEL - 1) / PANEL, then};
     int items = job.panels * ((rows + PIECE - 1) / PIECE);
     long bytes = panel_bytes(m) * (rows < 8 ? 1 : rows / 4);

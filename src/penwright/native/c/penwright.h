@@ -22,11 +22,12 @@ enum { PANEL = 32, GROUP = 32, PAGE = 32, MAX_THREADS = 64 };
 enum { F32, BF16, INT8, INT4 };
 enum { NOT_NUMBERS = -1, ALL_RULED_OUT = -2, OUT_OF_MEMORY = -3 };  // instead of a token
 
-typedef struct {
+typedef struct Matrix {
     int32_t type, outputs, inputs, padded;  // padded: inputs rounded up to a multiple of GROUP
     const void *data;
     const float *scale;  // INT8: one for each output
     const float *bias;   // or NULL
+    const struct Matrix *down, *up;  // or NULL: up . (down . x) is added, an adapter's F32 factors
 } Matrix;
 
 typedef struct {
@@ -41,6 +42,7 @@ typedef struct {
 
 typedef struct {
     int32_t layers, heads, width, inner, context, norm_last, tanh_gelu, narrow_cache;
+    int32_t rank;  // the largest of its adapter's factors, or 0
     float epsilon;
     Norm last;
     Matrix embedding, head;
