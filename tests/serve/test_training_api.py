@@ -84,12 +84,13 @@ def test_from_a_file_to_writing_with_its_model(client, training):
     found = post(client, "/inspect", file=file, options=options)
     assert "tags" not in [one["name"] for one in found["findings"]]
 
-    plan = post(client, "/plan", file=file, options=QUICK)
+    options = QUICK | {"steps": 40, "learning_rate": 3e-3, "max_length": 32} | tags["change"]
+    plan = post(client, "/plan", file=file, options=options)
     (taken,) = [one for one in plan["options"] if one["name"] == plan["taken"]]
-    assert plan["steps"] == 3
-    assert taken["seconds"] == pytest.approx(3 * 16 / taken["tokens_per_s"])
+    assert plan["steps"] == 40
+    assert taken["seconds"] == pytest.approx(40 * 32 / taken["tokens_per_s"])
 
-    name = post(client, "/start", file=file, options=QUICK | tags["change"])["name"]
+    name = post(client, "/start", file=file, options=options)["name"]
     assert name == "my-tale"
     assert watch(client, name)["status"] in ("starting", "running")
     assert "is training" in post(client, "/start", 409, file=file)["error"]["message"]
@@ -97,9 +98,9 @@ def test_from_a_file_to_writing_with_its_model(client, training):
 
     seen = watch(client, name)
     steps = [line for line in seen["metrics"] if line["kind"] == "step"]
-    assert [line["step"] for line in steps] == [1, 2, 3]
-    assert seen["samples"][-1]["step"] == 3
-    assert not watch(client, name, offset=seen["offset"], step=3)["metrics"]
+    assert [line["step"] for line in steps] == list(range(1, 41))
+    assert seen["samples"][-1]["step"] == 40
+    assert not watch(client, name, offset=seen["offset"], step=40)["metrics"]
     assert "<b>" not in str(Run.open(training.folder / name).info["data"]["cleaning"])
     report = client.get(seen["report"], headers={TOKEN_HEADER: ""})
     assert report.status_code == 200
@@ -112,12 +113,24 @@ def test_from_a_file_to_writing_with_its_model(client, training):
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["tiny", name]
     request = {"model": name, "prompt": "The heron", "max_tokens": 3}
     assert client.post("/v1/completions", json=request).json()["choices"][0]["text"]
+    freely, limited = (copy_most(client, name, most) for most in (0, 6))
+    assert max(freely) > 8
+    assert max(limited) <= 6
     about = client.get(f"/penwright/models/{name}").json()
     assert "my-tale" in about["card"]
     assert "machine-written" in about["statement"]
     assert client.post(f"/penwright/models/{name}/unload", json={}).status_code == 200
     assert client.post("/v1/completions", json=request).status_code == 404
     assert client.post("/penwright/models/tiny/unload", json={}).status_code == 400
+
+
+def copy_most(client: TestClient, model: str, most: int) -> list[int]:
+    """The lengths of what a text copies of the run's training text, at most `most` if above 0."""
+    request = {"model": model, "prompt": "", "max_tokens": 40, "max_copy": most, "ignore_eos": True}
+    answer = client.post("/v1/completions", json=request | {"temperature": 0})
+    body = {"model": model, "text": answer.json()["choices"][0]["text"], "min_tokens": 4}
+    spans = client.post("/penwright/copied", json=body).json()["spans"]
+    return [span["tokens"] for span in spans] or [0]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stopping from the page needs signals")
@@ -226,6 +239,14 @@ def test_pieces_come_in_order_and_whole(tmp_path):
     assert len(ids) == 2
     assert sorted(uploads.find(id_).name for id_ in ids) == ["a.txt", "b.md"]
     assert not list((tmp_path / "files").glob(".new-*"))
+
+    used, unused = sorted(ids)
+    name = uploads.find(unused).name
+    assert uploads.drop_old("") == []
+    for id_ in ids:
+        os.utime(tmp_path / "files" / id_, (0, 0))
+    assert uploads.drop_old(f'"paths": ["runs/.uploads/{used}/a.txt"]') == [name]
+    assert [path.name for path in (tmp_path / "files").iterdir()] == [used]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from penwright.config import ServeConfig
 from penwright.errors import MissingExtraError, PenwrightError, UsageError
-from penwright.wording import Warn
+from penwright.wording import Warn, name_list
 
 KEY_VARIABLE = "PENWRIGHT_API_KEY"
 
@@ -68,6 +68,11 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             config.timeout,
             open=open_model,
         )
+        if deleted := server.training.clean():
+            warn(
+                f"Deleted what was sent to the Train view over a day ago and no run learned from: "
+                f"{name_list(deleted)}."
+            )
         uvicorn_server = uvicorn.Server(
             uvicorn.Config(
                 make_app(server, access),

@@ -77,6 +77,11 @@ class Training:
         self._examining = threading.Lock()
         self._secret = secrets.token_bytes(32)
 
+    def clean(self) -> list[str]:
+        """Delete the files that were sent over a day ago and no run names; returns their names."""
+        infos = (path.read_text("utf-8", "replace") for path in self.folder.glob("*/run.json"))
+        return self.uploads.drop_old("".join(infos))
+
     def models(self) -> list[dict[str, Any]]:
         """Return the models that a run may start from; `here` tells which need no download."""
         sizes = [(size, hub.cached(name) is not None) for size, name in names.SIZES.items()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -21,6 +22,7 @@ from penwright.serve.server import server_of
 from penwright.serve.training import Training
 from penwright.serve.uploads import LARGEST_FILE, PIECE_BYTES
 from penwright.weights.describing import MIND
+from penwright.weights.stored import shapes
 
 router = APIRouter()
 _TRAINING = "/penwright/training"
@@ -233,7 +235,7 @@ def vote(request: Request, given: Vote) -> Response:
     return JSONResponse(training.votes(given.a, given.b))
 
 
-@router.get("/penwright/models/{name}")
+@router.get("/penwright/models/{name:path}")
 def about(request: Request, name: Name) -> Response:
     """Return what a loaded model is, its card, and the statement about what it writes."""
     name, writer = server_of(request).find(name)
@@ -241,9 +243,9 @@ def about(request: Request, name: Name) -> Response:
     return JSONResponse(
         {
             "name": name,
-            "parameters": writer.model.n_parameters,
-            "context": writer.model.config.n_positions,
-            "weights": str(writer.model.head_weight_VC.dtype).removeprefix("torch."),
+            "parameters": sum(map(math.prod, shapes(writer.source.config).values())),
+            "context": writer.source.config.n_positions,
+            "weights": writer.source.weights,
             "card": card.read_text("utf-8", "replace")[:LONGEST_CARD] if card.is_file() else "",
             "statement": MIND,
             "version": __version__,
@@ -251,7 +253,7 @@ def about(request: Request, name: Name) -> Response:
     )
 
 
-@router.post("/penwright/models/{name}/unload")
+@router.post("/penwright/models/{name:path}/unload")
 async def unload(request: Request, name: Name, _: Nothing) -> Response:
     """Give a loaded model's memory back."""
     await server_of(request).unload(name)

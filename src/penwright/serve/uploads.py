@@ -10,6 +10,7 @@ the ending stays, since formats are told by it.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -26,7 +27,7 @@ PIECE_BYTES = 4 * 2**20
 """Most bytes of one piece."""
 _MOST_UNFINISHED = 8
 _SECONDS_KEPT = 24 * 3600
-"""An upload that was broken off is deleted after so long."""
+"""After so long a broken off upload is deleted, and at a start a file that no run names."""
 _ROOM_LEFT = 2**30
 """Bytes of the disk that uploads leave free."""
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -55,7 +56,7 @@ class Uploads:
             )
         with self._lock, disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._drop_old()
+            self._drop_unfinished()
             if shutil.disk_usage(self._folder).free < size + _ROOM_LEFT:
                 raise OutOfRoomError("The disk has no room for this file.", fix="Free some first.")
             if len(list(self._folder.glob(".new-*"))) >= _MOST_UNFINISHED:
@@ -90,17 +91,34 @@ class Uploads:
             raise UnknownFileError
         return path
 
+    def drop_old(self, runs: str) -> list[str]:
+        """Delete the files that are older than a day, but for those whose id is in the text `runs`.
+
+        Returns their names.
+        """
+        with self._lock, disk_errors(self._folder):
+            self._drop_unfinished()
+            old = [
+                path
+                for path in self._folder.glob("*/*")
+                if _is_old(path.parent) and path.parent.name not in runs
+            ]
+            for path in old:
+                remove_folder(path.parent)
+        return [path.name for path in old]
+
     def _keep(self, path: Path) -> str:
         id_ = hashlib.sha256(f"{path.name}\0{sha256(path)}".encode()).hexdigest()[:16]
         if (self._folder / id_).exists():
             remove_folder(path.parent)
+            os.utime(self._folder / id_)
         else:
             path.parent.rename(self._folder / id_)
         return id_
 
-    def _drop_old(self) -> None:
+    def _drop_unfinished(self) -> None:
         for new in self._folder.glob(".new-*"):
-            if time.time() - new.stat().st_mtime > _SECONDS_KEPT:
+            if _is_old(new):
                 remove_folder(new)
 
 
@@ -112,6 +130,10 @@ def clean_name(name: str) -> str:
     if not stem:
         return safe[:100] or "text"
     return f"{stem[: 99 - len(suffix[:20])]}{dot}{suffix[:20]}"
+
+
+def _is_old(folder: Path) -> bool:
+    return time.time() - folder.stat().st_mtime > _SECONDS_KEPT
 
 
 def _only_file(folder: Path) -> Path | None:
