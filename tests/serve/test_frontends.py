@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from penwright.sample import generate
+from penwright.sample.drafts import Drafter
+from penwright.serve.app import make_app
 from penwright.serve.completions import build_sampling
-from tests.serve.conftest import wait_until
+from penwright.serve.security import Access
+from tests.serve.conftest import TOKEN, make_server, wait_until
 
 LITE = {
     "n": 1,
@@ -304,12 +309,22 @@ def test_llama_writes_until_the_context_is_full(client, writer):
     assert answer["tokens_predicted"] == 64 - len(writer.tokenizer.encode_prompt("The sea"))
 
 
-def test_mikupad_in_openai_mode_reads_one_token_a_part(client):
-    body = MIKUPAD | {"logprobs": 10, "model": "tiny"}
-    answer = client.post("/v1/completions", json=body)
+def test_mikupad_in_openai_mode_reads_one_token_a_part(writer, tmp_path):
+    """Also where a step writes several, as with drafts."""
+    drafter = Drafter()
+    server = make_server([replace(writer, drafter=drafter)], tmp_path)
+    app = make_app(server, Access.choose("127.0.0.1", 8000, token=TOKEN))
+    body = MIKUPAD | {"logprobs": 10, "temperature": 0, "max_tokens": 60, "ignore_eos": True}
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        answer = client.post("/v1/completions", json=body | {"stream": True})
+        whole = client.post("/v1/completions", json=body | {"stream": False}).json()
+    text = ""
     for event in answer.text.split("\n\n")[:-2]:
         choice = json.loads(event.removeprefix("data: "))["choices"][0]
         assert len(choice["logprobs"]["top_logprobs"]) == 1
+        text += choice["text"]
+    assert drafter.accepted > 0
+    assert text == whole["choices"][0]["text"]
 
 
 def test_llama_biases_in_both_spellings(client):

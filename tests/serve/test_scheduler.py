@@ -17,6 +17,7 @@ import pytest
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
 from penwright.sample import generate
+from penwright.sample.decoder import count_common
 from penwright.serve.metrics import Metrics
 from penwright.serve.scheduler import BusyError, Job, LateError, Scheduler
 from tests.serve.conftest import Live, make_server, wait_until
@@ -95,6 +96,25 @@ def test_a_small_request_does_not_wait_for_a_large_one(writers):
             scheduler.cancel(large)
 
     asyncio.run(run())
+
+
+def test_texts_that_begin_alike_share_the_cache_and_are_counted(writers):
+    begin = "It rained on the sea and it rained on the land, and on the third day it"
+    prompts = [begin + end for end in (" did", " rained")]
+
+    async def write(batch_size):
+        async with started(writers, batch_size=batch_size) as scheduler:
+            jobs = [scheduler.submit(job(writers[0], prompt=prompt, n=2)) for prompt in prompts]
+            return await asyncio.gather(*map(collect, jobs)), scheduler.metrics
+
+    alone, nothing = asyncio.run(write(1))
+    together, shared = asyncio.run(write(4))
+    assert together == alone
+    assert (nothing.prefix_hits, nothing.prefix_hit_tokens) == (0, 0)
+    first, second = (writers[0].tokenizer.encode_prompt(prompt)[:-1] for prompt in prompts)
+    assert shared.prefix_hits == 3
+    assert shared.prefix_hit_tokens == len(first) + len(second) + count_common(first, second)
+    assert f"penwright_prefix_hit_tokens_total {shared.prefix_hit_tokens}\n" in shared.render({})
 
 
 def test_a_full_queue_is_refused_and_empties_again(writers):

@@ -23,7 +23,7 @@ from penwright.native import Choice, NativeDecoder
 from penwright.sample import logits
 from penwright.sample.choosing import RowChooser, TokenScore, score_tokens
 from penwright.sample.copy_limit import TrainingCopies
-from penwright.sample.decoder import Source, find_shared
+from penwright.sample.decoder import Source, count_common, find_shared
 from penwright.sample.drafts import Draft, Drafter
 from penwright.sample.endings import TextStream
 from penwright.sample.processors import Refusal
@@ -179,15 +179,22 @@ class Batch:
         self._drafter = drafter
         self._steps = 1
 
-    def enter(self, rows: Sequence[Row]) -> None:
+    def enter(self, rows: Sequence[Row]) -> list[int]:
         """Begin to write these rows too: read all but the last token of their windows.
 
-        Raises UsageError for an option that the tokenizer rules out.
+        Returns for each how many tokens were in the cache of a row with the same beginning. Raises
+        UsageError for an option that the tokenizer rules out.
         """
         self._chooser.add(rows)
-        windows = [row.cached for row in rows]
-        self._decoder.enter(windows, find_shared([row.cached for row in self.rows], windows))
+        held, windows = ([row.cached for row in some] for some in (self.rows, rows))
+        shared = find_shared(held, windows)
+        self._decoder.enter(windows, shared)
         self.rows += rows
+        texts = held + windows
+        return [
+            0 if source is None else count_common(window, texts[source])
+            for window, source in zip(windows, shared, strict=True)
+        ]
 
     def cancel(self, row: Row) -> None:
         """Stop writing a row, which has its text so far and the finish reason "cancelled"."""

@@ -181,6 +181,19 @@ def score(model: Writer, ids: Sequence[int], top: int) -> Generator[None, None, 
     return tokens
 
 
+def one_token_each(tokenizer: Tokenizer, piece: Piece) -> list[Piece]:
+    """Return a piece of several tokens as pieces of one, for clients that read one of each event.
+
+    Where the text is not that of its tokens (a stop text, parts of characters), it stays whole.
+    """
+    texts = [tokenizer.decode([token.id]) for token in piece.tokens]
+    if len(texts) < 2 or "".join(texts) != piece.text:
+        return [piece]
+    reasons = [*[""] * (len(texts) - 1), piece.finish_reason]
+    parts = zip(texts, piece.tokens, reasons, strict=True)
+    return [Piece(piece.index, text, (token,), reason) for text, token, reason in parts]
+
+
 def found_stop(tokenizer: Tokenizer, choice: Choice, stops: Sequence[str]) -> str:
     """Return the stop text that ended a choice, or an empty string."""
     if choice.finish_reason != "stop":

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
@@ -22,16 +22,13 @@ from penwright.sample.healing import Healed, heal
 from penwright.serve import fields
 from penwright.serve.completions import (
     FINISH_REASONS,
-    Choice,
     Prompt,
     build_sampling,
-    check_size,
     found_stop,
     spell,
 )
-from penwright.serve.scheduler import Job
 from penwright.serve.server import Server, server_of
-from penwright.serve.streams import PING, EventStream, running, while_connected
+from penwright.serve.streams import PING, OneText
 from penwright.verbs.generate import Writer
 
 router = APIRouter(prefix="/api")
@@ -109,38 +106,27 @@ class IdsBody(fields.Body):
     ids: Annotated[list[int], Field(max_length=2**18)] = []  # noqa: RUF012 - pydantic copies it
 
 
-class Work:
+class Work(OneText):
     """The text of a request as it grows."""
 
     def __init__(self, server: Server, body: GenerateBody) -> None:
-        _, self.model = server.find(body.model)
+        _, model = server.find(body.model)
         self.body = body
-        self.prompt = place_memory(self.model, body)
-        check_size([self.prompt], 1, body.max_length)
-        self.choice = Choice(0)
-        self.job = Job(
-            self.model,
-            [self.prompt.ids],
-            1,
-            body.sampling(self.model),
-            logprobs=5 if body.logprobs else None,
-            again=[self.prompt.again],
-            seconds=server.timeout,
-        )
+        prompt = place_memory(model, body)
+        logprobs = 5 if body.logprobs else None
+        super().__init__(server, model, prompt, body.sampling(model), logprobs)
 
     async def texts(self) -> AsyncIterator[str | None]:
-        """Yield new text as it comes; None while nothing does."""
-        async for pieces in self.job.pieces():
-            for piece in pieces:
-                self.choice.add(piece)
-                text = piece.text
-                if piece.finish_reason == "stop" and not self.body.trim_stop:
-                    stop = found_stop(self.model.tokenizer, self.choice, self.body.stop_sequence)
-                    self.choice.text += stop
-                    text += stop
-                yield text
-            if not pieces:
+        """Yield new text as it comes, the stop text included; None while nothing does."""
+        async for piece in self.pieces():
+            if piece is None:
                 yield None
+                continue
+            stop = ""
+            if piece.finish_reason == "stop" and not self.body.trim_stop:
+                stop = found_stop(self.model.tokenizer, self.choice, self.body.stop_sequence)
+                self.choice.text += stop
+            yield piece.text + stop
 
 
 class Keys:
@@ -188,13 +174,13 @@ async def show_api_version() -> dict[str, str]:
 
 @router.get("/v1/config/max_length")
 async def show_longest_text(request: Request) -> dict[str, int]:
-    return {"value": server_of(request).find("")[1].model.config.n_positions // 2}
+    return {"value": server_of(request).find("")[1].source.config.n_positions // 2}
 
 
 @router.get("/v1/config/max_context_length")
 @router.get("/extra/true_max_context_length")
 async def show_context(request: Request) -> dict[str, int]:
-    return {"value": server_of(request).find("")[1].model.config.n_positions}
+    return {"value": server_of(request).find("")[1].source.config.n_positions}
 
 
 @router.get("/extra/version")
@@ -225,20 +211,24 @@ async def show_speed(request: Request) -> dict[str, Any]:
 
 
 @router.post("/v1/generate")
-async def generate(request: Request, body: GenerateBody) -> Response:
-    server = server_of(request)
-    work = Work(server, body)
-    _keys(request).add(work)
-    return JSONResponse(await while_connected(request.receive, _write(server, work)))
+async def generate(request: Request, body: GenerateBody) -> dict[str, Any]:
+    work = _begin(request, body)
+    await work.finish(request.receive, work.texts())
+    result: dict[str, Any] = {
+        "text": work.choice.text,
+        "finish_reason": FINISH_REASONS[work.choice.finish_reason],
+        "prompt_tokens": work.prompt.tokens,
+        "completion_tokens": len(work.choice.tokens),
+    }
+    if work.body.logprobs:
+        result["logprobs"] = _show_logprobs(work)
+    return {"results": [result]}
 
 
 @router.post("/extra/generate/stream")
 async def stream(request: Request, body: GenerateBody) -> Response:
-    server = server_of(request)
-    work = Work(server, body)
-    _keys(request).add(work)
-    server.scheduler.submit(work.job)
-    return EventStream(_events(work), work.job, server.scheduler)
+    work = _begin(request, body)
+    return work.stream(_events(work))
 
 
 @router.post("/extra/generate/check")
@@ -277,19 +267,10 @@ async def detokenize(request: Request, body: IdsBody) -> dict[str, Any]:
     return {"result": model.tokenizer.decode(body.ids), "success": True}
 
 
-async def _write(server: Server, work: Work) -> dict[str, Any]:
-    async with running(server.scheduler, work.job):
-        async for _ in work.texts():
-            pass
-    result: dict[str, Any] = {
-        "text": work.choice.text,
-        "finish_reason": FINISH_REASONS[work.choice.finish_reason],
-        "prompt_tokens": work.prompt.tokens,
-        "completion_tokens": len(work.choice.tokens),
-    }
-    if work.body.logprobs:
-        result["logprobs"] = _show_logprobs(work)
-    return {"results": [result]}
+def _begin(request: Request, body: GenerateBody) -> Work:
+    work = Work(server_of(request), body)
+    _keys(request).add(work)
+    return work
 
 
 async def _events(work: Work) -> AsyncIterator[bytes]:

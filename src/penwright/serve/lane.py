@@ -12,6 +12,7 @@ from penwright.errors import ModelError, PenwrightError, UsageError
 from penwright.sample.batch import Batch, Event, Row, choose_rows
 from penwright.sample.copy_limit import TrainingCopies
 from penwright.sample.window import Window
+from penwright.serve.metrics import Metrics
 from penwright.verbs.generate import Writer
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ News = tuple["Job", list[Piece], PenwrightError | None]
 class Lane:
     """A model and the rows that it writes."""
 
-    def __init__(self, model: Writer, batch_size: int | None) -> None:
+    def __init__(self, model: Writer, batch_size: int | None, metrics: Metrics) -> None:
         self._model = model
+        self._metrics = metrics
         self._source = model.source
         self._context = self._source.config.n_positions
         self.size = batch_size or choose_rows(self._source, [[0] * self._context], 0)
@@ -97,7 +99,7 @@ class Lane:
         try:
             if self._training is None and any(job.sampling.max_copy for job in entering.values()):
                 self._know_training(entering.values())
-            self._batch.enter(list(entering))
+            self._metrics.count_shared(self._batch.enter(list(entering)))
             self._owners |= entering
         except Exception as error:
             done += [(job, [], explain(error)) for job in set(entering.values())]

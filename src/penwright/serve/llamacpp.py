@@ -18,19 +18,17 @@ from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
 from penwright.serve import fields
 from penwright.serve.completions import (
-    Choice,
     Prompt,
     build_sampling,
-    check_size,
     found_stop,
+    one_token_each,
     read_prompts,
     show_error,
     spell,
 )
 from penwright.serve.lane import Token
-from penwright.serve.scheduler import Job
 from penwright.serve.server import Server, server_of
-from penwright.serve.streams import PING, EventStream, running, while_connected
+from penwright.serve.streams import PING, OneText
 from penwright.tokens import Tokenizer
 from penwright.verbs.generate import Writer
 
@@ -129,36 +127,25 @@ async def detokenize(request: Request, body: DetokenizeBody) -> dict[str, Any]:
 
 @router.post("/completion")
 async def complete(request: Request, body: CompletionBody) -> Response:
-    server = server_of(request)
-    work = Work(server, body)
+    work = Work(server_of(request), body)
     if body.stream:
-        server.scheduler.submit(work.job)
-        return EventStream(_events(work), work.job, server.scheduler)
-    return JSONResponse(await while_connected(request.receive, _write(server, work)))
+        return work.stream(_events(work))
+    await work.finish(request.receive, work.pieces())
+    whole = work.show(work.choice.text, work.choice.tokens, stop=True)
+    return JSONResponse(whole | {"prompt": work.prompt.text})
 
 
-class Work:
+class Work(OneText):
     """The text of a request as it grows."""
 
     def __init__(self, server: Server, body: CompletionBody) -> None:
-        self.name, self.model = server.find(body.model)
+        self.name, model = server.find(body.model)
         self.body = body
-        self.prompt = _read_prompt(self.model, body.prompt, healed=not body.n_probs)
-        context = self.model.source.config.n_positions
+        prompt = _read_prompt(model, body.prompt, healed=not body.n_probs)
         most = body.n_predict
         if most < 0:  # until the context is full
-            most = max(1, context - len(self.prompt.ids))
-        check_size([self.prompt], 1, most)
-        self.choice = Choice(0)
-        self.job = Job(
-            self.model,
-            [self.prompt.ids],
-            1,
-            body.sampling(self.model, most),
-            logprobs=body.n_probs or None,
-            again=[self.prompt.again],
-            seconds=server.timeout,
-        )
+            most = max(1, model.source.config.n_positions - len(prompt.ids))
+        super().__init__(server, model, prompt, body.sampling(model, most), body.n_probs or None)
 
     def show(self, content: str, tokens: Sequence[Token], *, stop: bool) -> dict[str, Any]:
         """Return an answer, or a part of one."""
@@ -197,21 +184,12 @@ def _read_prompt(model: Writer, given: str | list[int | str], *, healed: bool) -
     return read_prompts(model, "".join(texts), healed=healed)[0]
 
 
-async def _write(server: Server, work: Work) -> dict[str, Any]:
-    async with running(server.scheduler, work.job) as job:
-        async for pieces in job.pieces():
-            for piece in pieces:
-                work.choice.add(piece)
-    return work.show(work.choice.text, work.choice.tokens, stop=True) | {"prompt": work.prompt.text}
-
-
 async def _events(work: Work) -> AsyncIterator[bytes]:
     try:
-        async for pieces in work.job.pieces():
-            for piece in pieces:
-                work.choice.add(piece)
-                yield _event(work.show(piece.text, piece.tokens, stop=False))
-            if not pieces:
+        async for piece in work.pieces():
+            for one in one_token_each(work.model.tokenizer, piece) if piece else ():
+                yield _event(work.show(one.text, one.tokens, stop=False))
+            if piece is None:
                 yield PING
         yield _event(work.show("", (), stop=True))
     except PenwrightError as error:

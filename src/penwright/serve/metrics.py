@@ -42,6 +42,8 @@ class Metrics:
         self.requests = 0
         self.prompt_tokens = 0
         self.generated_tokens = 0
+        self.prefix_hits = 0
+        self.prefix_hit_tokens = 0
         self.first_token = Histogram()
         self.between_tokens = Histogram()
         self._text_seconds = 1.0
@@ -50,6 +52,11 @@ class Metrics:
         """Count a request that was queued."""
         self.requests += 1
         self.prompt_tokens += prompt_tokens
+
+    def count_shared(self, tokens: Sequence[int]) -> None:
+        """Count the tokens that each entering text found in the cache, computed for another."""
+        self.prefix_hits += sum(map(bool, tokens))
+        self.prefix_hit_tokens += sum(tokens)
 
     def count_pieces(self, job: Job, pieces: Sequence[Piece], now: float) -> None:
         """Count the pieces of one step of a job."""
@@ -74,6 +81,8 @@ class Metrics:
             "penwright_requests_total": self.requests,
             "penwright_prompt_tokens_total": self.prompt_tokens,
             "penwright_generated_tokens_total": self.generated_tokens,
+            "penwright_prefix_hits_total": self.prefix_hits,
+            "penwright_prefix_hit_tokens_total": self.prefix_hit_tokens,
         }
         lines: list[str] = []
         for name, value in counters.items():

@@ -29,6 +29,7 @@ from penwright.serve.completions import (
     check_size,
     check_weights,
     found_stop,
+    one_token_each,
     read_prompts,
     score,
     show_error,
@@ -304,6 +305,7 @@ async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator
     head = json.dumps(work.head)[:-1]
     with_usage = work.body.stream_options.include_usage
     tail = ', "usage": null}\n\n' if with_usage else "}\n\n"
+    tokenizer = work.model.tokenizer
     offsets: list[Offsets] = []
     echo: list[bytes] = []
 
@@ -312,7 +314,7 @@ async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator
 
     for index in range(work.job.texts):
         prompt = work.prompts[index // work.n]
-        offsets.append(Offsets(work.model.tokenizer, 0 if work.body.echo else len(prompt.text)))
+        offsets.append(Offsets(tokenizer, 0 if work.body.echo else len(prompt.text)))
         if work.body.echo:
             tokens = echoed[index // work.n]
             echo.append(event(work.show_choice(index, prompt.text, tokens, offsets[index], "")))
@@ -335,6 +337,8 @@ async def _events(work: _Completion, echoed: list[list[Token]]) -> AsyncIterator
 
     try:
         async for pieces in work.job.pieces():
+            if work.body.logprobs is not None:
+                pieces = [one for each in pieces for one in one_token_each(tokenizer, each)]
             if sent := b"".join(map(show, pieces)) if pieces else PING:
                 yield sent
     except PenwrightError as error:

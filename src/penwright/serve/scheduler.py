@@ -131,7 +131,7 @@ class Scheduler:
     ) -> None:
         self.metrics = metrics
         self._batch_size = batch_size
-        self._lanes = {id(model): Lane(model, batch_size) for model in models}
+        self._lanes = {id(model): Lane(model, batch_size, metrics) for model in models}
         self._max_waiting = max_waiting
         self._jobs: deque[Job] = deque()
         self._running: set[Job] = set()
@@ -195,7 +195,7 @@ class Scheduler:
 
     def exchange(self, old: Writer | None, new: Writer | None) -> Generator[None, None, None]:
         """Serve `new`, and `old` no longer: its texts end with UnloadedError. For `run`."""
-        added = {id(new): Lane(new, self._batch_size)} if new else {}
+        added = {id(new): Lane(new, self._batch_size, self.metrics)} if new else {}
         with self._changed:
             kept = {key: lane for key, lane in self._lanes.items() if key != id(old)}
             self._lanes = kept | added

@@ -7,12 +7,19 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from penwright.config import SamplingConfig
+from penwright.serve.completions import Choice, Prompt, check_size
+from penwright.serve.lane import Piece
 from penwright.serve.scheduler import Job, Scheduler
+from penwright.verbs.generate import Writer
+
+if TYPE_CHECKING:
+    from penwright.serve.server import Server
 
 STALL_SECONDS = 30.0
 """Time after its deadline that a client has to read the rest of a stream."""
@@ -52,6 +59,55 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Any]) -> A
 async def _wait_for_end(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class OneText:
+    """A request for one text: its job, and the text as it grows."""
+
+    def __init__(
+        self,
+        server: Server,
+        model: Writer,
+        prompt: Prompt,
+        sampling: SamplingConfig,
+        logprobs: int | None,
+    ) -> None:
+        check_size([prompt], 1, sampling.max_new_tokens)
+        self.model, self.prompt, self.choice = model, prompt, Choice(0)
+        self.job = Job(
+            model,
+            [prompt.ids],
+            1,
+            sampling,
+            logprobs=logprobs,
+            again=[prompt.again],
+            seconds=server.timeout,
+        )
+        self._scheduler = server.scheduler
+
+    async def pieces(self) -> AsyncIterator[Piece | None]:
+        """Yield new pieces as they come; None while nothing does."""
+        async for pieces in self.job.pieces():
+            for piece in pieces:
+                self.choice.add(piece)
+                yield piece
+            if not pieces:
+                yield None
+
+    def stream(self, events: AsyncIterator[bytes]) -> EventStream:
+        """Submit the job; returns the answer that sends these events."""
+        self._scheduler.submit(self.job)
+        return EventStream(events, self.job, self._scheduler)
+
+    async def finish(self, receive: Receive, pieces: AsyncIterator[Any]) -> None:
+        """Submit the job and read its `pieces` to the end, while the client waits."""
+
+        async def read() -> None:
+            async with running(self._scheduler, self.job):
+                async for _ in pieces:
+                    pass
+
+        await while_connected(receive, read())
 
 
 class EventStream(Response):
