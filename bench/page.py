@@ -17,18 +17,13 @@ import json
 import re
 import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import keeping
 import penwright.serve
+from serving import Served, serve
 
 PAGE = Path(penwright.serve.__file__).parent / "page"
 LONG = 300_000
@@ -56,59 +51,29 @@ def measure_sizes() -> dict[str, int]:
     return {"own": own, "all": sum(sizes.values())}
 
 
-@contextmanager
-def serve() -> Iterator[tuple[str, str]]:
-    """Run a server; yields its address and token."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "penwright", "serve", "base", "--port", "0"]
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if found := re.search(r"(http://\S+)/#token=(\S+)", line):
-                    yield found[1], found[2]
-                    break
-            else:
-                raise SystemExit("The server did not start.")
-        finally:
-            process.terminate()
-            process.wait()
+def make_document(served: Served, text: str, sampling: dict[str, Any]) -> str:
+    """Make a document; returns its id."""
+    id_: str = served.post("", {"title": "Bench", "text": text})["id"]
+    served.post(f"/{id_}/settings", {"values": {"sampling": sampling}})
+    return id_
 
 
-class Client:
-    """Requests to the documents' API."""
-
-    def __init__(self, address: str, token: str) -> None:
-        self.address, self._token = address, token
-
-    def post(self, path: str, body: Any) -> Any:
-        headers = {"X-Penwright-Token": self._token, "Content-Type": "application/json"}
-        url = f"{self.address}/penwright/documents{path}"
-        with urlopen(Request(url, json.dumps(body).encode(), headers)) as answer:
-            return json.load(answer)
-
-    def make(self, text: str, sampling: dict[str, Any]) -> str:
-        id_: str = self.post("", {"title": "Bench", "text": text})["id"]
-        self.post(f"/{id_}/settings", {"values": {"sampling": sampling}})
-        return id_
-
-    def make_branches(self, count: int) -> str:
-        id_ = self.make("", {})
-        root = {"id": "root00", "parent": None, "changes": [[0, 0, "Once. "]], "author": "human"}
-        self.post(f"/{id_}/append", {"nodes": [root], "expected": None})
-        nodes = [
-            {
-                "id": f"branch{number}",
-                "parent": "root00",
-                "changes": [[6, 6, f"And then, for the {number}th time, something happened."]],
-                "author": "model",
-            }
-            for number in range(count)
-        ]
-        self.post(f"/{id_}/append", {"nodes": nodes, "expected": "root00"})
-        return id_
+def make_branches(served: Served, count: int) -> str:
+    """Make a document with so many branches; returns its id."""
+    id_ = make_document(served, "", {})
+    root = {"id": "root00", "parent": None, "changes": [[0, 0, "Once. "]], "author": "human"}
+    served.post(f"/{id_}/append", {"nodes": [root], "expected": None})
+    nodes = [
+        {
+            "id": f"branch{number}",
+            "parent": "root00",
+            "changes": [[6, 6, f"And then, for the {number}th time, something happened."]],
+            "author": "model",
+        }
+        for number in range(count)
+    ]
+    served.post(f"/{id_}/append", {"nodes": nodes, "expected": "root00"})
+    return id_
 
 
 def measure_first_paint(browser: Any, address: str) -> tuple[float, float]:
@@ -172,10 +137,10 @@ def main() -> None:
 
     figures: dict[str, Any] = keeping.describe("the writer's page", ("playwright",))
     figures["gzipped_bytes"] = measure_sizes()
-    with serve() as (address, token), sync_playwright() as playwright:
-        client = Client(address, token)
+    with serve("base") as served, sync_playwright() as playwright:
         words = "The rain had not stopped for a week, and nobody spoke of it any more. "
-        long = client.make(
+        long = make_document(
+            served,
             (words * 12 + "\n\n") * (LONG // (12 * len(words))),
             {
                 "max_tokens": 20_000,
@@ -183,15 +148,15 @@ def main() -> None:
                 "on_loop": "allow",
             },
         )
-        many = client.make_branches(options.branches)
+        many = make_branches(served, options.branches)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--disable-background-networking"],
         )
-        opened = f"{address}/#token={token}"
-        figures["first_paint_ms"], figures["editor_ready_ms"] = measure_first_paint(browser, opened)
+        paints = measure_first_paint(browser, served.page)
+        figures["first_paint_ms"], figures["editor_ready_ms"] = paints
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(opened)
+        page.goto(served.page)
         page.locator(".cm-content").wait_for()
         page.wait_for_timeout(1000)
         page.evaluate(f"location.hash = 'write/{long}'")

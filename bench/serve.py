@@ -2,11 +2,13 @@
 
     python bench/serve.py [--model base] [--clients 64] [--tokens 128] [--rounds 3] [--json]
 
-Each round measures, in turn: the engine writing one text for each client in one batch, in a process
-that does nothing else; as many clients that stream the same texts from `penwright serve`; and the
-same clients of llama.cpp's server (llama-cpp-python), with the model as GGUF. The clients run in
-this process and parse nothing until all of them are done. Prompts have different lengths, each
-client its own seed. With `--weights float32` every answer must be the engine's own text.
+Each round measures, in turn: `penwright.sample.generate` writing the clients' prompts at once, as
+`generate --input` does, in a process that does nothing else; as many clients that stream from
+`penwright serve`; and the same clients of llama.cpp's server (llama-cpp-python), with the model as
+GGUF. Both of ours have the same weights, options, lengths and number of texts side by side. The
+clients run in this process and parse nothing until all of them are done. Prompts have different
+lengths, each client its own seed. With `--weights float32` every answer must be the engine's own
+text.
 
 Time to first token: single requests to the idle server, the median of 20.
 """
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from importlib.util import find_spec
@@ -31,14 +33,15 @@ from pathlib import Path
 from typing import Any
 
 import keeping
-from penwright import weights
+from penwright import sample, weights
 from penwright.cli import ENVIRONMENT
 from penwright.config import LoadConfig, SamplingConfig
 from penwright.model import GPT2, SIZES, init_weights
 from penwright.sample.batch import Batch, Row, choose_rows
 from penwright.sample.window import Window
 from penwright.tokens import Tokenizer
-from penwright.verbs.generate import load_with
+from penwright.verbs.generate import Writer, load_with
+from serving import serve
 
 HERE = Path(__file__)
 RANDOM = "random-124M"
@@ -62,7 +65,9 @@ def make_prompts(clients: int) -> list[str]:
 
 
 def settings(tokens: int, seed: int) -> SamplingConfig:
-    return SamplingConfig(max_new_tokens=tokens, min_new_tokens=tokens, top_k=40, seed=seed)
+    return SamplingConfig(
+        max_new_tokens=tokens, min_new_tokens=tokens, top_k=40, seed=seed, heal=False
+    )
 
 
 def body(prompt: str, tokens: int, seed: int) -> dict[str, Any]:
@@ -76,36 +81,47 @@ def body(prompt: str, tokens: int, seed: int) -> dict[str, Any]:
         "top_k": asked.top_k,
         "seed": seed,
         "ignore_eos": True,
+        "heal": False,
         "stream": True,
     }
 
 
 def write_offline(options: argparse.Namespace) -> None:
-    """Print, for each line read, the seconds that the engine takes for all texts, and the texts."""
+    """Print, for each line read, the seconds in which `generate` writes all texts, and the texts.
+
+    A text's random numbers come from its seed and its index. `generate` has one seed and counts
+    the index, a client has its own seed and the index 0: so the texts of the clients, which are
+    printed, are written apart, and not timed.
+    """
     config = LoadConfig(device="cpu", weights=options.weights)
     writer = load_with(options.model, config, lambda _: None)
-    context = writer.source.config.n_positions
-    ids = [writer.tokenizer.encode_prompt(prompt) for prompt in make_prompts(options.clients)]
-    sampling = [settings(options.tokens, seed) for seed in range(options.clients)]
-    size = choose_rows(writer.source, [[0] * context], 0)  # as the server does
+    prompts = make_prompts(options.clients)
+    texts = clients_texts(writer, prompts, options.tokens)
+    sampling = settings(options.tokens, 0)
+    size = choose_rows(writer.source, [[0] * writer.source.config.n_positions], 0)  # the server's
     for _ in sys.stdin:
-        rows = [
-            Row(0, one, Window.of(context, writer.tokenizer, asked), asked)
-            for one, asked in zip(ids, sampling, strict=True)
-        ]
-        waiting, texts = iter(rows), dict.fromkeys(rows, "")
         begun = time.perf_counter()
-        batch = Batch(writer.source, writer.tokenizer)
-        while True:
-            entering = [row for _, row in zip(range(size - len(batch.rows)), waiting, strict=False)]
-            if entering:
-                batch.enter(entering)
-            if not batch.rows:
-                break
-            for event in batch.step():
-                texts[event.row] += event.text
+        written = sample.generate(
+            writer.source, writer.tokenizer, prompts, 1, sampling, batch_size=size
+        )
         seconds = time.perf_counter() - begun
-        print(json.dumps({"seconds": seconds, "texts": list(texts.values())}), flush=True)
+        if sum(one.tokens for one in written) != options.clients * options.tokens:
+            raise SystemExit("The engine did not write the tokens that the clients ask for.")
+        print(json.dumps({"seconds": seconds, "texts": texts}), flush=True)
+
+
+def clients_texts(writer: Writer, prompts: Sequence[str], tokens: int) -> list[str]:
+    """Return the text of each prompt, with the client's number as its seed."""
+    batch, texts = Batch(writer.source, writer.tokenizer), {}
+    for seed, prompt in enumerate(prompts):
+        asked = settings(tokens, seed)
+        window = Window.of(writer.source.config.n_positions, writer.tokenizer, asked)
+        texts[Row(0, writer.tokenizer.encode_prompt(prompt), window, asked)] = ""
+    batch.enter(list(texts))
+    while batch.rows:
+        for event in batch.step():
+            texts[event.row] += event.text
+    return list(texts.values())
 
 
 @contextmanager
@@ -130,26 +146,6 @@ def run_offline(process: subprocess.Popen[str]) -> dict[str, Any]:
     print(file=process.stdin, flush=True)
     found: dict[str, Any] = json.loads(process.stdout.readline())
     return found
-
-
-@contextmanager
-def serve_ours(options: argparse.Namespace) -> Iterator[int]:
-    """Start our server; yields its port."""
-    words = ["serve", options.model, "--device", "cpu", "--weights", options.weights, "--port", "0"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "penwright", *words], stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        said = ""
-        while "/v1" not in said:
-            line = process.stderr.readline()
-            if not line:
-                raise SystemExit(said)
-            said += line
-        try:
-            yield int(re.findall(r"127.0.0.1:(\d+)/v1", said)[0])
-        finally:
-            process.terminate()
 
 
 @contextmanager
@@ -248,9 +244,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         offline(options) as engine,
-        serve_ours(options) as ours,
+        serve(options.model, "--device", "cpu", "--weights", options.weights) as served,
         serve_theirs(options, Path(folder)) as port,
     ):
+        ours = served.port
         asyncio.run(ask(ours, body("The sea", 2, 0)))
         waits = first_tokens(ours)
         for round_ in range(options.rounds + 1):

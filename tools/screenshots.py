@@ -6,24 +6,21 @@ python tools/screenshots.py     (needs penwright[serve], playwright, pillow and 
 from __future__ import annotations
 
 import io
-import json
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import penwright
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "bench"))
+from serving import Served, serve  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
 SIZES = {1280: 800, 390: 844}
 MINUTES = 900_000
 """Milliseconds to wait for a training."""
@@ -48,38 +45,12 @@ SETTINGS = {
 }
 
 
-@contextmanager
-def serve() -> Iterator[tuple[str, str]]:
-    """Run a server; yields its address and token."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "penwright", "serve", "base", "--port", "0"]
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if found := re.search(r"(http://\S+)/#token=(\S+)", line):
-                    yield found[1], found[2]
-                    break
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def make_document(address: str, token: str) -> str:
+def make_document(served: Served) -> str:
     """Make the documents that the screenshots show; returns the id of the story."""
-
-    def post(path: str, body: Any) -> Any:
-        headers = {"X-Penwright-Token": token, "Content-Type": "application/json"}
-        url = f"{address}/penwright/documents{path}"
-        with urlopen(Request(url, json.dumps(body).encode(), headers)) as answer:
-            return json.load(answer)
-
-    post("", {"title": "Notes on the storm", "text": "Wind from the west."})
-    post("", {"title": "The harbour master", "text": "He came on a Tuesday."})
-    id_: str = post("", {"title": "The keeper of Skerrin", "text": STORY})["id"]
-    post(f"/{id_}/settings", {"values": SETTINGS})
+    served.post("", {"title": "Notes on the storm", "text": "Wind from the west."})
+    served.post("", {"title": "The harbour master", "text": "He came on a Tuesday."})
+    id_: str = served.post("", {"title": "The keeper of Skerrin", "text": STORY})["id"]
+    served.post(f"/{id_}/settings", {"values": SETTINGS})
     return id_
 
 
@@ -163,17 +134,17 @@ def take_training(page: Page, suffix: str, file: Path) -> None:
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with (
-        serve() as (address, token),
+        serve("base") as served,
         sync_playwright() as playwright,
         tempfile.TemporaryDirectory() as folder,
     ):
         stories = make_stories(Path(folder))
-        id_ = make_document(address, token)
+        id_ = make_document(served)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page()
-        page.goto(f"{address}/#token={token}")
+        page.goto(served.page)
         page.locator(".cm-content").wait_for()
         train(page, stories)
         for width, height in SIZES.items():
@@ -182,7 +153,7 @@ def main() -> None:
                     viewport={"width": width, "height": height}, color_scheme=theme
                 )
                 page = context.new_page()
-                page.goto(f"{address}/#token={token}")
+                page.goto(served.page)
                 page.locator(".cm-content").wait_for()
                 page.evaluate(f"location.hash = 'write/{id_}'")
                 page.locator(f"[data-document='{id_}'] .cm-content").wait_for()
