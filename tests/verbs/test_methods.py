@@ -79,6 +79,9 @@ def test_a_lora_checkpoint_is_a_merged_model_and_an_adapter(text):
         one, other = merged(tokens).logits, apart(tokens).logits
     assert torch.allclose(one, other, atol=1e-4)
     assert not torch.allclose(one, base.model.logits(base.model(tokens)), atol=1e-3)
+    made = weights.export(run.folder, "adapter", text.parent / "exported").path
+    files = [folder / "adapter_model.safetensors" for folder in (made, checkpoint / "adapter")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_plan_says_what_would_fit(text, capsys):

@@ -129,12 +129,7 @@ def export(
     _check_free(out)
     place = names.resolve(model, runs_dir)
     if format_.write is None:
-        if place.kind != "adapter":
-            raise UsageError(
-                f"'{model}' is a whole model, not an adapter.",
-                fix="Only an adapter that LoRA trained can be exported as one.",
-            )
-        return _export_adapter(place, out, check)
+        return _export_adapter(_find_adapter(place, model), out, check)
     found = _load(place)
     kind = dtype or format_.default or _own_type(found.tensors)
     path = format_.write(found, out, kind, shard_bytes, str(model))
@@ -331,6 +326,20 @@ def _card_of(path: Path, name: str) -> str:
     if readme.is_file():
         return readme.read_text(encoding="utf-8", errors="replace")
     return describing.model_card(Path(name).name, base_model=name)
+
+
+def _find_adapter(place: names.Place, model: str | Path) -> names.Place:
+    """Return the adapter at a place, or the one that is kept beside a checkpoint of LoRA."""
+    if place.kind == "adapter":
+        return place
+    folder = names.checkpoint_of(place.path) if place.kind == "run" else place.path
+    beside = folder / "adapter"
+    if place.kind in ("run", "huggingface") and names.kind_of(beside) == "adapter":
+        return names.resolve(beside)
+    raise UsageError(
+        f"'{model}' is a whole model, not an adapter.",
+        fix="Only an adapter that LoRA trained can be exported as one.",
+    )
 
 
 def _export_adapter(place: names.Place, out: Path, check: bool) -> Exported:
