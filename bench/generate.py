@@ -8,8 +8,8 @@ The cases are
     base     one text and 64 texts with the bundled model, ours only, beside ours in torch
     busy     as single, with another torch process busy on all cores, beside the idle machine
 Prompts have about 32 tokens, texts 128; temperature 0.8, top-k 40. Every round runs each runtime
-once; the medians over the rounds are compared. PENWRIGHT_NATIVE=avx2 with
-ATEN_CPU_CAPABILITY=avx2 measures ours on the smaller instruction set.
+once; the medians over the rounds are compared. `busy` alone is kept in a file of its own.
+PENWRIGHT_NATIVE=avx2 with ATEN_CPU_CAPABILITY=avx2 measures ours on the smaller instruction set.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ def main() -> None:
         print(f"{name:44} {ratio:7.2f}")
     if options.keep:
         result = {**head, "tokens_per_s": rates, "rounds": seconds, "ratios": ratios}
-        keeping.keep("generate", {"native": native.describe().partition(" (")[0], **result})
+        name = "generate-busy" if options.cases == ["busy"] else "generate"
+        keeping.keep(name, {"native": native.describe().partition(" (")[0], **result})
     if options.json:
         print(json.dumps(ratios))
 

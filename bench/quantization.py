@@ -93,11 +93,12 @@ def main() -> None:
             f"{row['weights']:8} {row['bytes']:12,} bytes  perplexity {row['perplexity']:8.3f} "
             f"({row['change']:+.2%})  KL {row['kl_per_token']:.6f} a token"
         )
-    if options.keep:
-        texts = [path.name for path in options.texts]
-        keeping.keep(f"quantization-{options.model}", {**head, "texts": texts, "rows": rows})
     if options.json:
         print(json.dumps({row["weights"]: row["change"] for row in rows}))
+    if options.keep:
+        texts = [path.name for path in options.texts]
+        types = {str(row.pop("weights")): row for row in rows}
+        keeping.keep(f"quantization-{options.model}", {**head, "texts": texts, **types})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@
 #define relax() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-enum { LINE = 64, SPINS = 2000, TURN = 100000 };  // bytes, turns of a loop, nanoseconds
+enum { LINE = 64, SPINS = 500, TURN = 100000 };  // bytes, turns of a loop, nanoseconds
 
 struct Pool {
     // The number of the job in the upper half, the items not taken yet in the lower. Only a thread
