@@ -181,8 +181,9 @@ def make_benchmarks() -> str:
 def _bench(path: Path) -> str:
     """Return the section of one result: what was measured, where, by which command, the figures."""
     result = json.loads(path.read_text("utf-8"))
+    bench = path.stem.partition("-")[0]  # what follows names the model or the case
     about, _, usage = ast.get_docstring(
-        ast.parse((ROOT / "bench" / f"{path.stem}.py").read_text("utf-8"))
+        ast.parse((ROOT / "bench" / f"{bench}.py").read_text("utf-8"))
     ).partition("\n\n")
     command = next(line.strip() for line in usage.splitlines() if "python bench/" in line)
     heads = [result, *(value for value in result.values() if isinstance(value, dict))]
@@ -193,8 +194,8 @@ def _bench(path: Path) -> str:
     lines.append(f"```\n{command}\n```\n")
     if path.stem in ELSEWHERE:
         lines.append(ELSEWHERE[path.stem] + "\n")
-    elif path.stem in TABLES:
-        lines.append(TABLES[path.stem](result) + "\n")
+    elif bench in TABLES:
+        lines.append(TABLES[bench](result) + "\n")
     else:
         lines.append(_table(["Figure", "Value"], _flat(result)) + "\n")
     return "\n".join(lines)
