@@ -23,7 +23,7 @@ from penwright.serve.documents import Documents
 class Terminal:
     """A program in a terminal of 80 columns and 24 lines."""
 
-    def __init__(self, folder, *words: str, **environment: str) -> None:
+    def __init__(self, folder, *words: str, tokens: int = 8, **environment: str) -> None:
         import fcntl
         import termios
 
@@ -31,7 +31,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         command = [sys.executable, "-m", "penwright", "write", "base", "--weights", "float32"]
         self.process = subprocess.Popen(
-            [*command, "--max-new-tokens", "8", "--document", "story", *words],
+            [*command, "--max-new-tokens", str(tokens), "--document", "story", *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -73,8 +73,8 @@ class Terminal:
 def start(tmp_path):
     running: list[Terminal] = []
 
-    def open_terminal(*words, **environment):
-        running.append(Terminal(tmp_path, *words, **environment))
+    def open_terminal(*words, **options):
+        running.append(Terminal(tmp_path, *words, **options))
         return running[-1]
 
     yield open_terminal
@@ -145,6 +145,23 @@ def test_every_key_and_a_kill(start, tmp_path):
     again.press("q", "the same command continues it")
     assert again.process.wait() == 0
     assert document_in(tmp_path)[1] != text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal is POSIX's")
+def test_escape_stops_the_stream_and_keeps_what_is_written(start, tmp_path):
+    terminal = start(tokens=5000)
+    terminal.wait_for("Type how the text begins")
+    terminal.press("The goose sat\n", r"Esc stops.*The goose sat \w+")
+    shown = terminal.press("\x1b", READY)
+    text = document_in(tmp_path)[1]
+    assert text.startswith("The goose sat ")
+    assert len(text.split()) < 3000, "the whole would have some 4,000 words"
+    assert text.split()[-1] in shown, "what stands on the page is what is kept"
+    before = text
+    terminal.press("u", READY)
+    assert document_in(tmp_path)[1] == "The goose sat"
+    terminal.press("y", READY)
+    assert document_in(tmp_path)[1] == before
 
 
 def test_a_pipe_is_no_terminal(penwright):
