@@ -121,10 +121,10 @@ def test_without_the_training_text(model, tokenizer):
     "text", ["The goose sat\n\n\n in  the council.\n\nTwice, “tea”? 🦆ναι", " x", "\n a"]
 )
 def test_the_spelling_of_the_tokenizer_is_usual(tokenizer, text):
-    spelling, ids = Spelling(tokenizer), [tokenizer.eot_id]
+    spelling, word = Spelling(tokenizer), [tokenizer.eot_id]
     for token in tokenizer.encode(text):
-        assert spelling.is_usual(ids, token)
-        ids.append(token)
+        assert spelling.is_usual(word, token)
+        word = [token] if spelling.begins_word(word[-1], token) else [*word, token]
 
 
 def test_another_spelling_is_noticed_with_the_token_that_settles_it(tokenizer):
@@ -134,5 +134,5 @@ def test_another_spelling_is_noticed_with_the_token_that_settles_it(tokenizer):
     data = tokenizer.token_bytes(whole)
     parts = [(data[:n], data[n:]) for n in range(1, len(data))]
     first, second = next((known[a], known[b]) for a, b in parts if a in known and b in known)
-    assert spelling.is_usual([tokenizer.eot_id], first)
-    assert not spelling.is_usual([tokenizer.eot_id, first], second)
+    assert spelling.is_usual([], first)
+    assert not spelling.is_usual([first], second)

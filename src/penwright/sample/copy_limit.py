@@ -51,16 +51,17 @@ class CopyGuard:
         self._begin()
 
     def _begin(self) -> None:
-        self._seen = self._prompt_length
+        self._seen = 0
+        self._word = 0  # where the last word begins
         self._places: list[int] = []  # of the counted tokens that were written
         self._absent = 0, 0, -1  # a piece of the text that occurs nowhere: [start, end), last token
 
     def refuses(self, ids: Sequence[int], token: int) -> bool:
         """Return whether `token` would make a copied span too long."""
         training = self._training
-        if not training.spelling.is_usual(ids, token):
-            return True
         self._follow(ids)
+        if not training.spelling.is_usual(ids[self._word :], token):
+            return True
         if not training.counted[token] or len(self._places) < self._most:
             return False
         first = self._places[-self._most]
@@ -77,11 +78,15 @@ class CopyGuard:
         return True
 
     def _follow(self, ids: Sequence[int]) -> None:
-        """Note the counted tokens that were written since the last call."""
+        """Note the counted tokens, and the beginnings of words, since the last call."""
         if len(ids) < self._seen:
             self._begin()
-        counted = self._training.counted
-        self._places += [at for at in range(self._seen, len(ids)) if counted[ids[at]]]
+        training = self._training
+        for at in range(self._seen, len(ids)):
+            if training.spelling.begins_word(ids[at - 1] if at else None, ids[at]):
+                self._word = at
+            if at >= self._prompt_length and training.counted[ids[at]]:
+                self._places.append(at)
         self._seen = len(ids)
 
 
@@ -99,24 +104,27 @@ class Spelling:
         pieces = [tokenizer.printed_bytes(token) for token in range(tokenizer.vocab_size)]
         self._begins_space = [piece[:1].isspace() for piece in pieces]
         self._ends_space = [piece[-1:].isspace() for piece in pieces]
+        self._is_hidden = [token in tokenizer.hidden for token in range(tokenizer.vocab_size)]
 
-    def is_usual(self, ids: Sequence[int], token: int) -> bool:
-        """Return whether `token` continues the last word of `ids` as the tokenizer spells it."""
-        if not self._is_known or token in self._tokenizer.hidden:
+    def begins_word(self, before: int | None, token: int) -> bool:
+        """Return whether a word, with the white space before it, begins at `token`."""
+        if before is None or self._is_hidden[before]:
             return True
-        word = [token]
-        place = len(ids)
-        while place and ids[place - 1] not in self._tokenizer.hidden:
-            if self._begins_space[word[-1]] and not self._ends_space[ids[place - 1]]:
-                break
-            place -= 1
-            word.append(ids[place])
-            if len(word) > _LONGEST_WORD:
-                return True
-        key = tuple(reversed(word))
-        if key not in self._usual:
-            self._usual[key] = self._compare(key)
-        return self._usual[key]
+        return self._begins_space[token] and not self._ends_space[before]
+
+    def is_usual(self, word: Sequence[int], token: int) -> bool:
+        """Return whether the tokenizer spells `word`, the last one, and `token` behind it so."""
+        if not self._is_known or self._is_hidden[token]:
+            return True
+        if word and self.begins_word(word[-1], token):
+            word = ()
+        elif len(word) >= _LONGEST_WORD:
+            return True
+        key = (*word, token)
+        usual = self._usual.get(key)
+        if usual is None:
+            usual = self._usual[key] = self._compare(key)
+        return usual
 
     def _compare(self, word: tuple[int, ...]) -> bool:
         try:
