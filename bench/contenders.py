@@ -2,36 +2,87 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from penwright.config import LoraConfig, OptimizerConfig
+import penwright
+from penwright.config import LoraConfig, OptimizerConfig, Precision
+from penwright.model import GPT2, SIZES, GPT2Config, init_weights
+from penwright.train.calibrate import choose_kernels
 from penwright.train.optimizer import Schedule
 from penwright.train.plan import TrainPlan
 
 
 def make(
-    who: str, *, size: str, batch: int, length: int, micro: int, device: str
+    who: str, *, size: str, batch: int, length: int, micro: int, device: str, documents: int = 1
 ) -> Callable[[], Tensor]:
     """A function that takes one step and returns its loss, a scalar on the device.
 
-    Weights and tokens are always alike, but for the weights of the plain peer.
+    Weights and tokens are always alike, but for the weights of the plain peer. A row of ours is
+    packed with `documents` documents.
     """
+    if who.startswith("products"):
+        return _products(who, size, batch, length, micro)
     if who == "peer-plain":
         return _plain(size, batch, length, micro, device)
     if who.startswith("peer"):
         return _transformers(who, size, batch, length, micro, device)
-    return _ours(who, size, batch, length, micro, device)
+    return _ours(who, size, batch, length, micro, device, documents)
 
 
-def _tokens(batch: int, length: int) -> torch.Tensor:
+def config_of(size: str) -> GPT2Config:
+    """The config of a size of GPT-2, or of the bundled model `base`."""
+    if size in SIZES:
+        return SIZES[size]
+    kept = Path(penwright.__file__).parent / "assets" / size / "config.json"
+    return GPT2Config.from_dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def _tokens(vocabulary: int, batch: int, length: int) -> torch.Tensor:
     # A few hundred words in a random order: something that ten steps learn something of.
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 400, (batch, length + 1), generator=generator) * 100
+    words = torch.randint(0, 400, (batch, length + 1), generator=generator)
+    return words * min(100, vocabulary // 400)
+
+
+def _products(who: str, size: str, batch: int, length: int, micro: int) -> Callable[[], Tensor]:
+    """The matrix products of our step, alone: same shapes, types, chunks and implementation."""
+    from penwright.model.loss import CHUNK_LOGITS, SLICE
+    from penwright.native.kernels import open_kernels
+
+    config = config_of(size)
+    plan = plan_of(who.replace("products", "full"), batch, length, config.n_embd)
+    dtype = torch.float32 if plan.precision == "fp32" else torch.bfloat16
+    kernels = open_kernels(plan.kernels)
+    multiply = torch.mm if kernels is None else kernels.multiply
+    width, inner, vocabulary = config.n_embd, config.inner, config.vocab_size
+    shapes = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
+    layers = [[torch.randn(s).to(dtype) for s in shapes] for _ in range(config.n_layer)]
+    rows = {n: torch.randn(micro * length, n).to(dtype) for shape in shapes for n in shape}
+    head_VC = torch.randn(vocabulary, width).to(dtype)
+    chunk = max(1, CHUNK_LOGITS // vocabulary)
+
+    def step() -> Tensor:
+        for _ in range(batch // micro):
+            for weight in (weight for layer in layers for weight in layer):
+                x, slope = rows[weight.shape[0]], rows[weight.shape[1]]
+                multiply(x, weight)
+                multiply(slope, weight.T)
+                multiply(x.T, slope)
+            for hidden_nC in rows[width].split(chunk):
+                slopes_nV = multiply(hidden_nC, head_VC.T)
+                multiply(slopes_nV, head_VC)
+                for part_nv in slopes_nV.split(SLICE, dim=1):
+                    multiply(part_nv.T, hidden_nC)
+        return torch.zeros(())
+
+    return step
 
 
 def _transformers(
@@ -39,13 +90,11 @@ def _transformers(
 ) -> Callable[[], Tensor]:
     import transformers
 
-    from penwright.model import GPT2, SIZES, init_weights
-
     config = transformers.GPT2Config(
-        **SIZES[size].to_dict() | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        **config_of(size).to_dict() | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     )
     model = transformers.GPT2LMHeadModel(config)
-    ours = GPT2(SIZES[size])
+    ours = GPT2(config_of(size))
     init_weights(ours, seed=0)
     model.load_state_dict(ours.state_dict(), strict=False)
     del ours
@@ -55,17 +104,18 @@ def _transformers(
         # With shift_labels it takes the targets as they are.
         return model(input_ids=inputs_BT, labels=targets_BT, shift_labels=targets_BT).loss
 
-    return _peer_step(model, loss_of, _tokens(batch, length), micro, device, who == "peer-bf16")
+    tokens_BT = _tokens(config.vocab_size, batch, length)
+    return _peer_step(model, loss_of, tokens_BT, micro, device, who == "peer-bf16")
 
 
 def _plain(size: str, batch: int, length: int, micro: int, device: str) -> Callable[[], Tensor]:
-    from penwright.model import SIZES
     from plain_gpt2 import PlainGPT2
 
     torch.manual_seed(0)
     model = PlainGPT2(SIZES[size]).to(device)
     loss_of = torch.compile(model)
-    return _peer_step(model, loss_of, _tokens(batch, length), micro, device, in_bf16=True)
+    tokens_BT = _tokens(SIZES[size].vocab_size, batch, length)
+    return _peer_step(model, loss_of, tokens_BT, micro, device, in_bf16=True)
 
 
 def _peer_step(
@@ -100,18 +150,21 @@ def _peer_step(
 
 
 def _ours(
-    who: str, size: str, batch: int, length: int, micro: int, device_name: str
+    who: str, size: str, batch: int, length: int, micro: int, device_name: str, documents: int
 ) -> Callable[[], Tensor]:
-    from penwright.model import GPT2, SIZES, init_weights
     from penwright.tokens import Batch, split_micro
     from penwright.train.loop import batch_loss
     from penwright.train.methods import make_method
     from penwright.train.process import limit_malloc
 
-    device = torch.device(device_name)
-    plan = replace(plan_of(who, batch, length), micro_batch=micro, compile=device.type == "cuda")
+    device, config = torch.device(device_name), config_of(size)
+    plan = replace(
+        plan_of(who, batch, length, config.n_embd, device_name),
+        micro_batch=micro,
+        compile=device.type == "cuda",
+    )
     limit_malloc()
-    model = GPT2(SIZES[size])
+    model = GPT2(config)
     init_weights(model, seed=0)
     model.to(device)
     model.set_dropout(0.0)
@@ -120,12 +173,12 @@ def _ours(
     for group in method.optimizer.param_groups:
         group["lr"] = 1e-4
     scaler = torch.amp.GradScaler(device_name, enabled=False)
-    tokens_BT = _tokens(batch, length)
+    tokens_BT = _tokens(config.vocab_size, batch, length)
     whole = Batch(
         tokens_BT[:, :-1].contiguous(),
         tokens_BT[:, 1:].contiguous(),
-        torch.arange(length).repeat(batch, 1),
-        torch.zeros((batch, length), dtype=torch.int32),
+        (torch.arange(length) % -(-length // documents)).repeat(batch, 1),
+        (torch.arange(length) // -(-length // documents)).repeat(batch, 1).int(),
         batch * length,
     )
 
@@ -146,9 +199,10 @@ def _ours(
     return step
 
 
-def plan_of(who: str, batch: int, length: int) -> TrainPlan:
+def plan_of(who: str, batch: int, length: int, width: int = 768, device: str = "cpu") -> TrainPlan:
     """A plan of method `who`: full, full-fp32, lean or lora."""
     method = who.partition("-")[0]
+    precision: Precision = "fp32" if who.endswith("fp32") else "bf16"
     return TrainPlan(
         steps=100,
         steps_per_epoch=100,
@@ -156,7 +210,8 @@ def plan_of(who: str, batch: int, length: int) -> TrainPlan:
         micro_batch=batch,
         max_length=length,
         shape="windows",
-        precision="fp32" if who.endswith("fp32") else "bf16",
+        precision=precision,
+        kernels=choose_kernels(torch.device(device), precision, width, None),
         schedule=Schedule(schedule="constant", learning_rate=1e-4),
         method=cast(Literal["full", "lean", "lora"], method),
         recompute=method == "lean",

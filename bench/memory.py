@@ -78,6 +78,7 @@ def load_of(plan: TrainPlan, device: str) -> Load:
         quantize=plan.lora.quantize,
         lora_rank=plan.lora.lora_rank,
         on_gpu=device == "cuda",
+        kernels=plan.kernels,
     )
 
 

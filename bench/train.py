@@ -1,13 +1,16 @@
 """Training steps beside transformers' GPT-2: tokens/s, peak memory and the loss curve.
 
     python bench/train.py [--size 124M] [--batch 4] [--length 512] [--rounds 3] [--json] [--keep]
+    python bench/train.py --size base --length 338 --documents 3 --against --busy
 
 Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
-same random weights and tokens, so that whatever else the machine does falls on both. The peers
-are transformers with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the
-training loop's own step, in the environment that the command line gives itself. Peak memory is
-anonymous memory, sampled every 10 ms. With --json the last line holds the ratios; --keep writes
-all to bench/results. Without bfloat16 in hardware only float32 is measured.
+same random weights and tokens, so that whatever else the machine does falls on both. One runs
+nothing but the matrix products of our step, for their share of its time. The peers are transformers
+with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the training loop's own
+step, in the environment that the command line gives itself. With --busy, steps are also taken
+beside another torch process that keeps all threads busy. Peak memory is anonymous memory, sampled
+every 10 ms. With --json the last line holds the ratios; --keep writes all to bench/results. Without
+bfloat16 in hardware only float32 is measured.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,7 +52,7 @@ for line in sys.stdin:
     step = {"seconds": seconds, "cpu": cpu, "loss": loss, "peak": peak.bytes()}
     print(json.dumps(step), flush=True)
 """
-SHAPE = ("size", "batch", "length", "micro", "device")
+SHAPE = ("size", "batch", "length", "micro", "device", "documents")
 
 
 def enter(who: str, options: argparse.Namespace) -> Contender:
@@ -74,6 +79,7 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     for who, contender in zip(pair, (first, second), strict=True):
         counted = contender.steps[1:]
         result[who] = {
+            "seconds": statistics.median(step["seconds"] for step in counted),
             "tokens_per_s": tokens / statistics.median(step["seconds"] for step in counted),
             "cpu_seconds": statistics.median(step["cpu"] for step in counted),
             "peak_mb": contender.steps[-1]["peak"] / 2**20,
@@ -90,6 +96,33 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+BUSY = """
+import sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+x = torch.randn(1024, 1024)
+while True:
+    x @ x
+"""
+
+
+def race_beside(who: str, options: argparse.Namespace) -> dict[str, float]:
+    """Steps in turn with nothing else, and beside a torch process that is busy on all threads."""
+    contender = enter(who, options)
+    other = subprocess.Popen([sys.executable, "-c", BUSY, str(options.threads)])
+    try:
+        contender.step()
+        for _ in range(options.rounds):
+            for what in (signal.SIGSTOP, signal.SIGCONT):
+                other.send_signal(what)
+                contender.step()
+    finally:
+        other.kill()
+        contender.close()
+    seconds = [step["seconds"] for step in contender.steps[1:]]
+    idle, busy = statistics.median(seconds[::2]), statistics.median(seconds[1::2])
+    return {"idle_seconds": idle, "busy_seconds": busy, "share": idle / busy}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="124M")
@@ -98,7 +131,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--ours", help="full, full-fp32, lean or lora")
-    parser.add_argument("--against", nargs="+", help="peer-bf16 and peer-fp32")
+    parser.add_argument("--against", nargs="*", help="peer-bf16 and peer-fp32")
+    parser.add_argument("--documents", type=int, default=1, help="packed into each row of ours")
+    parser.add_argument("--steps", type=int, default=1, help="of a round")
+    parser.add_argument("--busy", action="store_true", help="also beside a busy process")
     keeping.add_options(parser)
     options = parser.parse_args()
     # A step in emulated bfloat16 takes a quarter of an hour.
@@ -106,8 +142,9 @@ def main() -> None:
     if emulated:
         print("This processor has no bfloat16: float32 is measured only.", file=sys.stderr)
     options.ours = options.ours or ("full-fp32" if emulated else "full")
-    options.against = options.against or ["peer-fp32"] + ["peer-bf16"] * (not emulated)
-    options.micro, options.device, options.steps = options.batch, "cpu", 1
+    if options.against is None:
+        options.against = ["peer-fp32"] + ["peer-bf16"] * (not emulated)
+    options.micro, options.device = options.batch, "cpu"
     result: dict[str, Any] = {
         **keeping.describe(
             f"{options.size}, {options.batch} x {options.length} tokens, {options.ours}",
@@ -115,14 +152,24 @@ def main() -> None:
         ),
         "threads": options.threads,
     }
+    products = options.ours.replace("full", "products")
+    alone = race((options.ours, products), options)
+    result["products"] = {
+        "seconds": alone[products]["seconds"],
+        "step_seconds": alone[options.ours]["seconds"],
+        "share": alone["seconds_ratio"],
+    }
     for peer in options.against:
         result[peer] = race((options.ours, peer), options)
+    if options.busy:
+        result["beside_a_busy_process"] = race_beside(options.ours, options)
     print(json.dumps(result, indent=2))
     if options.keep:
-        keeping.keep("train", result)
+        keeping.keep("train" if options.size == "124M" else f"train-{options.size}", result)
     if options.json:
         kept = ("seconds_ratio", "cpu_ratio", "memory_ratio", "loss_difference")
-        print(json.dumps({peer: {k: result[peer][k] for k in kept} for peer in options.against}))
+        ratios = {peer: {k: result[peer][k] for k in kept} for peer in options.against}
+        print(json.dumps(ratios | {"products": result["products"]}))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_rows_that_are_not_learned_are_harmless_where_they_are_not_left_out(
     torch.manual_seed(seed)
     hidden_NC, weight_VC, targets_N = draw_problem(n, channels, vocabulary, 0.5)
     loss = loss_module._ChunkedCrossEntropy.apply(
-        hidden_NC, weight_VC, targets_N, chunk, torch.float64, True
+        hidden_NC, weight_VC, targets_N, chunk, torch.float64, True, None
     )
     expected = naive(hidden_NC, weight_VC, targets_N)
     ours = torch.autograd.grad(loss, (hidden_NC, weight_VC))

@@ -12,6 +12,7 @@ from penwright.errors import DivergedError, OutOfRoomError
 from penwright.tokens import split_micro
 from penwright.train import Interrupted, Silent, loop, newest_sound
 from penwright.train.loop import batch_loss
+from tests.native.conftest import needs_library
 
 
 class Listening(Silent):
@@ -96,18 +97,49 @@ METHODS = {
 }
 
 
+SHORT_RUN = {
+    "steps": 24,
+    "batch_size": 4,
+    "micro_batch": 2,
+    "learning_rate": 1e-2,
+    "evaluate_every": 6,
+}
+
+
+def step_losses(trainer):
+    return [record["loss"] for record in trainer.run.metrics() if record["kind"] == "step"]
+
+
+@needs_library
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_with_native_kernels_losses_are_those_of_torch(make_trainer, monkeypatch, precision):
+    options = SHORT_RUN | {"steps": 10, "precision": precision, "shape": "packed"}
+    torchs = make_trainer("torch", **options)
+    torchs.train()
+    monkeypatch.delenv("PENWRIGHT_NATIVE")
+    native = make_trainer("native", **options)
+    assert native.plan.kernels != "torch"
+    native.train()
+    near = 1e-5 if precision == "fp32" else 3e-3
+    assert step_losses(native) == pytest.approx(step_losses(torchs), rel=near)
+
+
+@needs_library
+@pytest.mark.parametrize("method", ["full, recomputed", "full in bf16", "lean"])
+def test_with_native_kernels_a_run_resumes_exactly(make_trainer, monkeypatch, method):
+    monkeypatch.delenv("PENWRIGHT_NATIVE")
+    check_resuming(make_trainer, SHORT_RUN | METHODS[method])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_and_resumes_exactly(make_trainer, method):
-    options = {
-        "steps": 24,
-        "batch_size": 4,
-        "micro_batch": 2,
-        "learning_rate": 1e-2,
-        "evaluate_every": 6,
-    } | METHODS[method]
+    check_resuming(make_trainer, SHORT_RUN | METHODS[method])
+
+
+def check_resuming(make_trainer, options):
     whole = make_trainer("whole", **options)
     whole.train()
-    losses = [record["loss"] for record in whole.run.metrics() if record["kind"] == "step"]
+    losses = step_losses(whole)
     assert losses[-1] < losses[0] - 0.15
     half = make_trainer("half", observer=stop_at(11), **options)
     with pytest.raises(Interrupted):
@@ -115,8 +147,7 @@ def test_every_method_learns_and_resumes_exactly(make_trainer, method):
     rest = continued(make_trainer, half.run, **options)
     rest.train()
     assert same(whole.method.tensors(), rest.method.tensors())
-    again = [record["loss"] for record in rest.run.metrics() if record["kind"] == "step"]
-    assert losses == again
+    assert losses == step_losses(rest)
 
 
 @pytest.mark.parametrize("method", METHODS)

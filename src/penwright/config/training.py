@@ -18,6 +18,7 @@ OptimizerName = Literal["adamw", "adamw8bit", "adafactor", "muon", "sgd"]
 LoggerName = Literal["tensorboard", "wandb"]
 CompileName = Literal["auto", "on", "off"]
 MethodName = Literal["full", "lean", "lora"]
+KernelsName = Literal["torch", "native", "onednn"]
 BatchShape = Literal["packed", "windows", "rows"]
 
 

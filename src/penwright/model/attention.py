@@ -86,7 +86,8 @@ class SplitDocuments:
     """One causal attention call for each document, on a CPU."""
 
     def __init__(self, documents_BT: Tensor) -> None:
-        self.lengths: list[int] = find_offsets(documents_BT).diff().tolist()
+        self.offsets = find_offsets(documents_BT).int()
+        self.lengths: list[int] = self.offsets.diff().tolist()
 
     def __call__(
         self,

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from penwright.model.attention import Attend, attend_causal
 from penwright.model.config import GPT2Config
+from penwright.model.loss import LossKernels
 
 
 class Conv1D(nn.Module):
@@ -107,6 +108,7 @@ class GPT2(nn.Module):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.config = config
+        self.kernels: LossKernels | None = None  # set while the model is trained on a CPU
         tokens, positions = _embedding_names(config)
         parts: dict[str, nn.Module] = {
             tokens: _embedding(config.vocab_size, config.n_embd),

@@ -6,7 +6,7 @@ Legend: N tokens, n tokens of a chunk, C channels, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -22,14 +22,35 @@ ROWS = 256
 SLICE = 8192
 
 
+class LossKernels(Protocol):
+    """Faster implementations of parts of the loss on a CPU, in float32 and bfloat16."""
+
+    def multiply(self, a_NK: Tensor, b_KM: Tensor) -> Tensor:
+        """Return a @ b."""
+        ...
+
+    def loss_slopes(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+        """Turn logits into p - onehot(target) in place; return log p(target)."""
+        ...
+
+    def accumulate(self, sum_NC: Tensor, x_NC: Tensor) -> None:
+        """sum += x, with the sum in float32."""
+        ...
+
+
 def chunked_cross_entropy(
-    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk: int | None = None
+    hidden_NC: Tensor,
+    weight_VC: Tensor,
+    targets_N: Tensor,
+    chunk: int | None = None,
+    kernels: LossKernels | None = None,
 ) -> Tensor:
     """Return the sum of -log p(target) over targets other than -100: a scalar, float32 or wider.
 
     Logits exist for `chunk` tokens at a time. The gradients of `hidden_NC` and `weight_VC` are
     made along with the loss and only scaled in the backward pass, which may run once.
     Under autocast the products run in its type; sums and the weight's gradient stay in float32.
+    Without `kernels` torch computes everything.
     """
     # On a GPU, selecting the learned rows would make the host wait for their number.
     if hidden_NC.device.type == "cpu":
@@ -38,7 +59,7 @@ def chunked_cross_entropy(
     dtype = _product_dtype(hidden_NC)
     with torch.autocast(hidden_NC.device.type, enabled=False):
         loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            hidden_NC, weight_VC, targets_N, chunk, dtype, torch.is_grad_enabled()
+            hidden_NC, weight_VC, targets_N, chunk, dtype, torch.is_grad_enabled(), kernels
         )
     return loss
 
@@ -98,24 +119,26 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         chunk: int | None,
         dtype: torch.dtype,
         with_grad: bool,
+        kernels: LossKernels | None,
     ) -> Tensor:
         loss = hidden_NC.new_zeros((), dtype=_sum_dtype(dtype))
-        hidden_grad = weight_grad = None
+        multiply = torch.mm if kernels is None else kernels.multiply
+        make_slopes = _make_slopes if kernels is None else kernels.loss_slopes
+        hidden_grad = weight_sum = None
         if with_grad and ctx.needs_input_grad[0]:
             hidden_grad = torch.empty_like(hidden_NC)
         if with_grad and ctx.needs_input_grad[1]:
-            weight_grad = torch.zeros_like(weight_VC, dtype=loss.dtype)
+            weight_sum = _WeightSum(weight_VC, dtype, kernels)
         product_VC = _product_weight(weight_VC, dtype)
-        products = _Products(weight_VC, dtype) if weight_grad is not None else None
         for rows in _chunks(hidden_NC, weight_VC, chunk):
             hidden_nC, targets_n = hidden_NC[rows].to(dtype), targets_N[rows]
-            slopes_nV = hidden_nC @ product_VC.T
-            loss -= _make_slopes(slopes_nV, targets_n).sum()
+            slopes_nV = multiply(hidden_nC, product_VC.T)
+            loss -= make_slopes(slopes_nV, targets_n).sum()
             if hidden_grad is not None:
-                hidden_grad[rows] = slopes_nV @ product_VC
-            if products is not None and weight_grad is not None:
-                products.add(weight_grad, slopes_nV, hidden_nC)
-        ctx.grads = (hidden_grad, weight_grad)
+                hidden_grad[rows] = multiply(slopes_nV, product_VC)
+            if weight_sum is not None:
+                weight_sum.add(slopes_nV, hidden_nC)
+        ctx.grads = (hidden_grad, None if weight_sum is None else weight_sum.result())
         ctx.weight_dtype = weight_VC.dtype
         return loss
 
@@ -129,7 +152,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             hidden_grad.mul_(grad)
         if weight_grad is not None:
             weight_grad = weight_grad.mul_(grad).to(ctx.weight_dtype)
-        return hidden_grad, weight_grad, None, None, None, None
+        return hidden_grad, weight_grad, None, None, None, None, None
 
 
 def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
@@ -182,24 +205,34 @@ def _make_slopes(logits_nV: Tensor, targets_n: Tensor) -> Tensor:
     return logp_n.masked_fill_(ignored_n, 0.0)
 
 
-class _Products:
-    """Adds products to a sum of a wider type through one buffer, a slice at a time."""
+class _WeightSum:
+    """The weight's gradient: a sum, over chunks, of products that may be of a narrower type.
 
-    def __init__(self, weight_VC: Tensor, dtype: torch.dtype) -> None:
-        width = min(SLICE, len(weight_VC))
-        self.buffer_vC = torch.empty(
-            (width, weight_VC.shape[1]), dtype=dtype, device=weight_VC.device
-        )
+    Products of a later chunk are added a slice at a time, so that they take little memory.
+    """
 
-    def add(self, sum_VC: Tensor, slopes_nV: Tensor, hidden_nC: Tensor) -> None:
+    def __init__(self, weight_VC: Tensor, dtype: torch.dtype, kernels: LossKernels | None) -> None:
+        self.sum_VC = torch.empty_like(weight_VC, dtype=_sum_dtype(dtype))
+        self.kernels = kernels
+        self.begun = False
+
+    def result(self) -> Tensor:
+        """Return the sum, which is zero where nothing was added."""
+        return self.sum_VC if self.begun else self.sum_VC.zero_()
+
+    def add(self, slopes_nV: Tensor, hidden_nC: Tensor) -> None:
         """sum_VC += slopes.T @ hidden"""
-        if sum_VC.dtype == slopes_nV.dtype:
-            sum_VC.addmm_(slopes_nV.T, hidden_nC)
-            return
-        for rows in _slices(len(sum_VC), SLICE):
-            target_vC = sum_VC[rows]
-            product_vC = self.buffer_vC[: len(target_vC)]
-            target_vC += torch.mm(slopes_nV[:, rows].T, hidden_nC, out=product_vC)
+        multiply = torch.mm if self.kernels is None else self.kernels.multiply
+        for rows in _slices(len(self.sum_VC), SLICE):
+            target_vC = self.sum_VC[rows]
+            product_vC = multiply(slopes_nV[:, rows].T, hidden_nC)
+            if not self.begun:
+                target_vC.copy_(product_vC)
+            elif self.kernels is None:
+                target_vC += product_vC
+            else:
+                self.kernels.accumulate(target_vC, product_vC)
+        self.begun = True
 
 
 def _chunks(hidden_NC: Tensor, weight_VC: Tensor, chunk: int | None) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import itertools
 import os
 import platform
 import shlex
@@ -21,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from ctypes import c_int, c_long, c_void_p
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import c_double, c_float, c_int, c_long, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penwright.errors import OutOfRoomError, UsageError
 from penwright.files import atomic_file, cache_folder, write_text
@@ -47,16 +49,19 @@ FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno",
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The loaded library with its functions for one instruction set; see c/decode.c."""
+    """The loaded library with its functions for one instruction set; see c/decode.c, c/train.c."""
 
     variant: str
     path: Path
     pool: Callable[[int], int | None]
+    team: Callable[[int, c_void_p], int | None]
     pack: Callable[..., None]
     multiply: Callable[..., int]
     feed: Callable[..., int]
     choose: Callable[..., int]
     write: Callable[..., int]
+    training: Mapping[str, Callable[..., Any]]
+    """The functions of c/train.c, by name."""
 
 
 class BuildError(Exception):
@@ -154,11 +159,12 @@ def compile_into(path: Path, compiler: Sequence[str], extra: Sequence[str] = ())
     """Compile the library to `path`, the variants side by side; raises BuildError."""
     variants = VARIANTS if _X86 else {"generic": ""}
     with tempfile.TemporaryDirectory() as folder:
-        objects = [Path(folder) / f"{name}.o" for name in ("pool", *variants)]
+        objects = [Path(folder) / "pool.o"]
         jobs = [[*FLAGS, *extra, "-c", str(SOURCE / "pool.c"), "-o", str(objects[0])]]
-        for out, (name, flags) in zip(objects[1:], variants.items(), strict=True):
-            what = [*flags.split(), f"-DVARIANT={name}", "-c", str(SOURCE / "decode.c")]
-            jobs.append([*FLAGS, *extra, *what, "-o", str(out)])
+        for (name, flags), part in itertools.product(variants.items(), ("decode", "train")):
+            objects.append(Path(folder) / f"{part}-{name}.o")
+            what = [*flags.split(), f"-DVARIANT={name}", "-c", str(SOURCE / f"{part}.c")]
+            jobs.append([*FLAGS, *extra, *what, "-o", str(objects[-1])])
         running = [
             subprocess.Popen([*compiler, *job], stderr=subprocess.PIPE, text=True) for job in jobs
         ]
@@ -186,13 +192,19 @@ def open_library(path: Path, variant: str = "") -> Library:
             f"This processor cannot run {variant}.", fix=f"Set {VARIABLE} to {supported[-1]}."
         )
     variant = variant or supported[-1]
-    lib.pw_pool.restype = c_void_p
-    functions = {}
-    for name, arguments in _ARGUMENTS.items():
+    lib.pw_pool.restype = lib.pw_team.restype = c_void_p
+
+    def find(name: str, arguments: Sequence[type], result: type | None = c_int) -> Any:
         function = getattr(lib, f"pw_{name}_{variant}")
-        function.argtypes = arguments
-        functions[name] = function
-    return Library(variant, path, lib.pw_pool, **functions)
+        function.argtypes, function.restype = arguments, result
+        return function
+
+    functions = {name: find(name, arguments) for name, arguments in _ARGUMENTS.items()}
+    training = {
+        name: find(name, [c_void_p, *arguments], result)
+        for name, (result, arguments) in _TRAINING.items()
+    }
+    return Library(variant, path, lib.pw_pool, lib.pw_team, training=training, **functions)
 
 
 _ARGUMENTS = {
@@ -203,6 +215,25 @@ _ARGUMENTS = {
     "write": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_int, c_void_p, c_int,
               c_void_p],
 }  # fmt: skip
+
+
+_P, _I, _F = c_void_p, c_int, c_float
+_TRAINING: dict[str, tuple[type | None, Sequence[type]]] = {
+    "norm": (None, [_I, _I, _I, *[_P] * 6, _F, _P, _P]),
+    "norm_backward": (_I, [_I, _I, _I, *[_P] * 10]),
+    "gelu": (None, [_I, _I, _I, _I, *[_P] * 3]),
+    "gelu_backward": (_I, [_I, _I, _I, _I, *[_P] * 5]),
+    "sum_rows": (_I, [_I, _I, *[_P] * 3]),
+    "transpose": (None, [_I, _I, c_long, _P, _P]),
+    "attend": (_I, [_I, _I, _I, _I, _F, *[_P] * 5]),
+    "attend_backward": (_I, [_I, _I, _I, _I, _F, *[_P] * 8]),
+    "loss": (None, [_I, _I, _I, *[_P] * 3]),
+    "accumulate": (None, [c_long, _I, _P, _P]),
+    "scatter": (None, [_I, _I, *[_P] * 3]),
+    "squares": (c_double, [_P, _I]),
+    "update": (None, [_P, _I, _F, _F, _F, _F]),
+}
+"""Results and arguments of the functions in c/train.c, after the pool."""
 
 
 class Pool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import platform
 import re
 import time
+import timeit
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from penwright import native
 from penwright.compute import (
     DTYPES,
     autocast,
@@ -23,14 +25,21 @@ from penwright.compute import (
     measurement_key,
     read_measurements,
 )
+from penwright.config import KernelsName
 from penwright.model import GPT2, GPT2Config, chunked_cross_entropy, init_weights
 from penwright.model.attention import attend_causal
+from penwright.model.gpt2 import Conv1D
+from penwright.native.kernels import kernels_of, open_kernels
+from penwright.native.training import use_kernels
+from penwright.train import native_adamw
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.memory import Counts, Load
 
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
 _TOKENS = 256
+_FASTER = 1.1  # oneDNN's products are taken from this speed-up on
+_WEIGHTS = 1 << 22  # more than a cache holds
 _TOKENS_EMULATED = 2  # of which each may take a second
 _CARDS = {
     "B200": 2250, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
@@ -50,18 +59,21 @@ class Rates:
     adamw8bit_weight: float
 
 
-def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
-    """Measure the rates of a model of this shape; takes about two seconds."""
+def measure(config: GPT2Config, precision: str, load: Load, device: torch.device) -> Rates:
+    """Measure the rates of a model of this shape under a load; takes about two seconds."""
     tokens = _TOKENS if not is_emulated(precision, device) else _TOKENS_EMULATED
+    kernels = open_kernels(load.kernels)
     small = replace(config, n_layer=1, n_positions=tokens, vocab_size=64)
     model = GPT2(small).to(device)
     init_weights(model, seed=0)
     model.set_dropout(0.0)
     block = model.blocks[0]
     if precision == "bf16":
-        for parameter in block.parameters():
-            if parameter.ndim == 2:
-                parameter.data = parameter.detach().bfloat16()
+        for module in block.modules():
+            if isinstance(module, Conv1D):
+                module.weight.data = module.weight.detach().bfloat16()
+    if kernels is not None and load.method != "lora":
+        use_kernels(model, kernels)
     x_BTC = torch.randn(1, tokens, config.n_embd, device=device, requires_grad=True)
     head_VC = torch.randn(config.vocab_size, config.n_embd, device=device, requires_grad=True)
     targets_N = torch.arange(tokens, device=device) % config.vocab_size
@@ -73,35 +85,50 @@ def measure(config: GPT2Config, precision: str, device: torch.device) -> Rates:
 
     def through_head() -> None:
         with autocast(device, precision):
-            chunked_cross_entropy(x_BTC[0], head_VC, targets_N).backward()  # type: ignore[no-untyped-call]
+            loss = chunked_cross_entropy(x_BTC[0], head_VC, targets_N, kernels=kernels)
+            loss.backward()  # type: ignore[no-untyped-call]
 
-    weights = [torch.nn.Parameter(torch.randn(1 << 20, device=device)) for _ in range(2)]
+    weights = [torch.nn.Parameter(torch.randn(_WEIGHTS, device=device)) for _ in range(2)]
     for weight in weights:
         weight.grad = torch.randn_like(weight)
     plain = torch.optim.AdamW(weights[:1], lr=1e-6, fused=device.type != "mps")
     coded = AdamW8bit([{"params": weights[1:]}], betas=(0.9, 0.999), eps=1e-8, seed=0)
+
+    def update() -> None:
+        if kernels is None:
+            plain.step()
+        else:
+            gradients = {weights[0]: torch.empty(0) if weights[0].grad is None else weights[0].grad}
+            native_adamw.take_step(plain, kernels, gradients, {}, 1.0)
+
     return Rates(
         block_token=_best(through_block, device) / tokens,
         head_token=_best(through_head, device) / tokens,
-        adamw_weight=_best(plain.step, device) / weights[0].numel(),
+        adamw_weight=_best(update, device) / weights[0].numel(),
         adamw8bit_weight=_best(coded.step, device) / weights[0].numel(),
     )
 
 
-def rates_of(config: GPT2Config, precision: str, device: torch.device, kept: Path) -> Rates:
+def rates_of(
+    config: GPT2Config, precision: str, load: Load, device: torch.device, kept: Path
+) -> Rates:
     """Return the rates from the file `kept`, or measure them and keep them there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    key = measurement_key(name, precision, config.n_embd, config.n_head, config.vocab_size)
+    shape = config.n_embd, config.n_head, config.vocab_size
+    plain = load.kernels == "torch" or load.method == "lora"
+    key = measurement_key(name, precision, load.kernels, "plain" if plain else "fused", *shape)
     try:
         return Rates(**read_measurements(kept)[key])  # type: ignore[arg-type]
     except (KeyError, TypeError):
         pass
-    rates = measure(config, precision, device)
+    rates = measure(config, precision, load, device)
     keep_measurement(kept, key, asdict(rates))
     return rates
 
 
-def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None:
+def peak_flops(
+    precision: str, device: torch.device, kept: Path, kernels: KernelsName = "torch"
+) -> float | None:
     """Return the most operations a second that matrix products reach; None if that is unknown.
 
     Of a GPU, what its maker says of half precision. On a CPU measured now, in a tenth of a second,
@@ -112,12 +139,14 @@ def peak_flops(precision: str, device: torch.device, kept: Path) -> float | None
         return card_flops(name) if precision != "fp32" else None
     if device.type != "cpu":
         return None
-    key = measurement_key("peak", platform.machine(), precision)
+    key = measurement_key("peak", platform.machine(), precision, kernels)
     before = read_measurements(kept).get(key)
     best = before if isinstance(before, float) else 0.0
     size = 128 if is_emulated(precision, device) else 1024
     x = torch.randn(size, size).to(DTYPES[precision])
-    seconds = _best(lambda: x @ x, device, _SECONDS_OF_PEAK)
+    opened = open_kernels(kernels)
+    multiply = torch.mm if opened is None else opened.multiply
+    seconds = _best(lambda: multiply(x, x), device, _SECONDS_OF_PEAK)
     reached = 2.0 * x.shape[0] ** 3 / seconds
     if reached > best:
         keep_measurement(kept, key, reached)
@@ -130,6 +159,37 @@ def card_flops(name: str) -> float | None:
         return None
     known = (flops for card, flops in _CARDS.items() if re.search(rf"\b{card}\b", name))
     return next((flops * 1e12 for flops in known), None)
+
+
+def choose_kernels(
+    device: torch.device, precision: str, width: int, kept: Path | None
+) -> KernelsName:
+    """Return what computes a step: native kernels where there are any, and which products.
+
+    The products are oneDNN's where these are faster in float32 at the model's `width`. That is
+    timed once, in some milliseconds, and stored in the file `kept`.
+    """
+    library = native.load() if device.type == "cpu" else None
+    if library is None:
+        return "torch"
+    if precision != "fp32" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return "native"
+    key = measurement_key("products", platform.machine(), width)
+    known = read_measurements(kept).get(key) if kept else None
+    if known in ("native", "onednn"):
+        return known
+    x, w = torch.randn(1024, width), torch.randn(width, 4 * width)
+
+    def seconds(name: KernelsName) -> float:
+        multiply = kernels_of(library, name).multiply
+        return min(timeit.repeat(lambda: multiply(x, w), number=1, repeat=8))
+
+    found: KernelsName = "native"
+    if seconds("native") > _FASTER * seconds("onednn"):
+        found = "onednn"
+    if kept:
+        keep_measurement(kept, key, found)
+    return found
 
 
 def seconds_a_step(config: GPT2Config, load: Load, rates: Rates) -> float:

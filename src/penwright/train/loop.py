@@ -392,7 +392,9 @@ def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) 
             bring(batch.positions_BT, device),
             documents(batch.documents_BT, device),
         )
-        return chunked_cross_entropy(hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_N)
+        return chunked_cross_entropy(
+            hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_N, kernels=model.kernels
+        )
 
 
 def _is_due(step: int, every: int, last: int = 0) -> bool:

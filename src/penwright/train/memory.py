@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from penwright.config import FinetuneConfig, MethodName, OptimizerName
+from penwright.config import FinetuneConfig, KernelsName, MethodName, OptimizerName
 from penwright.errors import OutOfRoomError
 from penwright.model import SIZES, GPT2Config
 from penwright.model.loss import CHUNK_LOGITS, TILE
@@ -26,6 +26,7 @@ from penwright.wording import data_size
 # products and the GELU read, in the arithmetic's width.
 _KEPT_BYTES = {2: 38, 4: 68}
 _FUSED_BYTES = 28  # where each half of a block is one function: model/fused.py
+_KERNELS_BYTES = {2: 25, 4: 41}  # where a block is one: native/training.py
 _SIGNS = ("can't allocate memory", "out of memory", "bad_alloc", "could not allocate")
 _PROCESS = 270 << 20  # the interpreter, torch and its threads
 
@@ -62,6 +63,7 @@ class Load:
     quantize: bool = False
     lora_rank: int = 8
     on_gpu: bool = False
+    kernels: KernelsName = "torch"
 
     @classmethod
     def wanted(
@@ -71,6 +73,7 @@ class Load:
         batch_size: int,
         length: int,
         device: torch.device,
+        kernels: KernelsName = "torch",
     ) -> Load:
         """Return the load of these options with the method full, the first choice."""
         return cls(
@@ -82,6 +85,7 @@ class Load:
             optimizer=config.optim.optimizer,
             lora_rank=config.lora.lora_rank,
             on_gpu=device.type != "cpu",
+            kernels=kernels,
         )
 
 
@@ -93,8 +97,11 @@ def predict(config: GPT2Config, load: Load) -> Memory:
     logits = min(tokens * config.vocab_size, max(CHUNK_LOGITS, config.vocab_size)) * load.width
     logits += TILE * config.vocab_size * 4 + (head * 2 if load.width == 2 else 0)
     narrow = load.method == "full" and load.width == 2
-    fused = narrow and not load.on_gpu
-    kept = tokens * config.n_embd * (_FUSED_BYTES if fused else _KEPT_BYTES[load.width])
+    if load.kernels != "torch" and load.method != "lora" and not config.first_gpt:
+        each = _KERNELS_BYTES[load.width]
+    else:
+        each = _FUSED_BYTES if narrow and not load.on_gpu else _KEPT_BYTES[load.width]
+    kept = tokens * config.n_embd * each
     through = tokens * config.n_embd * 4 * config.n_layer
     activations = through + kept if load.recompute else kept * config.n_layer
     optimizer = OPTIMIZERS[load.optimizer]

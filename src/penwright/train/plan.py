@@ -19,6 +19,7 @@ from penwright.compute import choose_precision, emulation_warning, is_emulated
 from penwright.config import (
     BatchShape,
     FinetuneConfig,
+    KernelsName,
     LoraConfig,
     MethodName,
     OptimizerConfig,
@@ -31,6 +32,7 @@ from penwright.errors import DataError, UsageError
 from penwright.model import GPT2
 from penwright.tokens import BatchSchedule, Split, fit_length
 from penwright.tokens.mixing import ChangingMix, MixedBatches
+from penwright.train.calibrate import choose_kernels
 from penwright.train.compiled import choose_compile
 from penwright.train.memory import Load, choose, free_memory
 from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS, Schedule
@@ -63,6 +65,8 @@ class TrainPlan:
     """A sentence on the method and precision, where they are not the first choice."""
     recompute: bool = False
     compile: bool = False
+    kernels: KernelsName = "torch"
+    """What computes a step on a CPU; see native/kernels.py."""
     optim: OptimizerConfig
     lora: LoraConfig
     seed: int
@@ -200,9 +204,10 @@ def make_plan(
     )
     save_steps, save_seconds = parse_every(config.save_every)
     precision = choose_arithmetic(config, device, model.config.n_embd, calibration)
+    kernels = choose_kernels(device, precision, model.config.n_embd, calibration)
     option, why = choose(
         model.config,
-        Load.wanted(config, precision, batch_size, length, device),
+        Load.wanted(config, precision, batch_size, length, device, kernels),
         parse_size(config.memory) if config.memory else free_memory(device),
         config,
         with_bf16=not is_emulated("bf16", device),
@@ -224,6 +229,7 @@ def make_plan(
         compile=choose_compile(
             config.compile, device, 6.0 * model.n_parameters * steps * batch_size * length
         ),
+        kernels=kernels,
         optim=config.optim,
         lora=replace(config.lora, quantize=load.quantize),
         seed=config.seed,

@@ -270,7 +270,7 @@ def _make_trainer(
     prompts = config.sample_prompts or sample_prompts(to_continue, tokenizer)
     sampling = SamplingConfig(max_new_tokens=plan.sample_tokens, seed=plan.seed)
     label = provenance.label(run.name, "float32", sampling)
-    peak = peak_flops(plan.precision, device, calibration_file())
+    peak = peak_flops(plan.precision, device, calibration_file(), plan.kernels)
     if peak:
         run.update(machine=run.info["machine"] | {"peak_tflops": float(f"{peak / 1e12:.3g}")})
 

@@ -13,7 +13,7 @@ from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
 from penwright.tokens import BatchSchedule
-from penwright.train.calibrate import Rates, rates_of, seconds_a_step
+from penwright.train.calibrate import Rates, choose_kernels, rates_of, seconds_a_step
 from penwright.train.memory import (
     Load,
     Option,
@@ -120,12 +120,15 @@ def run_plan(
         batch = config.batch_size or choose_batch_size(asked, training.n_tokens, length, rows)
         epochs = config.epochs or choose_epochs(training.n_tokens)
         steps = config.steps or math.ceil(epochs * math.ceil(rows / batch))
-    wanted = Load.wanted(asked, precision, batch, length, device)
-    options = tuple(list_options(shape, wanted, budget))
     kept = calibration_file()
+    kernels = choose_kernels(device, precision, shape.n_embd, kept)
+    wanted = Load.wanted(asked, precision, batch, length, device, kernels)
+    options = tuple(list_options(shape, wanted, budget))
     known = {
-        method: rates_of(shape, "bf16" if method == "lean" else precision, device, kept)
-        for method in {option.load.method for option in options}
+        load.method: rates_of(
+            shape, "bf16" if load.method == "lean" else precision, load, device, kept
+        )
+        for load in {option.load.method: option.load for option in options}.values()
     }
     taken: Option | None = None
     try:

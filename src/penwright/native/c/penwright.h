@@ -74,8 +74,11 @@ typedef struct {
 // A job is a number of items; whichever thread is free takes the next few.
 typedef void (*Work)(void *job, int item, int thread);
 
+typedef void (*Parallel)(void (*)(void *), void *, unsigned, unsigned);  // GOMP_parallel
+
 typedef struct Pool Pool;
 Pool *pw_pool(int threads);
+Pool *pw_team(int threads, Parallel parallel);  // a pool of OpenMP's threads
 void pw_pool_free(Pool *pool);
 int pool_threads(const Pool *pool);
 void *pool_scratch(Pool *pool, size_t bytes);  // one block, for the caller; NULL without memory

@@ -52,6 +52,14 @@ INLINE uint16_t to_bf16(float x) {  // to nearest, ties to even
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+INLINE void store_bf16(uint16_t *p, vf x) {
+    typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+    typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+    vu bits = (vu)x;
+    vh half = __builtin_convertvector((bits + 0x7fff + (bits >> 16 & 1)) >> 16, vh);
+    memcpy(p, &half, sizeof half);
+}
+
 INLINE float from_bf16(uint16_t x) {
     uint32_t bits = (uint32_t)x << 16;
     float value;
@@ -105,6 +113,19 @@ INLINE vf gelu_erf(vf x) {
     vf tail = p * t * exponential(-z * z);  // 1 - erf(z)
     vf phi = choose(x < 0.0f, tail, 2.0f - tail);
     return x * phi * 0.5f;
+}
+
+// The derivatives of both.
+INLINE vf gelu_tanh_slope(vf x) {
+    vf u = x * 1.5957691216f * (x * x * 0.044715f + 1.0f);
+    vf s = 1.0f / (exponential(-u) + 1.0f);
+    return s * ((1.0f - s) * x * 1.5957691216f * (x * x * 0.134145f + 1.0f) + 1.0f);
+}
+
+INLINE vf gelu_erf_slope(vf x) {
+    vf phi = gelu_erf(x) / choose(x == 0.0f, splat(1.0f), x);
+    phi = choose(x == 0.0f, splat(0.5f), phi);
+    return phi + x * exponential(x * x * -0.5f) * 0.3989422804f;
 }
 
 // The 16 values of int4 weights, the best for a group of normally distributed ones (by Lloyd's

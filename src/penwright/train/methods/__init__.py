@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from penwright.config import MethodName
 from penwright.model import GPT2
 from penwright.model.fused import fuse, unfuse
+from penwright.native.training import use_kernels
 from penwright.train.compiled import compile_blocks
 from penwright.train.methods.base import LoadModel as LoadModel
 from penwright.train.methods.base import Method as Method
@@ -28,14 +29,15 @@ METHODS: dict[MethodName, type[Method]] = {"full": Full, "lean": Lean, "lora": L
 def make_method(model: GPT2, plan: TrainPlan) -> Method:
     """Return the method of a plan, with the model's weights and blocks prepared for it."""
     method = METHODS[plan.method](model, plan)
-    choose_forward(model, plan)
+    choose_forward(method)
     return method
 
 
 def change_method(old: Method, plan: TrainPlan) -> Method:
     """Return the method of another plan over the same weights and optimizer state."""
     if plan.method == old.plan.method:
-        choose_forward(old.model, plan)
+        old.plan = plan
+        choose_forward(old)
         return old
     state = {name: dict(old.optimizer.state.get(p, {})) for name, p in old.trained.items()}
     old.release()
@@ -44,11 +46,15 @@ def change_method(old: Method, plan: TrainPlan) -> Method:
     return method
 
 
-def choose_forward(model: GPT2, plan: TrainPlan) -> None:
-    """Set how blocks run: compiled, as two fused halves, or plainly; and recomputed or not."""
+def choose_forward(method: Method) -> None:
+    """Set how blocks run: compiled, fused by kernels or torch, or plainly; recomputed or not."""
+    model, plan = method.model, method.plan
     unfuse(model)
+    model.kernels = method.kernels
     if plan.compile:
         compile_blocks(model)
+    elif method.kernels is not None:
+        use_kernels(model, method.kernels)
     elif plan.method == "full" and plan.precision == "bf16":
         fuse(model)
     if plan.recompute:

@@ -15,6 +15,7 @@ from penwright.model import GPT2
 from penwright.model.fused import unfuse
 from penwright.model.gpt2 import Conv1D
 from penwright.model.lora import Int8Conv1D
+from penwright.native.kernels import open_kernels
 from penwright.train.optimizer import OPTIMIZERS, OptimizerKind
 from penwright.train.plan import TrainPlan
 from penwright.weights.peft import Adapter
@@ -37,6 +38,7 @@ class Method(ABC):
     def __init__(self, model: GPT2, plan: TrainPlan) -> None:
         self.model = model
         self.plan = plan
+        self.kernels = open_kernels(plan.kernels)
         self.hooks: list[RemovableHandle] = []
         self.held = self.hold()
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
@@ -113,6 +115,7 @@ class Method(ABC):
         for hook in self.hooks:
             hook.remove()
         unfuse(self.model)
+        self.model.kernels = None
         self.forget_gradients()
 
     def take_over(self, states: dict[str, dict[str, Tensor]]) -> None:

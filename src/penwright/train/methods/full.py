@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from penwright.train.methods.base import Method, block_matrices, on_gradient
+from penwright.train import native_adamw
+from penwright.train.methods.base import Method, block_matrices, on_gradient, share_within
 
 _AT_ONCE = 1 << 26  # numbers of gradients that are widened together on a GPU
 
@@ -42,6 +43,22 @@ class Full(Method):
         for name, narrow in self.narrow.items():
             narrow.data = self.masters[name].detach()
         self.narrow, self.masters = {}, {}
+
+    @torch.no_grad()
+    def update(self, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
+        if self.kernels is None or not native_adamw.takes(self.optimizer):
+            return super().update(scaler, clip)
+        gradients = {p: p.grad for p in self.trained.values() if p.grad is not None}
+        copies: dict[nn.Parameter, Tensor] = {}
+        for name, narrow in self.narrow.items():
+            copies[self.masters[name]] = narrow.detach()
+            if narrow.grad is not None:
+                gradients[self.masters[name]] = narrow.grad
+        norm = torch.tensor(self.kernels.sum_squares(gradients.values())).sqrt()
+        share = float(share_within(clip, norm))
+        native_adamw.take_step(self.optimizer, self.kernels, gradients, copies, share)
+        self.forget_gradients()
+        return norm
 
     def narrow_gradients(self) -> list[Tensor]:
         return [p.grad for p in self.narrow.values() if p.grad is not None]
