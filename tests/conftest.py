@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PENWRIGHT_NATIVE", "torch")
@@ -32,3 +33,56 @@ def browser() -> Iterator:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_disks() -> Iterator[None]:
+    """No file that a test writes has to survive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory) -> Path:
+    """A model of one layer with the vocabulary of `base`, for runs whose texts do not matter."""
+    from penwright import weights
+    from penwright.model import GPT2, GPT2Config, init_weights
+    from penwright.tokens import Tokenizer
+    from penwright.weights.names import base_folder
+
+    tokenizer = Tokenizer.from_folder(base_folder())
+    end = tokenizer.eot_id
+    shape = {"n_positions": 512, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    ends = {"bos_token_id": end, "eos_token_id": end}
+    model = GPT2(GPT2Config(vocab_size=tokenizer.vocab_size, **shape, **ends))
+    init_weights(model, seed=1)
+    folder = tmp_path_factory.mktemp("tiny")
+    weights.save(folder, model, tokenizer, card="", penwright={})
+    return folder
+
+
+@pytest.fixture
+def known_speed(monkeypatch) -> None:
+    """The machine's speed, which each new cache would have measured, is a made-up one."""
+    from penwright.train.calibrate import Rates
+
+    rates = Rates(block_token=1e-5, head_token=1e-5, adamw_weight=1e-9, adamw8bit_weight=2e-9)
+    monkeypatch.setattr("penwright.train.calibrate.measure", lambda *_: rates)
+    monkeypatch.setattr("penwright.verbs.finetune.peak_flops", lambda *_: 1e12)
+
+
+@pytest.fixture
+def small_base(tiny_base, known_speed, monkeypatch) -> Callable[[], Path]:  # noqa: ARG001
+    """`base` is a tiny model, on a machine of known speed: for runs whose texts do not matter."""
+    from penwright.weights import names
+
+    real = names.base_folder
+    monkeypatch.setattr(names, "base_folder", lambda: tiny_base)
+    return real
+
+
+@pytest.fixture
+def real_base(small_base, monkeypatch) -> None:
+    """`base` is itself, in a module whose other tests have the tiny model."""
+    monkeypatch.setattr("penwright.weights.names.base_folder", small_base)

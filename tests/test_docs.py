@@ -18,13 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from penwright import weights
 from penwright.cli import list_verbs, make_app, run
 from penwright.cli.options import spell_out
 from penwright.config import FinetuneConfig, read_toml
-from penwright.model import GPT2, GPT2Config, init_weights
-from penwright.tokens import Tokenizer
-from penwright.weights.names import base_folder
+
+pytestmark = pytest.mark.usefixtures("small_base")
 
 ROOT = Path(__file__).parent.parent
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
@@ -57,6 +55,7 @@ BEFORE = {
         "finetune dialogues.json --name answers",
         "finetune story.txt --name other",
     ],
+    "serving.md": ["finetune story.txt --method lora --name story"],
     "training.md": ["prepare corpus/ --output store"],
     "writing.md": [
         "keywords encode titles.csv --title-field title --category-field subreddit --output k.txt",
@@ -114,6 +113,9 @@ def to_run(command: str) -> list[str]:
         fewer(words, "--max-new-tokens", "4")
     if verb == "compare":
         fewer(words, "--prompts", "2")
+    if verb == "copied" and not any(word.endswith((".txt", ".jsonl")) for word in words):
+        fewer(words, "-n", "2")
+        fewer(words, "--max-new-tokens", "4")
     if "--metrics" in words:
         fewer(words, "--metric-documents", "2")
         fewer(words, "--max-new-tokens", "4")
@@ -132,29 +134,7 @@ def fewer(words: list[str], flag: str, value: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    """A model of one layer with the vocabulary of `base`."""
-    tokenizer = Tokenizer.from_folder(base_folder())
-    end = tokenizer.eot_id
-    model = GPT2(
-        GPT2Config(
-            vocab_size=tokenizer.vocab_size,
-            n_positions=512,
-            n_embd=16,
-            n_layer=1,
-            n_head=2,
-            bos_token_id=end,
-            eos_token_id=end,
-        )
-    )
-    init_weights(model, seed=1)
-    folder = tmp_path_factory.mktemp("tiny")
-    weights.save(folder, model, tokenizer, card="", penwright={})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def furnished(tiny, tmp_path_factory) -> Path:
+def furnished(tiny_base, tmp_path_factory) -> Path:
     """A folder with the files that the documentation names, and a run, `story`."""
     tmp_path = tmp_path_factory.mktemp("desk")
     samples = Path(str(files("penwright") / "assets" / "samples"))
@@ -208,7 +188,7 @@ def furnished(tiny, tmp_path_factory) -> Path:
     for name in ("articles", "cnn"):
         shutil.copytree(samples / "articles", tmp_path / name)
     for size in ("124M", "355M"):
-        shutil.copytree(tiny, tmp_path / "models" / size)
+        shutil.copytree(tiny_base, tmp_path / "models" / size)
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(tmp_path):
         patch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
@@ -217,12 +197,12 @@ def furnished(tiny, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path, furnished, tiny, monkeypatch) -> Path:
+def desk(tmp_path, furnished, tiny_base, monkeypatch) -> Path:
     """A copy of the furnished folder; models of the Hub are the tiny one."""
     shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
-    monkeypatch.setattr("penwright.weights.hub.cached", lambda *_: tiny)
+    monkeypatch.setattr("penwright.weights.hub.cached", lambda *_: tiny_base)
     return tmp_path
 
 
@@ -262,7 +242,7 @@ def test_the_commands_of_a_page_run_one_after_another(name, desk, monkeypatch, c
         assert code == 0, f"{command}\n{shlex.join(words)}\n{capsys.readouterr().err}"
 
 
-@pytest.mark.usefixtures("desk")
+@pytest.mark.usefixtures("desk", "real_base")
 def test_the_output_that_a_page_shows_is_the_real_one(capsys):
     sessions = [text for language, text in fences(PAGES["writing.md"]) if language == "console"]
     shown = [part.partition("\n") for text in sessions for part in text.split("$ penwright ")[1:]]

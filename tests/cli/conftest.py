@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,13 +21,18 @@ class Said:
         return [line for line in self.err.splitlines() if line.startswith("penwright: ")]
 
 
+def settle(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Work in a folder, offline, with caches of its own."""
+    patch.chdir(folder)
+    patch.setenv("PENWRIGHT_CACHE", str(folder / "cache"))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("HF_HOME", str(folder / "hub"))
+
+
 @pytest.fixture
 def penwright(tmp_path, monkeypatch, capsys):
     """`penwright("generate", "base")` runs a command in an empty folder, offline."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    settle(tmp_path, monkeypatch)
 
     def call(*words: str) -> Said:
         code = run_command([str(word) for word in words])

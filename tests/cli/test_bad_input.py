@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from penwright.weights.names import base_folder
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 SHORT = ("--steps", "2", "--model", "base", "--sample-every", "0", "--precision", "fp32")
 STORY = "The goose asked for tea. " * 60
 

@@ -12,6 +12,8 @@ import pytest
 import penwright as package
 from penwright.cli import VERBS, list_verbs
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 def test_version_and_help_of_every_verb(penwright):
     assert package.__version__ in penwright("--version").out

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 def write_table(folder):
     rows = [f"Cats,The cat number {n} sat on the moon" for n in range(20)]

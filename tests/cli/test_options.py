@@ -9,6 +9,8 @@ import torch
 from penwright.cli.options import spell_out
 from penwright.model import GPT2, SIZES
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 @pytest.mark.parametrize(
     ("words", "spelled"),

@@ -14,6 +14,8 @@ from penwright import formats
 from penwright.dataset import store_cache
 from penwright.tokens import Store
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 SHORT = ("--model", "base", "--steps", "1", "--sample-every", "0", "--max-length", "32")
 
 

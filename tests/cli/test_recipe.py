@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 SHORT = ("--steps", "2", "--precision", "fp32", "--sample-every", "0")
 
 
@@ -32,6 +34,7 @@ def test_the_list_is_json_for_a_program(penwright):
     assert listed[0]["name"] == "stories"
 
 
+@pytest.mark.usefixtures("real_base")
 def test_a_recipe_ends_in_figures_and_writing(penwright):
     said = penwright("recipe", "completion")
     assert said.code == 0

@@ -13,6 +13,8 @@ import torch
 
 import penwright as package
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 TEXT = 'The goose asked for tea. "Two lumps," it said — “biscuit” 🦆.\n'
 
 
@@ -41,6 +43,7 @@ def test_the_sums_are_those_of_evaluate(penwright, scores, tmp_path):
         assert one["loss_sum"] == pytest.approx(-math.fsum(logprobs))
 
 
+@pytest.mark.usefixtures("real_base")
 def test_each_token_has_its_rank_entropy_and_the_likeliest(scores, tmp_path):
     (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
     (found,) = scores("a.txt", "--best", "3")

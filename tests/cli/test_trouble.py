@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,11 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
+from penwright.cli import run as run_command
 from penwright.runs import Run, sha256
+from tests.cli.conftest import settle
+
+pytestmark = pytest.mark.usefixtures("known_speed")
 
 ROOT = Path(__file__).parent.parent.parent
 OPTIONS = ("--model", "base", "--name", "run", "--precision", "fp32", "--batch-size", "2")
@@ -21,13 +26,22 @@ SHORT = ("--max-length", "32", "--sample-every", "0", "--evaluate-every", "4", "
 LINES = "".join(f"Item {n}. The harbour asked for tea {n} times.\n" for n in range(300))
 
 
-@pytest.fixture
-def started(penwright, tmp_path):
-    """A run of eight steps, checkpoints at every second."""
-    (tmp_path / "story.txt").write_text(LINES)
+@pytest.fixture(scope="module")
+def eight_steps(tmp_path_factory):
+    """The folder in which a run took eight steps, with a checkpoint at every second."""
+    folder = tmp_path_factory.mktemp("eight-steps")
+    (folder / "story.txt").write_text(LINES)
     words = ("finetune", "story.txt", *OPTIONS, *SHORT, "--save-every", "2", "--steps", "8")
-    said = penwright(*words)
-    assert said.code == 0, said.err
+    with pytest.MonkeyPatch.context() as patch:
+        settle(folder, patch)
+        assert run_command(list(words)) == 0
+    return folder
+
+
+@pytest.fixture
+def started(penwright, eight_steps, tmp_path):  # noqa: ARG001 - in the folder of the test
+    """The run of eight steps, in a copy of its folder."""
+    shutil.copytree(eight_steps, tmp_path, dirs_exist_ok=True)
     return tmp_path / "runs" / "run"
 
 

@@ -82,6 +82,7 @@ def start(tmp_path):
         terminal.close()
 
 
+# The line below a text that the model has ended; while it writes, Esc stops.
 READY = r"base  temperature \S+(  text \d of \d)?  Enter goes on"
 
 
@@ -95,23 +96,23 @@ def document_in(folder):
 @pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal is POSIX's")
 def test_every_key_and_a_kill(start, tmp_path):
     terminal = start(EDITOR="sed -i s/goose/heron/g")
-    terminal.wait_for("Type how the text begins")
+    terminal.wait_for("Type how the text begins.*> ")
     first = terminal.press("The goose sat\n", r"The goose sat\w*\W.*" + READY)
     assert "\x1b[36m" in terminal.raw, "what the model wrote has a colour"
     text = document_in(tmp_path)[1]
     assert text.startswith("The goose sat")
     assert len(text) > len("The goose sat")
-    terminal.press("r", "text 2 of 2")
+    terminal.press("r", "text 2 of 2  Enter")
     other = document_in(tmp_path)[1]
     assert other != text
-    terminal.press("n", "text 1 of 2")
+    terminal.press("n", "text 1 of 2  Enter")
     assert document_in(tmp_path)[1] == text
-    terminal.press("p", "text 2 of 2")
-    terminal.press("\x1b[D", "text 1 of 2")
-    terminal.press("\x1b[C", "text 2 of 2")
+    terminal.press("p", "text 2 of 2  Enter")
+    terminal.press("\x1b[D", "text 1 of 2  Enter")
+    terminal.press("\x1b[C", "text 2 of 2  Enter")
     terminal.press("u", READY)
     assert document_in(tmp_path)[1] == "The goose sat"
-    terminal.press("y", "text 2 of 2")
+    terminal.press("y", "text 2 of 2  Enter")
     assert document_in(tmp_path)[1] == other
     terminal.press("e", "The heron sat.*" + READY)
     assert document_in(tmp_path)[1] == other.replace("goose", "heron")

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 SHORT = ("--max-new-tokens", "2", "--json")
 
 
@@ -27,6 +29,7 @@ def test_a_prompt_as_it_is_typed(penwright, typed, prompt):
     assert prompts_of(penwright("generate", "base", "--prompt", typed, *SHORT)) == [prompt]
 
 
+@pytest.mark.usefixtures("real_base")
 def test_stop_at_a_line_end(penwright):
     words = ("generate", "base", "--prompt", "The sea", "--seed", "3", "--max-new-tokens", "120")
     assert "\n" in penwright(*words).out.strip()

@@ -35,7 +35,7 @@ def tiny_model(tokenizer, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, monkeypatch, known_speed) -> Path:
     """An empty folder to be in, offline."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))

@@ -14,6 +14,8 @@ from penwright.dataset.tasks import find_fields, find_template
 from penwright.errors import UsageError
 from penwright.formats import Choice
 
+pytestmark = pytest.mark.usefixtures("known_speed")
+
 TEMPLATE = "{title} by {author}:\n{text}"
 RECORD = {"title": "Tea for Nine", "author": "A Goose", "text": "The council drank it all."}
 

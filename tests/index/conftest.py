@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 
@@ -29,8 +28,3 @@ def documents_of(most: int) -> st.SearchStrategy:
 
 
 VOCABULARIES = st.sampled_from([2, 3, 300, 65_535, 65_536, 200_000])
-
-
-@pytest.fixture(autouse=True)
-def no_waiting_for_disks(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda _: None)

@@ -76,9 +76,6 @@ class Desk:
     def wait_idle(self) -> None:
         self.page.get_by_role("button", name="Continue", exact=True).wait_for()
 
-    def wait_saved(self) -> None:
-        self.page.get_by_text("Saved", exact=True).first.wait_for()
-
     def wait_text(self, holds: str) -> None:
         """Wait until a JavaScript expression on `text` holds."""
         shown = "document.querySelector('.cm-content')?.innerText ?? ''"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.page.conftest import Desk
-from tests.serve.conftest import TOKEN
+from tests.serve.conftest import TOKEN, wait_until
 
 
 def ask(address: str, path: str, body=None):
@@ -22,9 +21,11 @@ def ask(address: str, path: str, body=None):
 
 
 def stored(desk: Desk) -> dict:
-    """The document as the server has it."""
-    desk.wait_saved()
-    return ask(desk.address, f"/penwright/documents/{desk.id}")
+    """The document as the server has it, once that is what the page shows."""
+    path = f"/penwright/documents/{desk.id}"
+    saved = desk.page.get_by_text("Saved", exact=True).first
+    wait_until(lambda: saved.is_visible() and ask(desk.address, path)["text"] == desk.text)
+    return ask(desk.address, path)
 
 
 def set_options(desk: Desk, **sampling) -> None:
@@ -36,7 +37,6 @@ def set_options(desk: Desk, **sampling) -> None:
 
 def test_typing_is_saved_and_comes_back(desk):
     desk.type("It rained for a week.")
-    desk.page.wait_for_timeout(1000)
     assert stored(desk)["text"] == "It rained for a week."
     desk.page.reload()
     desk.wait_text("text.includes('It rained for a week.')")
@@ -122,10 +122,7 @@ def test_choices_are_taken_by_word_by_sentence_and_whole(desk):
     nodes = stored(desk)["nodes"]
     assert sum(node["author"] == "model" for node in nodes) >= 4
     assert len({node["parent"] for node in nodes if "index" in node}) == 1
-    desk.page.wait_for_timeout(100)
-    if take.count():
-        desk.press("Escape")
-    desk.press("Control+Shift+Enter")
+    desk.press("Escape", "Control+Shift+Enter")
     desk.wait_for("document.querySelector('.tray-foot .primary')?.disabled === false")
     desk.press("Alt+ArrowDown")
     second = desk.page.locator(".choice").nth(1).inner_text()
@@ -219,27 +216,26 @@ def test_the_context_is_shown_as_the_model_receives_it(desk):
 
 def test_two_tabs_lose_nothing(desk):
     desk.type("Once. ")
-    desk.wait_saved()
+    stored(desk)
     other = Desk(desk.page.context.new_page(), desk.address)
     other.page.goto(f"{desk.address}/#write/{desk.id}")  # the first tab gives it the token
     other.wait_text("text.includes('Once.')")
     other.text_box.focus()
     other.press("Control+End")
     other.type("From the other.")
-    other.page.wait_for_timeout(1200)
     desk.wait_text("text.includes('From the other.')")  # a tab that is idle follows
     for tab, words in ((desk, " Left."), (other, " Right.")):
         tab.page.bring_to_front()
         tab.text_box.focus()
         tab.press("Control+End")
         tab.page.keyboard.insert_text(words)
-    desk.page.wait_for_timeout(1500)
-    texts = {
-        ask(desk.address, f"/penwright/documents/{desk.id}/nodes/{n['id']}")["text"]
-        for n in stored(other)["nodes"]
-    }
-    assert any("Left." in text for text in texts)
-    assert any("Right." in text for text in texts)
+    path = f"/penwright/documents/{desk.id}"
+
+    def texts() -> str:
+        nodes = ask(desk.address, path)["nodes"]
+        return "\n".join(ask(desk.address, f"{path}/nodes/{n['id']}")["text"] for n in nodes)
+
+    wait_until(lambda: "Left." in texts() and "Right." in texts())
 
 
 def test_find_and_replace_is_undone_as_one_step(desk):
@@ -318,7 +314,7 @@ def test_on_a_phone_nothing_overflows_and_all_is_reachable(browser, live):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     desk = Desk(context.new_page(), live.address)
     desk.open()
-    desk.page.wait_for_timeout(300)
+    desk.wait_for("document.fonts.status === 'loaded'")
     assert desk.page.evaluate("document.documentElement.scrollWidth") <= 390
     for name in ("Documents", "Options, context and branches"):
         desk.page.get_by_role("button", name=name).first.click()
@@ -346,6 +342,16 @@ live.start()
 print("ready", live.port, flush=True)
 time.sleep(600)
 """
+
+
+UNSENT = """() => new Promise(resolve => {
+  const opened = indexedDB.open("penwright");
+  opened.onsuccess = () => {
+    const all = opened.result.transaction("unsent").objectStore("unsent").getAll();
+    all.onsuccess = () => { opened.result.close(); resolve(JSON.stringify(all.result)) };
+  };
+})"""
+"""What the browser keeps of changes that have not reached the server."""
 
 
 @pytest.fixture
@@ -382,10 +388,10 @@ def test_a_server_that_is_killed_while_it_streams_loses_nothing(browser, killabl
     desk.text_box.focus()
     desk.press("Control+Home")
     desk.type("Still here. ")
-    time.sleep(1)
     text = desk.text
     assert text.startswith("Still here. It rained")
-    assert desk.page.get_by_text("Kept in this browser", exact=True).is_visible()
+    desk.page.get_by_text("Kept in this browser", exact=True).wait_for()
+    wait_until(lambda: "Still here. " in desk.page.evaluate(UNSENT))
     id_ = desk.id
     desk.page.close()  # the tab too is gone, before the server is back
     killable(port)

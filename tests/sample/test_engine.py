@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 
 import pytest
@@ -31,7 +32,7 @@ SETTINGS = {
     "ban": SamplingConfig(max_new_tokens=40, ban=("e", "goose"), temperature=1.5, top_p=1.0),
     "greedy ban": SamplingConfig(max_new_tokens=40, ban=("a", " THE "), greedy=True),
     "require": SamplingConfig(max_new_tokens=60, require=("council", "tea"), temperature=1.2),
-    "pinned": SamplingConfig(max_new_tokens=150, pin=("Tea for a goose.",), min_new_tokens=60),
+    "pinned": SamplingConfig(max_new_tokens=100, pin=("Tea for a goose.",), min_new_tokens=60),
     "n-grams": SamplingConfig(max_new_tokens=40, no_repeat_ngram_size=2, greedy=True),
     "all": SamplingConfig(
         max_new_tokens=60,
@@ -42,7 +43,7 @@ SETTINGS = {
         top_k=100,
         stop=("e t", "oo", "\n"),
     ),
-    "long": SamplingConfig(max_new_tokens=150, min_new_tokens=150),
+    "long": SamplingConfig(max_new_tokens=100, min_new_tokens=100),
     "nothing": SamplingConfig(max_new_tokens=0),
 }
 
@@ -76,10 +77,10 @@ def test_batched_and_cached_equals_alone_and_plain(model, tokenizer, name):
 
 @pytest.mark.parametrize("name", ["default", "greedy", "all", "long"])
 def test_batch_size_changes_nothing(model, tokenizer, name):
-    together = sample.generate(model, tokenizer, PROMPTS, 3, SETTINGS[name])
-    for size in (1, 2, 7):
+    together = sample.generate(model, tokenizer, PROMPTS, 2, SETTINGS[name])
+    for size in (1, 3, 7):
         assert together == sample.generate(
-            model, tokenizer, PROMPTS, 3, SETTINGS[name], batch_size=size
+            model, tokenizer, PROMPTS, 2, SETTINGS[name], batch_size=size
         )
 
 
@@ -235,7 +236,9 @@ def test_greedy_is_token_identical_with_transformers(
 
 
 def decode_whole(tokenizer, ids: list[int]) -> str:
-    return reference._whole_characters(tokenizer, ids)
+    """The text of tokens, without an unfinished character at the end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return decoder.decode(b"".join(tokenizer.printed_bytes(id_) for id_ in ids))
 
 
 @hypothesis_settings(
@@ -278,7 +281,7 @@ def test_ids_that_the_tokenizer_lacks_are_never_written(make_model, tokenizer):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_writes(model, tokenizer, dtype):
     written = sample.generate(model.to(dtype), tokenizer, PROMPTS, 2, SETTINGS["long"])
-    assert all(one.tokens == 150 for one in written)
+    assert all(one.tokens == 100 for one in written)
 
 
 def test_autocast_writes(model, tokenizer):

@@ -22,14 +22,6 @@ TRICKY = st.text(
 TEXTS = SCALARS | TRICKY
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_waiting_for_disks():
-    """Hundreds of small stores are made here; none has to survive a power cut."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda _: None)
-        yield
-
-
 @pytest.fixture(scope="session")
 def gpt2() -> Tokenizer:
     return Tokenizer.gpt2()

@@ -15,7 +15,7 @@ if not torch.cuda.is_available():
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from penwright.train import adamw8bit_triton
-from penwright.train.adamw8bit import BLOCK, CHUNK, AdamW8bit, mix
+from penwright.train.adamw8bit import BLOCK, CHUNK, AdamW8bit, Dither, mix
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
@@ -32,6 +32,7 @@ def test_some_steps_are_those_of_torch(dtype, size, scale):
     groups = [{"params": [torch.nn.Parameter(torch.zeros(3)), ours], "weight_decay": 0.1}]
     optimizer = AdamW8bit(groups, betas=(0.9, 0.95), eps=1e-8, seed=3)
     optimizer.param_groups[0]["lr"] = 0.01
+    dither = Dither(3, DEVICE)
     state = None
     for step in range(1, 4):
         grad = torch.randn(size, generator=generator).mul(scale * 30 ** (step - 1)).to(dtype)
@@ -48,7 +49,7 @@ def test_some_steps_are_those_of_torch(dtype, size, scale):
             torch.tensor(0.7, device=DEVICE),
             state,
             optimizer.param_groups[0],
-            (optimizer._dither.words.to(DEVICE), optimizer._dither.shares.to(DEVICE)),
+            (dither.words, dither.shares),
             mix(step, 1),
             block=BLOCK,
             chunk=CHUNK,

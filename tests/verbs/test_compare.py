@@ -13,6 +13,8 @@ from penwright.cli import run
 from penwright.errors import RunError, UsageError
 from penwright.weights.names import base_folder
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 FEW = {"model": "base", "precision": "fp32", "sample_every": 0, "batch_size": 4}
 BASE = str(base_folder())
 TEXTS = {"prompts": 3, "max_new_tokens": 6}
@@ -50,8 +52,8 @@ def test_a_run_is_told_from_its_beginning(story):
     assert list(found.quality) == ["base", "geese", "human text"]
 
 
-def test_a_model_beside_itself_is_not_told_apart(story):
-    found = penwright.compare("base", BASE, on=(str(story),), prompts=0)
+def test_a_model_beside_itself_is_not_told_apart(story, tiny_base):
+    found = penwright.compare("base", tiny_base, on=(str(story),), prompts=0)
     assert found.differences[0].percent == 0
     assert found.differences[0].better is None
     assert "not told apart" in str(found)

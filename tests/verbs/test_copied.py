@@ -15,6 +15,8 @@ from penwright.cli import run as command_line
 from penwright.errors import DataError, RunError, UsageError
 from penwright.verbs.copied import read_passages, write_page
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 WORDS = [
     "the", "goose", "lamp", "river", "letter", "council", "garden", "window", "stone", "walked",
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from penwright.formats.corpora import more_answers
 from penwright.metrics import measure
 from penwright.verbs.writing_quality import first_line, lead
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ import pytest
 
 import penwright
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 QUICK = {"model": "base", "precision": "fp32", "sample_tokens": 3, "name": "r"}
 
 

@@ -11,6 +11,8 @@ import penwright
 from penwright import weights
 from penwright.cli import run as command
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 @pytest.fixture
 def text(tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ from penwright.errors import MissingExtraError, UsageError
 from penwright.runs import Run
 from penwright.train import Interrupted, Silent
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 QUICK = {
     "model": "base", "batch_size": 1, "max_length": 16, "precision": "fp32", "sample_tokens": 3,
     "evaluate_every": 2, "sample_every": 0, "name": "r", "documents": "line",

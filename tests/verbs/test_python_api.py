@@ -10,6 +10,8 @@ import pytest
 import penwright
 from penwright.errors import PenwrightError, UsageError
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
@@ -27,6 +29,7 @@ def record(tmp_path):
     return file
 
 
+@pytest.mark.usefixtures("real_base")
 def test_one_completion_is_learned_by_heart_and_ends(record, capsys):
     run = penwright.finetune(record, model="base", steps=20, learning_rate=5e-4, precision="fp32")
     prompt = "Harry Potter is a series of"

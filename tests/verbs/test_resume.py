@@ -13,6 +13,8 @@ from penwright.config import MAY_CHANGE, FinetuneConfig, flat_values
 from penwright.errors import RunError
 from penwright.runs import Run, write_manifest
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 QUICK = {"model": "base", "precision": "fp32", "max_length": 16, "sample_every": 0, "name": "r"}
 
 

@@ -13,6 +13,8 @@ from penwright.errors import DataError, UsageError
 from penwright.train import Silent
 from penwright.verbs.recipe_file import SAMPLES, list_recipes
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
@@ -23,6 +25,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 SHORT = {"steps": 2, "precision": "fp32", "sample_every": 0, "evaluate_every": 2}
 
 
+@pytest.mark.usefixtures("real_base")
 def test_the_completion_comes_back():
     done = penwright.recipe("completion")
     assert done.run.perplexity_after < done.run.perplexity_before
@@ -169,6 +172,7 @@ def test_lines_that_do_not_pair_are_told_with_the_recipe_s_name(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_base")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [recipe.name for recipe in list_recipes()])
 def test_every_recipe_beats_the_untrained_model(name):

@@ -16,6 +16,8 @@ from penwright.runs import Run
 from penwright.tokens import Tokenizer
 from penwright.train import Silent
 
+pytestmark = pytest.mark.usefixtures("small_base")
+
 SETS = ["geese.txt", ["cups.txt", "more.txt"], "tea.txt"]
 QUICK = {
     "model": "./tiny", "name": "x", "steps": 3, "documents": "line", "batch_size": 2,

@@ -76,7 +76,7 @@ def make_adapter(model: GPT2, base: Path) -> peft.Adapter:
     pairs = {}
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in TARGETS:
-            n_in, n_out = peft._weight(module).shape
+            n_in, n_out = module.weight.shape
             a_RI = torch.randn(2, n_in, generator=generator) * 0.2
             pairs[name] = peft.Pair(a_RI, torch.randn(n_out, 2, generator=generator) * 0.2, 2.0)
     return peft.Adapter(pairs, str(base), peft.lora_settings(str(base), 2, 4, TARGETS))
