@@ -38,7 +38,7 @@ def race(size: str, options: argparse.Namespace, peak: float | None) -> dict[str
     batch, micro = BATCHES[size]
     options.size, options.batch = size, options.batch or batch
     options.micro = min(options.micro or micro, options.batch)
-    plan = contenders.plan_of("full", options.batch, options.length)
+    plan = contenders.plan_of("full", options.batch, options.length, device="cuda")
     result: dict[str, Any] = {"batch": options.batch, "micro": options.micro}
     for peer in PEERS:
         found = result[peer] = train.race(("full", peer), options)
@@ -80,6 +80,7 @@ def main() -> None:
         print("bench/gpu_train.py needs a CUDA device, and there is none here.", file=sys.stderr)
         raise SystemExit(2)
     options.device, options.threads = "cuda", os.cpu_count() or 1
+    options.documents = 1
     card = torch.cuda.get_device_name()
     result: dict[str, Any] = {
         **keeping.describe(

@@ -50,6 +50,43 @@ print("done")
 """
 
 
+TRAINING = """
+import sys
+from pathlib import Path
+
+import torch
+
+from penwright.native import build
+from penwright.native.kernels import Kernels, Trained, Weights
+from tests.model.conftest import tiny
+from tests.native.test_training import both, random_model
+
+library = build.open_library(Path(sys.argv[1]), sys.argv[2])
+documents_BT = torch.tensor([[0] * 33 + [1] * 37, [0, 1] + [2] * 68]).int()
+for changes in (
+    {"n_embd": 21, "n_head": 3, "n_inner": 45},
+    {"n_embd": 64, "n_head": 1, "activation_function": "gelu"},
+):
+    config = tiny(n_positions=70, **changes)
+    for products in ("onednn", "native"):
+        kernels = Kernels(library, 3, products)
+        both(random_model(config, narrow=False), kernels, documents_BT)
+        both(random_model(config, narrow=True), kernels, documents_BT, narrow=True)
+        logits_NV, targets_N = torch.randn(5, 67), torch.tensor([0, 66, -100, 3, 4])
+        kernels.loss_slopes(logits_NV, targets_N)
+        weights = [torch.ones(n) for n in (1, 67, 40_000)]
+        copy = torch.empty(67, dtype=torch.bfloat16)
+        trained = [
+            Trained(w, w.bfloat16(), w.clone(), w.clone(), copy if len(w) == 67 else None)
+            for w in weights
+        ]
+        kernels.adamw(Weights(trained), 1.0, (0.9, 0.999), 1e-8)
+        kernels.sum_squares(weights)
+        kernels.scatter(torch.zeros(5, 21), torch.ones(9, 21), torch.arange(9) % 5)
+print("done")
+"""
+
+
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("sanitized") / "penwright.so"
@@ -62,8 +99,9 @@ def sanitized(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("program", [PROGRAM, TRAINING], ids=["writing", "training"])
 @pytest.mark.parametrize("variant", list(LIBRARIES))
-def test_no_sanitizer_reports(sanitized, variant):
+def test_no_sanitizer_reports(sanitized, variant, program):
     runtime = subprocess.run(
         [*(build.find_compiler() or []), "-print-file-name=libasan.so"],
         capture_output=True, text=True, check=True,
@@ -75,7 +113,7 @@ def test_no_sanitizer_reports(sanitized, variant):
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(sanitized), variant],
+        [sys.executable, "-c", program, str(sanitized), variant],
         capture_output=True, text=True, check=False, env=environment,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip

@@ -33,6 +33,10 @@ class LossKernels(Protocol):
         """Turn logits into p - onehot(target) in place; return log p(target)."""
         ...
 
+    def narrow(self, x_NC: Tensor, less_C: Tensor) -> Tensor:
+        """Return x - less, of float32, in bfloat16."""
+        ...
+
     def accumulate(self, sum_NC: Tensor, x_NC: Tensor) -> None:
         """sum += x, with the sum in float32."""
         ...
@@ -129,7 +133,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             hidden_grad = torch.empty_like(hidden_NC)
         if with_grad and ctx.needs_input_grad[1]:
             weight_sum = _WeightSum(weight_VC, dtype, kernels)
-        product_VC = _product_weight(weight_VC, dtype)
+        product_VC = _product_weight(weight_VC, dtype, kernels)
         for rows in _chunks(hidden_NC, weight_VC, chunk):
             hidden_nC, targets_n = hidden_NC[rows].to(dtype), targets_N[rows]
             slopes_nV = multiply(hidden_nC, product_VC.T)
@@ -155,7 +159,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return hidden_grad, weight_grad, None, None, None, None, None
 
 
-def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
+def _product_weight(
+    weight_VC: Tensor, dtype: torch.dtype, kernels: LossKernels | None = None
+) -> Tensor:
     """Return the output matrix in the type and layout of the products.
 
     Before it is narrowed, its mean row is subtracted. That shifts all logits of a token equally,
@@ -164,6 +170,8 @@ def _product_weight(weight_VC: Tensor, dtype: torch.dtype) -> Tensor:
     if weight_VC.dtype == dtype:
         return weight_VC
     mean_C = weight_VC.mean(dim=0)
+    if kernels is not None and (weight_VC.dtype, dtype) == (torch.float32, torch.bfloat16):
+        return kernels.narrow(weight_VC, mean_C)
     product_VC = torch.empty_like(weight_VC, dtype=dtype)
     for rows in _slices(len(weight_VC), ROWS if weight_VC.is_cpu else len(weight_VC)):
         product_VC[rows] = weight_VC[rows] - mean_C

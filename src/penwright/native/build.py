@@ -54,7 +54,7 @@ class Library:
     variant: str
     path: Path
     pool: Callable[[int], int | None]
-    team: Callable[[int, c_void_p], int | None]
+    short_turns: Callable[[int, c_void_p], None]
     pack: Callable[..., None]
     multiply: Callable[..., int]
     feed: Callable[..., int]
@@ -192,7 +192,7 @@ def open_library(path: Path, variant: str = "") -> Library:
             f"This processor cannot run {variant}.", fix=f"Set {VARIABLE} to {supported[-1]}."
         )
     variant = variant or supported[-1]
-    lib.pw_pool.restype = lib.pw_team.restype = c_void_p
+    lib.pw_pool.restype, lib.pw_short_turns.restype = c_void_p, None
 
     def find(name: str, arguments: Sequence[type], result: type | None = c_int) -> Any:
         function = getattr(lib, f"pw_{name}_{variant}")
@@ -204,7 +204,7 @@ def open_library(path: Path, variant: str = "") -> Library:
         name: find(name, [c_void_p, *arguments], result)
         for name, (result, arguments) in _TRAINING.items()
     }
-    return Library(variant, path, lib.pw_pool, lib.pw_team, training=training, **functions)
+    return Library(variant, path, lib.pw_pool, lib.pw_short_turns, training=training, **functions)
 
 
 _ARGUMENTS = {
@@ -224,6 +224,7 @@ _TRAINING: dict[str, tuple[type | None, Sequence[type]]] = {
     "gelu": (None, [_I, _I, _I, _I, *[_P] * 3]),
     "gelu_backward": (_I, [_I, _I, _I, _I, *[_P] * 5]),
     "sum_rows": (_I, [_I, _I, *[_P] * 3]),
+    "narrow": (None, [_I, _I, *[_P] * 3]),
     "transpose": (None, [_I, _I, c_long, _P, _P]),
     "attend": (_I, [_I, _I, _I, _I, _F, *[_P] * 5]),
     "attend_backward": (_I, [_I, _I, _I, _I, _F, *[_P] * 8]),

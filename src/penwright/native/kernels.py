@@ -9,9 +9,7 @@ Legend: N tokens, C channels, H heads, D head dimension, V vocabulary.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from ctypes import Structure, c_float, c_int32, c_int64, c_void_p
 from typing import NamedTuple
@@ -20,41 +18,28 @@ import torch
 from torch import Tensor
 
 from penwright.config import KernelsName
-from penwright.errors import OutOfRoomError
-from penwright.native.build import Library, load
+from penwright.native.build import Library, load, open_pool
 
 _CHUNK = 1 << 15  # weights of an item of an update, as in c/updates.h
 
 
 class Kernels:
-    """The kernels for one instruction set, on the threads of torch's operators.
+    """The kernels for one instruction set, on the threads of the process's pool.
 
-    Raises OutOfRoomError where there is no memory for what a kernel needs besides its tensors.
+    They raise MemoryError where there is no room for what they need besides their tensors.
     """
 
     def __init__(
-        self,
-        library: Library,
-        threads: int | None = None,
-        *,
-        products: KernelsName = "native",
-        shared: bool = True,
+        self, library: Library, threads: int | None = None, products: KernelsName = "native"
     ) -> None:
-        self.library = library
+        threads = threads or torch.get_num_threads()
         self.multiply: Callable[[Tensor, Tensor], Tensor] = (
             self._multiply_by_onednn if products == "onednn" else torch.mm
         )
         self._run = library.training
-        threads = threads or torch.get_num_threads()
-        parallel = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if shared else None
-        self._lock = threading.Lock()
-        self._pool = (
-            library.team(threads, ctypes.cast(parallel, c_void_p))
-            if parallel
-            else library.pool(threads)
-        )
-        if not self._pool:
-            raise OutOfRoomError("There is no memory for the threads of the training kernels.")
+        self._pool = open_pool(library, threads, os.getpid())
+        if parallel := getattr(ctypes.CDLL(None), "GOMP_parallel", None):
+            library.short_turns(threads, ctypes.cast(parallel, c_void_p))
 
     def norm(
         self, x_NC: Tensor, gain_C: Tensor, shift_C: Tensor, epsilon: float, y_NC: Tensor
@@ -193,6 +178,12 @@ class Kernels:
         """sum += x, with the sum in float32."""
         self._call("accumulate", x_NC.numel(), _narrow(x_NC), sum_NC, x_NC)
 
+    def narrow(self, x_NC: Tensor, less_C: Tensor) -> Tensor:
+        """Return x - less in bfloat16."""
+        y_NC = torch.empty(x_NC.shape, dtype=torch.bfloat16)
+        self._call("narrow", *x_NC.shape, x_NC, less_C, y_NC)
+        return y_NC
+
     def scatter(self, sum_VC: Tensor, x_NC: Tensor, index_N: Tensor) -> None:
         """sum[index] += x, row by row."""
         rows, width = x_NC.shape
@@ -201,9 +192,9 @@ class Kernels:
     def sum_squares(self, gradients: Iterable[Tensor]) -> float:
         """Return the sum of the squares of all tensors, float32 or bfloat16."""
         weights = Weights([Trained(None, gradient) for gradient in gradients])
-        with self._lock:
+        with self._pool.lock:
             total: float = self._run["squares"](
-                self._pool, ctypes.addressof(weights.array), len(weights.array)
+                self._pool.address, ctypes.addressof(weights.array), len(weights.array)
             )
         if total < 0 and total == _OUT_OF_MEMORY:
             _check(_OUT_OF_MEMORY)
@@ -213,11 +204,11 @@ class Kernels:
         self, weights: Weights, share: float, betas: tuple[float, float], epsilon: float
     ) -> None:
         """Take a step of AdamW with the gradients times `share`, and write the copies."""
-        with self._lock:
+        with self._pool.lock:
             self._run["update"](
-                self._pool, ctypes.addressof(weights.array), len(weights.array), share, *betas,
-                epsilon,
-            )  # fmt: skip
+                *(self._pool.address, ctypes.addressof(weights.array), len(weights.array)),
+                *(share, *betas, epsilon),
+            )
 
     def _multiply_by_onednn(self, a_NK: Tensor, b_KM: Tensor) -> Tensor:
         """Return a @ b in float32; torch's own product is MKL's.
@@ -229,17 +220,24 @@ class Kernels:
         if a_NK.stride(0) == 1 and a_NK.stride(1) > 1:  # it would be copied, slowly
             a_KN, a_NK = a_NK.T, torch.empty(a_NK.shape)
             rows, width = a_KN.shape
-            with self._lock:
+            with self._pool.lock:
                 self._run["transpose"](
-                    *(self._pool, rows, width, a_KN.stride(0), a_KN.data_ptr(), a_NK.data_ptr())
+                    *(
+                        self._pool.address,
+                        rows,
+                        width,
+                        a_KN.stride(0),
+                        a_KN.data_ptr(),
+                        a_NK.data_ptr(),
+                    )
                 )
         product: Tensor = torch.ops.mkldnn._linear_pointwise(a_NK, b_KM.T, None, "none", [], "")
         return product
 
     def _call(self, name: str, *arguments: Tensor | float | None) -> None:
         values = [_address(a) if isinstance(a, Tensor) else a for a in arguments]
-        with self._lock:
-            code = self._run[name](self._pool, *values)
+        with self._pool.lock:
+            code = self._run[name](self._pool.address, *values)
         _check(code)
 
 
@@ -284,20 +282,10 @@ class Weights:
             first += -(-t.gradient.numel() // _CHUNK)
 
 
-@functools.cache
-def _open(library: Library, products: KernelsName, threads: int, process: int) -> Kernels:  # noqa: ARG001
-    return Kernels(library, threads, products=products)
-
-
-def kernels_of(library: Library, products: KernelsName = "native") -> Kernels:
-    """Return the kernels of this process, which a forked one does not share."""
-    return _open(library, products, torch.get_num_threads(), os.getpid())
-
-
 def open_kernels(name: KernelsName) -> Kernels | None:
     """Return the kernels of a plan; None where torch computes everything."""
     library = load() if name != "torch" else None
-    return kernels_of(library, name) if library else None
+    return Kernels(library, products=name) if library else None
 
 
 _OUT_OF_MEMORY = -3

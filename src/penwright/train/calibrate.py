@@ -29,7 +29,7 @@ from penwright.config import KernelsName
 from penwright.model import GPT2, GPT2Config, chunked_cross_entropy, init_weights
 from penwright.model.attention import attend_causal
 from penwright.model.gpt2 import Conv1D
-from penwright.native.kernels import kernels_of, open_kernels
+from penwright.native.kernels import Kernels, open_kernels
 from penwright.native.training import use_kernels
 from penwright.train import native_adamw
 from penwright.train.adamw8bit import AdamW8bit
@@ -181,7 +181,7 @@ def choose_kernels(
     x, w = torch.randn(1024, width), torch.randn(width, 4 * width)
 
     def seconds(name: KernelsName) -> float:
-        multiply = kernels_of(library, name).multiply
+        multiply = Kernels(library, products=name).multiply
         return min(timeit.repeat(lambda: multiply(x, w), number=1, repeat=8))
 
     found: KernelsName = "native"

@@ -78,7 +78,7 @@ typedef void (*Parallel)(void (*)(void *), void *, unsigned, unsigned);  // GOMP
 
 typedef struct Pool Pool;
 Pool *pw_pool(int threads);
-Pool *pw_team(int threads, Parallel parallel);  // a pool of OpenMP's threads
+void pw_short_turns(int threads, Parallel parallel);
 void pw_pool_free(Pool *pool);
 int pool_threads(const Pool *pool);
 void *pool_scratch(Pool *pool, size_t bytes);  // one block, for the caller; NULL without memory

@@ -35,8 +35,6 @@ struct Pool {
     _Atomic int items, take;
     _Alignas(LINE) _Atomic int sleepers;
     _Atomic int waiting, closing;
-    Parallel parallel;  // runs the job on OpenMP's threads; NULL where the pool has its own
-    _Atomic int joined;
     int threads;
     void *scratch;
     size_t scratch_bytes;
@@ -138,21 +136,9 @@ static void ask_too(void *unused) {
     ask_short_turns();
 }
 
-// Return a pool without threads of its own. OpenMP's, which torch's operators run on, share each
-// job, so that the processor is not contended for by threads that wait in either of two pools.
-Pool *pw_team(int threads, Parallel parallel) {
-    Pool *pool = pw_pool(1);
-    if (!pool) return NULL;
-    pool->threads = threads < MAX_THREADS ? threads : MAX_THREADS;
-    pool->parallel = parallel;
-    parallel(ask_too, NULL, (unsigned)pool->threads, 0);
-    return pool;
-}
-
-static void join(void *data) {
-    Pool *pool = data;
-    int thread = atomic_fetch_add(&pool->joined, 1);
-    take_items(pool, atomic_load(&pool->left), thread);
+// Let OpenMP's threads, which torch's operators run on, take short turns too.
+void pw_short_turns(int threads, Parallel parallel) {
+    if (threads > 1) parallel(ask_too, NULL, (unsigned)threads, 0);
 }
 
 void pw_pool_free(Pool *pool) {
@@ -160,8 +146,7 @@ void pw_pool_free(Pool *pool) {
     atomic_store(&pool->closing, 1);
     pthread_cond_broadcast(&pool->begun);
     pthread_mutex_unlock(&pool->mutex);
-    int own = pool->parallel ? 1 : pool->threads;
-    for (int thread = 1; thread < own; thread++) pthread_join(pool->handles[thread], NULL);
+    for (int thread = 1; thread < pool->threads; thread++) pthread_join(pool->handles[thread], NULL);
     pthread_cond_destroy(&pool->begun);
     pthread_cond_destroy(&pool->ended);
     pthread_mutex_destroy(&pool->mutex);
@@ -195,11 +180,6 @@ void pool_run(Pool *pool, Work work, void *job, int items, int take) {
     atomic_store(&pool->undone, items);
     uint64_t left = number << 32 | (uint32_t)items;
     atomic_store(&pool->left, left);
-    if (pool->parallel) {
-        atomic_store(&pool->joined, 0);
-        pool->parallel(join, pool, (unsigned)pool->threads, 0);
-        return;
-    }
     if (atomic_load(&pool->sleepers)) {
         pthread_mutex_lock(&pool->mutex);
         pthread_cond_broadcast(&pool->begun);

@@ -209,8 +209,9 @@ INLINE void gelu_row_backward(const GeluJob *job, int row, float *part, const in
     void *y = row_at(job->y, row, n, narrow), *slope = row_at(job->slope, row, n, narrow);
     for (int i = 0; i < n; i += LANES) {
         vf v = take(x, i, n, narrow) + take(job->bias, i, n, 0);
-        put(y, i, n, narrow, tanh ? gelu_tanh(v) : gelu_erf(v));
-        vf dx = take(slope, i, n, narrow) * (tanh ? gelu_tanh_slope(v) : gelu_erf_slope(v));
+        vf by;
+        put(y, i, n, narrow, tanh ? gelu_tanh_slope(v, &by) : gelu_erf_slope(v, &by));
+        vf dx = take(slope, i, n, narrow) * by;
         put(slope, i, n, narrow, dx);
         add_to(part, i, n, dx);
     }
@@ -264,6 +265,23 @@ static void slope_block(void *data, int item, int thread) {
             add_to(part, i, n, dx);
             if (job->copy) put(job->copy + (long)row * n, i, n, 1, dx);
         }
+}
+
+// y = x - less, in bfloat16.
+typedef struct {
+    int rows, width;
+    const float *x, *less;
+    uint16_t *y;
+} NarrowJob;
+
+static void narrow_block(void *data, int item, int thread) {
+    (void)thread;
+    const NarrowJob *job = data;
+    int last = at_most((item + 1) * BLOCK, job->rows), n = job->width;
+    for (long row = (long)item * BLOCK; row < last; row++)
+        for (int i = 0; i < n; i += LANES)
+            put(job->y + row * n, i, n, 1,
+                take(job->x + row * n, i, n, 0) - take(job->less, i, n, 0));
 }
 
 // ---- transposing ----------------------------------------------------------------------------

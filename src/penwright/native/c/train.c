@@ -65,6 +65,12 @@ int PUBLIC(sum_rows)(Pool *pool, int rows, int width, const float *slope, void *
     return 0;
 }
 
+// y = x - less, in bfloat16
+void PUBLIC(narrow)(Pool *pool, int rows, int width, const float *x, const float *less, void *y) {
+    NarrowJob job = {rows, width, x, less, y};
+    pool_run(pool, narrow_block, &job, blocks_of(rows), 1);
+}
+
 // y = x transposed
 void PUBLIC(transpose)(Pool *pool, int rows, int width, long stride, const float *x, float *y) {
     TransposeJob job = {x, y, rows, width, stride};

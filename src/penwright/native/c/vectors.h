@@ -29,7 +29,8 @@ typedef uint16_t vh_any __attribute__((vector_size(LANES * 2), aligned(2), may_a
 INLINE vf load(const float *p) { return *(const vf_any *)p; }
 INLINE void store(float *p, vf x) { *(vf_any *)p = x; }
 INLINE vi load_int(const void *p) { return *(const vi_any *)p; }
-INLINE vf splat(float x) { return (vf){0} + x; }
+// (x + 0 would not be a mere broadcast: it makes +0 of -0.)
+INLINE vf splat(float x) { return x - (vf){0}; }
 INLINE void store_bytes(int8_t *p, vi x) {
     vb bytes = __builtin_convertvector(x, vb);
     memcpy(p, &bytes, LANES);
@@ -102,30 +103,32 @@ INLINE vf gelu_tanh(vf x) {
     return x / (exponential(-u) + 1.0f);
 }
 
-// 0.5 x (1 + erf(x / sqrt 2)); Abramowitz and Stegun, 7.1.26, error of erf below 1.5e-7.
-INLINE vf gelu_erf(vf x) {
-    vf z = magnitude(x) * 0.7071067812f;
-    vf t = 1.0f / (z * 0.3275911f + 1.0f);
+// The normal distribution function, 0.5 (1 + erf(x / sqrt 2)), given exp(-x^2 / 2); Abramowitz and
+// Stegun, 7.1.26, error of erf below 1.5e-7.
+INLINE vf normal_below(vf x, vf bell) {
+    vf t = 1.0f / (magnitude(x) * 0.7071067812f * 0.3275911f + 1.0f);
     vf p = t * 1.061405429f - 1.453152027f;
     p = p * t + 1.421413741f;
     p = p * t - 0.284496736f;
     p = p * t + 0.254829592f;
-    vf tail = p * t * exponential(-z * z);  // 1 - erf(z)
-    vf phi = choose(x < 0.0f, tail, 2.0f - tail);
-    return x * phi * 0.5f;
+    vf tail = p * t * bell;  // 1 - erf(|x| / sqrt 2)
+    return choose(x < 0.0f, tail, 2.0f - tail) * 0.5f;
 }
 
-// The derivatives of both.
-INLINE vf gelu_tanh_slope(vf x) {
+INLINE vf gelu_erf(vf x) { return x * normal_below(x, exponential(x * x * -0.5f)); }
+
+// The same, with the derivative.
+INLINE vf gelu_tanh_slope(vf x, vf *slope) {
     vf u = x * 1.5957691216f * (x * x * 0.044715f + 1.0f);
     vf s = 1.0f / (exponential(-u) + 1.0f);
-    return s * ((1.0f - s) * x * 1.5957691216f * (x * x * 0.134145f + 1.0f) + 1.0f);
+    *slope = s * ((1.0f - s) * x * 1.5957691216f * (x * x * 0.134145f + 1.0f) + 1.0f);
+    return x * s;
 }
 
-INLINE vf gelu_erf_slope(vf x) {
-    vf phi = gelu_erf(x) / choose(x == 0.0f, splat(1.0f), x);
-    phi = choose(x == 0.0f, splat(0.5f), phi);
-    return phi + x * exponential(x * x * -0.5f) * 0.3989422804f;
+INLINE vf gelu_erf_slope(vf x, vf *slope) {
+    vf bell = exponential(x * x * -0.5f), phi = normal_below(x, bell);
+    *slope = phi + x * bell * 0.3989422804f;
+    return x * phi;
 }
 
 // The 16 values of int4 weights, the best for a group of normally distributed ones (by Lloyd's
