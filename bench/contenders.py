@@ -153,9 +153,9 @@ def _ours(
     who: str, size: str, batch: int, length: int, micro: int, device_name: str, documents: int
 ) -> Callable[[], Tensor]:
     from penwright.tokens import Batch, split_micro
-    from penwright.train.loop import batch_loss
     from penwright.train.methods import make_method
     from penwright.train.process import limit_malloc
+    from penwright.train.replica import batch_loss
 
     device, config = torch.device(device_name), config_of(size)
     plan = replace(

@@ -6,6 +6,8 @@
     ├── TokenizerError          a tokenizer that is damaged, or another than the data was made with
     ├── ModelError              a model that is unknown, damaged or of another shape
     ├── RunError                a run folder that is in use, damaged or cannot be continued
+    ├── RankError               one of several processes cannot go on; that one says so
+    ├── RankLostError           another of several processes has ended
     ├── DivergedError           training produced a loss that is not a number
     ├── OutOfRoomError          memory or disk ran out
     └── MissingExtraError       an optional dependency is not installed
@@ -52,6 +54,14 @@ class ModelError(PenwrightError):
 
 class RunError(PenwrightError):
     """A run folder that is in use, damaged or cannot be continued."""
+
+
+class RankError(PenwrightError):
+    """One of several processes of a run cannot go on, for a reason that only it knows."""
+
+
+class RankLostError(RunError):
+    """Another process of the run has ended, so that this one cannot go on."""
 
 
 class DivergedError(PenwrightError):

@@ -8,8 +8,9 @@ Legend: B batch, T time, C channels, D documents, N scored tokens.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from penwright.tokens import Split, Store
 from penwright.tokens.store import Int64
 
 Floats = npt.NDArray[np.float64]
+Spread = Callable[[Iterable[tuple[Tensor, Tensor]]], Iterator[Tensor]]
 
 BATCH_TOKENS = 4096
 GPU_BATCH_TOKENS = 32768
@@ -129,8 +131,12 @@ def score_windows(
     stride: int | None = None,
     batch_tokens: int | None = None,
     autocast: AbstractContextManager[object] | None = None,
+    spread: Spread | None = None,
 ) -> Losses:
-    """Score as `score_part` does; returns the losses of each window."""
+    """Score as `score_part` does; returns the losses of each window.
+
+    `spread` computes the losses of batches elsewhere, in place of `token_losses` here.
+    """
     context = model.config.n_positions
     stride = _check_stride(stride, context)
     if batch_tokens is None:
@@ -140,9 +146,10 @@ def score_windows(
     losses_W = np.zeros(len(windows), dtype=np.float64)
     tokens_W = np.zeros(len(windows), dtype=np.int64)
     with evaluating(model), torch.no_grad(), autocast or contextlib.nullcontext():
-        for batch in batches(windows, batch_tokens):
-            tokens_BT, targets_BT = load(part.store, batch)
-            losses_BT = token_losses(model, tokens_BT, targets_BT)
+        batched, counted = itertools.tee(batches(windows, batch_tokens))
+        loaded, kept = itertools.tee(load(part.store, batch) for batch in batched)
+        found = spread(loaded) if spread else (token_losses(model, *item) for item in loaded)
+        for losses_BT, batch, (_, targets_BT) in zip(found, counted, kept, strict=True):
             rows = [places[window] for window in batch]
             losses_W[rows] = losses_BT.sum(dim=1).numpy()
             tokens_W[rows] = (targets_BT != IGNORED).sum(dim=1).numpy()

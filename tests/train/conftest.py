@@ -110,7 +110,7 @@ def make_trainer(make_model, store, tmp_path):
             observer=observer or Silent(),
             save_model=lambda folder, copy: torch.save(copy.state_dict(), folder / "model.pt"),
             load_model=load_model,
-            write_samples=lambda: [{"prompt": "a", "text": "b", "finish_reason": "end"}],
+            write_samples=lambda _: [{"prompt": "a", "text": "b", "finish_reason": "end"}],
             state=TrainState(),
         )
 

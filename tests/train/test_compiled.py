@@ -12,7 +12,7 @@ from torch._dynamo.utils import counters
 
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.model.attention import MaskedDocuments
-from penwright.train import loop
+from penwright.train import replica
 from penwright.train.compiled import choose_compile, compile_blocks, compile_failure
 from tests.train.test_late import figures
 from tests.train.test_loop import METHODS, Listening
@@ -32,7 +32,7 @@ def compiler(monkeypatch):
         monkeypatch.setattr(torch, "compile", functools.partial(compile_, backend=backend))
 
     use("aot_eager")
-    monkeypatch.setattr(loop, "documents", lambda documents_BT, _: MaskedDocuments(documents_BT))
+    monkeypatch.setattr(replica, "documents", lambda documents_BT, _: MaskedDocuments(documents_BT))
     torch._dynamo.reset()
     counters.clear()
     yield use

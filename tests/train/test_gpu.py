@@ -11,7 +11,7 @@ from penwright.model.attention import FlashDocuments, attend_causal
 from penwright.tokens import split_micro
 from penwright.train.adamw8bit import AdamW8bit, find_kernels
 from penwright.train.compiled import compile_blocks
-from penwright.train.loop import batch_loss
+from penwright.train.replica import batch_loss
 from tests.train.test_late import figures
 
 pytestmark = [

@@ -112,11 +112,11 @@ def test_a_step_runs_on_a_device_that_nothing_can_be_read_from(
 ):
     """On the meta device tensors have no content, so any reading is an error."""
     trainer = make_trainer("run", steps=2, optimizer=optimizer, recompute=recompute, micro_batch=2)
-    trainer.device = torch.device("meta")
+    trainer.replica.device = torch.device("meta")
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     trainer.method.release()
-    trainer.method = make_method(trainer.model.to("meta"), trainer.plan)
+    trainer.replica.method = make_method(trainer.model.to("meta"), trainer.plan)
     taken = trainer.step(trainer.batches.batch(0))
     assert taken.norm.is_meta
     with pytest.raises(RuntimeError, match="meta"):

@@ -10,8 +10,8 @@ import torch
 
 from penwright.errors import DivergedError, OutOfRoomError
 from penwright.tokens import split_micro
-from penwright.train import Interrupted, Silent, loop, newest_sound
-from penwright.train.loop import batch_loss
+from penwright.train import Interrupted, Silent, newest_sound, replica
+from penwright.train.replica import batch_loss
 from tests.native.conftest import needs_library
 
 
@@ -203,13 +203,13 @@ class Poison:
     """Makes the loss of one step not a number, however often it is computed."""
 
     def __init__(self, trainer, monkeypatch, *steps):
-        real = loop.batch_loss
+        real = replica.batch_loss
 
         def batch_loss(model, batch, device, precision):
             loss = real(model, batch, device, precision)
             return loss * math.nan if trainer.state.step + 1 in steps else loss
 
-        monkeypatch.setattr(loop, "batch_loss", batch_loss)
+        monkeypatch.setattr(replica, "batch_loss", batch_loss)
 
 
 def test_one_poisoned_batch_costs_half_the_rate_and_not_the_run(make_trainer, monkeypatch):
@@ -305,8 +305,8 @@ def test_a_stop_while_sampling_or_measuring_saves_too(make_trainer, monkeypatch,
     if moment == "sampling":
         trainer.write_samples = stop
     else:
-        measure = loop.score_windows
-        monkeypatch.setattr(loop, "score_windows", lambda *a, **b: (stop(), measure(*a, **b))[1])
+        measure = replica.score_windows
+        monkeypatch.setattr(replica, "score_windows", lambda *a, **b: (stop(), measure(*a, **b))[1])
     trainer.state.best_loss = -1.0  # so that no measurement is a reason to save
     with pytest.raises(Interrupted):
         trainer.train()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from penwright.errors import OutOfRoomError
-from penwright.train import Silent, loop
+from penwright.train import Silent, replica
 from penwright.train.memory import is_out_of_memory
 
 NO_ROOM = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"
@@ -19,7 +19,7 @@ class Scarce:
     """Memory that runs out in the first step until the trainer has shrunk so many times."""
 
     def __init__(self, trainer, monkeypatch, refusals, step=0):
-        real, left = loop.batch_loss, [refusals]
+        real, left = replica.batch_loss, [refusals]
 
         def batch_loss(model, batch, device, precision):
             if trainer.state.step == step and left[0] > 0:
@@ -27,7 +27,7 @@ class Scarce:
                 raise RuntimeError(NO_ROOM)
             return real(model, batch, device, precision)
 
-        monkeypatch.setattr(loop, "batch_loss", batch_loss)
+        monkeypatch.setattr(replica, "batch_loss", batch_loss)
 
 
 class Told(Silent):
@@ -115,7 +115,7 @@ class Observer(Silent):
 trainer = Trainer(model=model, plan=plan, training=training, held_out=held_out, run=run,
     device=torch.device("cpu"), observer=Observer(),
     save_model=lambda folder, copy: torch.save(copy.state_dict(), folder / "model.pt"),
-    load_model=lambda folder: model, write_samples=lambda: [])
+    load_model=lambda folder: model, write_samples=lambda _: [])
 if limit:
     with open("/proc/self/status") as file:
         held = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))

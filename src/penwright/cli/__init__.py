@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Group
 from penwright import __version__
 from penwright.cli.errors import explain
 from penwright.cli.options import DEFAULTS, HelpFormatter, config_options, run_command, spell_out
-from penwright.errors import PenwrightError
+from penwright.errors import PenwrightError, RankError, RankLostError
 
 VERBS = {
     "Prepare": {
@@ -121,8 +121,11 @@ def run(argv: Sequence[str]) -> int:
         run_command(app, spell_out(argv, lambda: flags_of(app, argv)), sources)
     except CycloptsError as error:
         verb = find_verb(argv)
-        return _fail(*explain(error, argv, verb, flags_of(app, argv)), 2)
+        said = explain(error, argv, verb, flags_of(app, argv))
+        return 2 if _is_told_elsewhere(error) else _fail(*said, 2)
     except PenwrightError as error:
+        if _is_told_elsewhere(error):
+            return error.exit_code
         return _fail(error.message, error.fix, error.exit_code)
     except KeyboardInterrupt:
         return _fail("Stopped.", "", 130)
@@ -165,6 +168,13 @@ def flags_of(app: App, argv: Sequence[str]) -> set[str]:
         command = command[word]
     arguments = command.assemble_argument_collection()
     return {name for argument in arguments for name in argument.names if name.startswith("-")}
+
+
+def _is_told_elsewhere(error: Exception) -> bool:
+    """Return whether rank 0 or the launcher prints this error of one of several processes."""
+    if isinstance(error, RankLostError):
+        return "PENWRIGHT_LAUNCHED" in os.environ and "LOCAL_RANK" in os.environ
+    return os.environ.get("RANK", "0") != "0" and not isinstance(error, RankError)
 
 
 def _fail(message: str, fix: str, code: int) -> int:

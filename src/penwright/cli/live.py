@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -28,9 +29,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def make_view() -> PlainView:
-    """Return a live view if standard error is a terminal, else a plain one."""
-    console = Console(stderr=True, highlight=False)
-    return LiveView(console) if console.is_terminal else PlainView(console)
+    """Return a live view if standard error is a terminal, else a plain one; rank 0's prints."""
+    quiet = os.environ.get("RANK", "0") != "0"
+    console = Console(stderr=True, highlight=False, quiet=quiet)
+    return LiveView(console) if console.is_terminal and not quiet else PlainView(console)
 
 
 @contextmanager

@@ -84,8 +84,13 @@ def finetune(
         Files, folders or globs: plain text, CSV, JSONL, documents, books, chats.
     """
     from penwright.cli.live import make_view, stopping
+    from penwright.train.launch import is_rank, launch
     from penwright.verbs.finetune import run_finetune
+    from penwright.verbs.run_info import count_devices
 
+    devices = 1 if is_rank() else count_devices(given)
+    if devices != 1:
+        sys.exit(launch(sys.argv[1:], devices))
     with make_view() as view, stopping(view):
         run = run_finetune(data, given, view, _typed())
     view.show_result(run)

@@ -20,6 +20,7 @@ CompileName = Literal["auto", "on", "off"]
 MethodName = Literal["full", "lean", "lora"]
 KernelsName = Literal["torch", "native", "onednn"]
 BatchShape = Literal["packed", "windows", "rows"]
+ParallelName = Literal["ddp", "fsdp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +159,12 @@ class FinetuneConfig:
     matrices beside a frozen model. auto: the first of these that fits in memory."""
     memory: str | None = None
     """Largest amount of memory to use, such as 8GB. Default: what is free."""
+    devices: int | None = None
+    """Number of GPUs, or of processes on a CPU, that train together. Default: one, or all that
+    torchrun has started."""
+    parallel: Literal["auto", ParallelName] = "auto"
+    """With several devices. ddp: each holds the whole model; fsdp: each holds a part of every
+    weight (FSDP2). auto: ddp where it fits in memory."""
     recompute: bool = False
     """Gradient checkpointing: recompute activations in the backward pass, to save memory."""
     compile: CompileName = "auto"
@@ -192,8 +199,8 @@ class FinetuneConfig:
 
 
 MAY_CHANGE = (
-    "steps", "epochs", "micro_batch", "device", "compile", "save_every", "keep", "patience", "log",
-    "sample_every", "sample_prompts", "sample_tokens",
+    "steps", "epochs", "micro_batch", "device", "devices", "parallel", "compile", "save_every",
+    "keep", "patience", "log", "sample_every", "sample_prompts", "sample_tokens",
 )  # fmt: skip
 """Options that may have another value when a run is resumed."""
 ABOUT_THE_CALL = ("model", "name", "output_dir", "resume", "checkpoint", "overwrite")

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from penwright import files, runs
 from penwright.errors import OutOfRoomError, RunError
-from penwright.model import GPT2, GPT2Config
+from penwright.model import GPT2
 from penwright.runs import Run
-from penwright.train.methods import Method
-from penwright.train.optimizer import load_state_tensors, state_tensors
-from penwright.weights.peft import Adapter, save_adapter
+from penwright.train.one_device import STATE_FILE
+from penwright.train.replica import Replica, Snapshot
+from penwright.weights.peft import save_adapter
 
-TENSORS = "trainer.safetensors"
 STATE = "trainer.json"
+STATE_SHARDS = "trainer"
+"""The folder of the optimizer's state, where each rank writes its shards."""
 _WITH_OPTIMIZER = 2  # newest checkpoints that keep it, so that one may turn out damaged
 
 
@@ -67,26 +68,18 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def save(self, state: TrainState, method: Method) -> None:
+    def save(self, state: TrainState, replica: Replica) -> None:
         """Begin to write the checkpoint of `state.step`, or write it, where memory is scarce.
 
         Raises what went wrong with the one before, OutOfRoomError as a rule; the checkpoints
         before that are untouched.
         """
         self.wait()
-        check_room(self.run, method.model)
-        held = [method.tensors(), state_tensors(method.trained, method.optimizer)]
-        weights, optimizer = (
-            {name: value.detach().to("cpu", copy=method.copies) for name, value in tensors.items()}
-            for tensors in held
-        )
-        adapter = method.adapter(self.run.info.get("model", {}).get("name", ""))
-        model = _plain_model(method.model.config, weights)
-        self._thread = threading.Thread(
-            target=self._write, args=(replace(state), model, optimizer, adapter)
-        )
+        check_room(self.run, replica.model)
+        snapshot = replica.snapshot(self.run.info.get("model", {}).get("name", ""))
+        self._thread = threading.Thread(target=self._write, args=(replace(state), snapshot))
         self._thread.start()
-        if not method.copies:
+        if not snapshot.is_copy:
             self.wait()
 
     def wait(self) -> None:
@@ -98,19 +91,13 @@ class Saver:
             error, self._error = self._error, None
             raise error
 
-    def _write(
-        self,
-        state: TrainState,
-        model: GPT2,
-        tensors: dict[str, torch.Tensor],
-        adapter: Adapter | None,
-    ) -> None:
+    def _write(self, state: TrainState, snapshot: Snapshot) -> None:
         try:
             with files.atomic_folder(self.run.checkpoint(state.step)) as folder:
-                self.save_model(folder, model)
-                if adapter is not None:
-                    save_adapter(folder / "adapter", adapter)
-                save_file(tensors, folder / TENSORS)
+                self.save_model(folder, snapshot.model)
+                if snapshot.adapter is not None:
+                    save_adapter(folder / "adapter", snapshot.adapter)
+                snapshot.write_state(folder)
                 (folder / STATE).write_text(
                     json.dumps(files.jsonable(asdict(state)), indent=2) + "\n"
                 )
@@ -118,14 +105,6 @@ class Saver:
             tidy(self.run, state, self.keep)
         except BaseException as error:  # handed to the loop, which raises it
             self._error = error
-
-
-def _plain_model(config: GPT2Config, weights: dict[str, torch.Tensor]) -> GPT2:
-    """Return a model whose parameters are these tensors, not copies."""
-    with torch.device("meta"):
-        model = GPT2(config)
-    model.load_state_dict(weights, assign=True)
-    return model
 
 
 def tidy(run: Run, state: TrainState, keep: int) -> None:
@@ -148,8 +127,10 @@ def prune(run: Run, keep: int) -> None:
             files.remove_folder(run.checkpoint(step))
     for step in steps[:-_WITH_OPTIMIZER]:
         folder = run.checkpoint(step)
-        if (folder / TENSORS).exists():
-            runs.drop_files(folder, TENSORS, STATE)
+        if (folder / STATE).exists():
+            shards = sorted(folder.glob(f"{STATE_SHARDS}/*"))
+            names = [path.relative_to(folder).as_posix() for path in shards]
+            runs.drop_files(folder, STATE_FILE, STATE, *names)
 
 
 def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
@@ -159,7 +140,7 @@ def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
     """
     for step in reversed(run.steps()):
         folder = run.checkpoint(step)
-        if not (folder / TENSORS).exists():
+        if not (folder / STATE).exists():
             continue
         damage = runs.find_damage(folder)
         if damage is None:
@@ -168,6 +149,25 @@ def newest_sound(run: Run, warn: Callable[[str], None]) -> Path:
     raise RunError(
         f"{run.folder} has no checkpoint to continue from.", fix="Start it anew with --overwrite."
     )
+
+
+def read_state(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the optimizer's state at a checkpoint, whole, by however many ranks it was written."""
+    shards = folder / STATE_SHARDS
+    if not shards.is_dir():
+        return load_file(folder / STATE_FILE)
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    reader = HuggingFaceStorageReader(str(shards))
+    tensors = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype)
+        for name, entry in reader.read_metadata().state_dict_metadata.items()
+        if isinstance(entry, TensorStorageMetadata)
+    }
+    load(tensors, storage_reader=reader, no_dist=True)
+    return tensors
 
 
 def load_state(folder: Path) -> TrainState:
@@ -180,8 +180,3 @@ def load_state(folder: Path) -> TrainState:
         return TrainState(**values)
     except TypeError:
         raise RunError(f"{folder / STATE} was written by another version of Penwright.") from None
-
-
-def load_optimizer(folder: Path, method: Method) -> None:
-    """Give the optimizer the state that it had at a checkpoint."""
-    load_state_tensors(method.kind, method.trained, method.optimizer, load_file(folder / TENSORS))

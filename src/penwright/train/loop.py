@@ -21,25 +21,25 @@ import torch
 
 from penwright.compute import autocast, emulation_warning
 from penwright.errors import DivergedError, OutOfRoomError
-from penwright.model import GPT2, bring, chunked_cross_entropy, documents
+from penwright.model import GPT2
 from penwright.runs import Run
-from penwright.score import Losses, Score, score_windows
-from penwright.seeds import combine
-from penwright.tokens import Batch, Split, split_micro
+from penwright.score import Losses, Score
+from penwright.tokens import Batch, Split
 from penwright.train.checkpoint import (
     Saver,
     TrainState,
-    load_optimizer,
     load_state,
     newest_sound,
+    read_state,
     tidy,
 )
 from penwright.train.compiled import compile_failure
 from penwright.train.memory import is_out_of_memory
 from penwright.train.meter import Meter, Observer
-from penwright.train.methods import change_method, make_method
+from penwright.train.methods import Method
 from penwright.train.plan import TrainPlan
-from penwright.train.process import Interrupt, Interrupted, limit_malloc
+from penwright.train.process import Interrupt, Interrupted
+from penwright.train.replica import Replica
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ class Trainer:
     """One run; `train()` takes it from `state.step` to the end.
 
     `save_model(folder, model)` writes the model folder of a checkpoint and `load_model(folder)`
-    reads one, or the model that the run began with for None; `write_samples()` returns what the
-    model writes now; these three are passed in because they belong to packages above this one.
+    reads one, or the model that the run began with for None; `write_samples(model)` returns what
+    the model writes; these three are passed in because they belong to packages above this one.
+    `make_replica` puts the model on its device, or leads the replicas of several devices.
     `peak_flops` is the most operations that the machine reaches in a second, if that is known.
     """
 
@@ -79,16 +80,13 @@ class Trainer:
     observer: Observer
     save_model: Callable[[Path, GPT2], None]
     load_model: Callable[[Path | None], GPT2]
-    write_samples: Callable[[], list[dict[str, Any]]]
+    write_samples: Callable[[GPT2], list[dict[str, Any]]]
+    make_replica: Callable[[GPT2, TrainPlan, torch.device], Replica] = Replica
     state: TrainState = field(default_factory=TrainState)
     peak_flops: float | None = None
 
     def __post_init__(self) -> None:
-        self.model.to(self.device)
-        limit_malloc()
-        self.method = make_method(self.model, self.plan)
-        scaled = self.plan.precision == "fp16" and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.replica = self.make_replica(self.model, self.plan, self.device)
         self.batches = self.plan.batches(self.training)
         self.measured = self.plan.measured(self.held_out)
         self.saver = Saver(self.run, self.plan.keep, self.save_model)
@@ -97,6 +95,11 @@ class Trainer:
         self.queued: list[QueuedStep] = []
         self.late = 1 if self.device.type == "cuda" else 0
         self._last_read = time.perf_counter()
+
+    @property
+    def method(self) -> Method:
+        """The method by which the weights are trained."""
+        return self.replica.method
 
     def train(self) -> TrainState:
         """Take every step that is left.
@@ -152,7 +155,7 @@ class Trainer:
                 return
             except (MemoryError, RuntimeError) as error:
                 failure = compile_failure(error) if not is_out_of_memory(error) else None
-                if failure == "" or (failure and self.method.is_halfway):
+                if failure == "" or (failure and self.replica.is_halfway):
                     raise
             # Only after the except clause are the tensors freed that the traceback held.
             if failure is None:
@@ -163,7 +166,7 @@ class Trainer:
 
     def _shrink(self) -> tuple[TrainPlan, str]:
         """Return a plan that takes less memory, and a sentence; raises OutOfRoomError."""
-        changed = None if self.method.is_halfway else self.plan.smaller()
+        changed = None if self.replica.is_halfway else self.plan.smaller()
         if changed is None:
             raise OutOfRoomError(
                 f"Memory ran out at step {self.state.step + 1}, and nothing smaller is left.",
@@ -178,51 +181,21 @@ class Trainer:
     def _change(self, plan: TrainPlan, told: str) -> None:
         """Continue with another plan; `told` is recorded and shown."""
         self.plan = plan
-        self.method.forget_gradients()
         events = [*self.run.info.get("events", []), told]
         self.run.update(plan=plan.as_json(), events=events)
         self.observer.on_message(told)
-        self.method = change_method(self.method, plan)
+        self.replica.change(plan)
 
     def step(self, batch: Batch) -> QueuedStep:
         """Queue one optimizer step over a batch, without waiting for the device."""
         state, plan, begun = self.state, self.plan, time.perf_counter()
         rate = plan.schedule.rate(state.step, plan.steps) * state.rate_factor
-        for group in self.method.optimizer.param_groups:
-            group["lr"] = rate
         loss, norm = None, None
         if state.step != state.left_out_step:
-            before = self._norm_before()
-            if self.method.waits_for_norm and before is None:
-                self._accumulate(batch, None)
-                before = self.method.update(self.scaler, plan.optim.clip)
-            loss = self._accumulate(batch, before)
-            norm = self.method.update(self.scaler, plan.optim.clip)
+            loss, norm = self.replica.step(batch, state.step, rate)
         taken = QueuedStep(state.step, begun, rate, loss, norm, batch)
         state.step += 1
         return taken
-
-    def _accumulate(self, batch: Batch, norm: torch.Tensor | None) -> torch.Tensor:
-        """Accumulate the gradient over a batch; return its loss in nats, summed over tokens."""
-        # Windows over long stretches of context may hold nothing to learn.
-        n_learned = max(1, batch.n_learned)
-        self.model.train()
-        loss = torch.zeros((), device=self.device)
-        micros = split_micro(batch, self.plan.micro_batch)
-        for index, micro in enumerate(micros):
-            self.method.begin(last=index + 1 == len(micros), norm=norm)
-            torch.manual_seed(combine(self.plan.seed, self.state.step, index))
-            loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
-            self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]
-            loss += loss_sum.detach()
-        return loss
-
-    def _norm_before(self) -> torch.Tensor | None:
-        """Return the gradient's norm in the step before, None where there was none."""
-        if self.queued:
-            return self.queued[-1].norm
-        norm = self.state.grad_norm
-        return torch.full((), norm, device=self.device) if norm else None
 
     def read_steps(self, late: int = 0) -> None:
         """Read and record all queued steps but the newest `late`; raises DivergedError."""
@@ -232,7 +205,7 @@ class Trainer:
             # Twice what guessing every token alike would cost: no model that learns is there.
             if loss is not None and not loss < 2 * math.log(self.model.config.vocab_size):
                 self._raise_diverged(taken.step, loss)
-            if norm is not None and not (math.isfinite(norm) or self.scaler.is_enabled()):
+            if norm is not None and not (math.isfinite(norm) or self.replica.scaler.is_enabled()):
                 self._raise_diverged(taken.step, norm)
             self._record(taken, loss, norm)
 
@@ -276,8 +249,7 @@ class Trainer:
     def _check_weights(self) -> None:
         """Raise DivergedError when the weights, after all queued steps, are not finite."""
         self.read_steps()
-        norms = torch._foreach_norm([p.detach() for p in self.method.trained.values()])
-        value = float(torch.stack(norms).sum())
+        value = float(self.replica.weights_norm())
         if not math.isfinite(value):
             self._raise_diverged(self.state.step - 1, value)
 
@@ -306,24 +278,20 @@ class Trainer:
         self.state = load_state(folder) if folder else TrainState(records=-1)
         self.restore(folder)
         if self.state.loss_scale:
-            self.scaler.load_state_dict(self.state.loss_scale)
+            self.replica.scaler.load_state_dict(self.state.loss_scale)
         self.state.records = self.run.forget_after(self.state.step, self.state.records)
         if folder:
             tidy(self.run, self.state, self.plan.keep)
 
     def restore(self, folder: Path | None, *, optimizer: bool = True) -> None:
         """Go back to a checkpoint's weights, or to the first, and to its optimizer's state."""
-        self.method.forget_gradients()
-        self.method.restore(self.load_model, folder)
-        if optimizer:
-            self.method.optimizer.state.clear()
-        if optimizer and folder:
-            load_optimizer(folder, self.method)
+        read = read_state if optimizer else None
+        self.replica.restore(self.load_model, folder, read, self.state.grad_norm)
 
     def evaluate(self) -> bool:
         """Measure on the held-out part; returns whether it is the best so far."""
         state, start = self.state, time.perf_counter()
-        score = self._score(self.measured).total
+        score = self.replica.score(self.measured).total
         improved = score.loss < state.best_loss
         if improved:
             state.best_loss, state.best_step, state.worse_in_a_row = score.loss, state.step, 0
@@ -335,13 +303,9 @@ class Trainer:
 
     def score_all(self, step: int) -> Losses:
         """Score the full held-out part with the current weights, which are those of `step`."""
-        losses = self._score(self.held_out)
+        losses = self.replica.score(self.held_out)
         self._record_score(losses.total, step, full=True, best=False)
         return losses
-
-    def _score(self, part: Split) -> Losses:
-        arithmetic = autocast(self.device, self.plan.precision)
-        return score_windows(self.model, part, autocast=arithmetic)
 
     def _record_score(self, score: Score, step: int, *, full: bool, best: bool) -> None:
         record = {
@@ -365,35 +329,21 @@ class Trainer:
     def sample(self) -> None:
         """Write samples with the current weights."""
         with autocast(self.device, self.plan.precision):
-            samples = self.write_samples()
+            samples = self.write_samples(self.replica.written_by())
         self.run.write_samples(self.state.step, samples)
         self.observer.on_samples(self.state.step, samples)
 
     def save(self) -> None:
         """Begin to write a checkpoint of this step."""
-        if self.scaler.is_enabled():
-            self.state.loss_scale = self.scaler.state_dict()
-        self.saver.save(self.state, self.method)
+        if self.replica.scaler.is_enabled():
+            self.state.loss_scale = self.replica.scaler.state_dict()
+        self.saver.save(self.state, self.replica)
         self._last_save = time.monotonic()
 
     def _save_is_due(self) -> bool:
         waited = time.monotonic() - self._last_save
         return _is_due(self.state.step, self.plan.save_every) or (
             0 < self.plan.save_seconds <= waited
-        )
-
-
-def batch_loss(model: GPT2, batch: Batch, device: torch.device, precision: str) -> torch.Tensor:
-    """Return the cross-entropy summed over a batch's learned tokens, in nats, with a gradient."""
-    targets_N = bring(batch.targets_BT, device).flatten()
-    with autocast(device, precision):
-        hidden_BTC = model(
-            bring(batch.tokens_BT, device),
-            bring(batch.positions_BT, device),
-            documents(batch.documents_BT, device),
-        )
-        return chunked_cross_entropy(
-            hidden_BTC.flatten(0, 1), model.head_weight_VC, targets_N, kernels=model.kernels
         )
 
 

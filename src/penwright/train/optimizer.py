@@ -123,6 +123,8 @@ class OptimizerKind:
     """Bytes of state for each weight."""
     matrix_bytes: float | None = None
     """The same for a weight in a block's matrix, where that differs."""
+    elementwise: bool = False
+    """Whether an update of a weight depends on that weight alone, so that shards can be updated."""
     sizes: Mapping[str, Callable[[Tensor], Sequence[int]]] = field(default_factory=dict)
     """For tensors of the state that are not of their parameter's shape: the numbers of elements
     that they may have."""
@@ -152,7 +154,9 @@ def _sides(parameter: Tensor) -> Sequence[int]:
 
 
 OPTIMIZERS: dict[OptimizerName, OptimizerKind] = {
-    "adamw": OptimizerKind(build=_make_adamw, methods=("full", "lean", "lora"), state_bytes=8.0),
+    "adamw": OptimizerKind(
+        build=_make_adamw, methods=("full", "lean", "lora"), state_bytes=8.0, elementwise=True
+    ),
     "adamw8bit": OptimizerKind(
         build=_make_adamw8bit,
         methods=("full", "lean", "lora"),
@@ -171,7 +175,9 @@ OPTIMIZERS: dict[OptimizerName, OptimizerKind] = {
         sizes={"row_var": _sides, "col_var": _sides},
     ),
     "muon": OptimizerKind(build=_make_muon, methods=("full",), state_bytes=8.0, matrix_bytes=4.0),
-    "sgd": OptimizerKind(build=_make_sgd, methods=("full", "lora"), state_bytes=0.0),
+    "sgd": OptimizerKind(
+        build=_make_sgd, methods=("full", "lora"), state_bytes=0.0, elementwise=True
+    ),
 }
 """Every optimizer by name. AdamW is Loshchilov and Hutter's (2019), one fused kernel for a step;
 Adafactor Shazeer and Stern's (2018); sgd gradient descent without momentum."""

@@ -23,6 +23,7 @@ from penwright.config import (
     LoraConfig,
     MethodName,
     OptimizerConfig,
+    ParallelName,
     Precision,
     ScheduleConfig,
     build,
@@ -64,6 +65,10 @@ class TrainPlan:
     why: str = ""
     """A sentence on the method and precision, where they are not the first choice."""
     recompute: bool = False
+    devices: int = 1
+    """Number of ranks; `micro_batch` is of one."""
+    parallel: ParallelName = "ddp"
+    """Whether each rank holds the whole model (ddp) or a shard of it (fsdp)."""
     compile: bool = False
     kernels: KernelsName = "torch"
     """What computes a step on a CPU; see native/kernels.py."""
@@ -178,6 +183,7 @@ def make_plan(
     held_out: Split,
     device: torch.device,
     calibration: Path | None = None,
+    devices: int = 1,
 ) -> TrainPlan:
     """Settle every choice of a run; what is measured for it is kept in the file `calibration`.
 
@@ -213,6 +219,7 @@ def make_plan(
         with_bf16=not is_emulated("bf16", device),
     )
     load = option.load
+    check_sharding(config, load.method, precision)
     precision = "bf16" if load.method == "lean" else precision
     why = " ".join(filter(None, (why, emulation_warning(precision, device))))
     return TrainPlan(
@@ -226,6 +233,8 @@ def make_plan(
         schedule=plan_schedule(config.rates, model, steps, steps_per_epoch),
         method=load.method,
         recompute=load.recompute,
+        devices=devices,
+        parallel="fsdp" if config.parallel == "fsdp" else "ddp",
         compile=choose_compile(
             config.compile, device, 6.0 * model.n_parameters * steps * batch_size * length
         ),
@@ -300,6 +309,27 @@ def choose_arithmetic(
     if wanted not in ("auto", "bf16"):
         raise UsageError(f"The method lean is in bf16, not in {wanted}.", fix="Or --method full.")
     return "bf16"
+
+
+def check_sharding(config: FinetuneConfig, method: MethodName, precision: Precision) -> None:
+    """Raise UsageError for what cannot be done with a shard of each weight alone."""
+    if config.parallel != "fsdp":
+        return
+    name = config.optim.optimizer
+    if method == "lean":
+        what = "the method lean"
+    elif not OPTIMIZERS[name].elementwise:
+        what = f"the optimizer {name}"
+    elif config.lora.quantize:
+        what = "int8 weights"
+    elif precision == "fp16":
+        what = "fp16"
+    else:
+        return
+    raise UsageError(
+        f"--parallel fsdp cannot divide {what} among devices.",
+        fix="Give --parallel ddp, or --method full or lora with --optimizer adamw or sgd.",
+    )
 
 
 def choose_shape(training: Split, length: int) -> Literal["packed", "windows"]:

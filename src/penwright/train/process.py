@@ -54,7 +54,8 @@ class Interrupt:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.requested:

@@ -9,7 +9,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +34,10 @@ from penwright.train import (
     TrainPlan,
     freeze,
     make_plan,
+    parallel,
 )
 from penwright.train.calibrate import peak_flops
+from penwright.train.replica import Replica
 from penwright.verbs import observers, provenance, run_info
 from penwright.verbs.copied import Copied, Passage, find_copies, record_copies
 from penwright.verbs.differences import compare_with_previous, record_losses
@@ -118,10 +120,35 @@ def run_finetune(
     if config.steps is not None and config.epochs is not None:
         raise UsageError("--steps and --epochs contradict each other.", fix="Give one of them.")
     observers.check(config.log)
+    if parallel.count_ranks(config.devices) == 1:
+        trained = _start_or_resume(data, options, observer, command)
+        return _train(*trained, observer)
+    world = parallel.join(choose_device(config.compute.device))
+    if world.rank:
+        ended: FinishedRun = parallel.follow(world)
+        return ended
+
+    def lead() -> FinishedRun:
+        return _train(*_start_or_resume(data, options, observer, command, world), observer)
+
+    return parallel.lead(world, lead)
+
+
+def _start_or_resume(
+    data: Sequence[str | Path],
+    options: Mapping[str, Any],
+    observer: Observer,
+    command: str,
+    world: parallel.World | None = None,
+) -> Started:
+    config: FinetuneConfig = build(FinetuneConfig, options)
     if config.resume:
-        trainer, text = resume(data, options, observer)
-    else:
-        trainer, text = start(data, config, observer, command)
+        return resume(data, options, observer, world)
+    return start(data, config, observer, command, world)
+
+
+def _train(trainer: Trainer, text: TrainingText, observer: Observer) -> FinishedRun:
+    """Bring a run to its end, with its measurements and its report."""
     run = trainer.run
     for name in (RECIPE, COPIED, QUALITY):  # of the weights that it had before
         (run.folder / name).unlink(missing_ok=True)
@@ -161,7 +188,11 @@ class Started(NamedTuple):
 
 
 def start(
-    paths: Sequence[str | Path], config: FinetuneConfig, observer: Observer, command: str
+    paths: Sequence[str | Path],
+    config: FinetuneConfig,
+    observer: Observer,
+    command: str,
+    world: parallel.World | None = None,
 ) -> Started:
     """Start a new run: options -> model -> data set -> plan -> run folder -> trainer."""
     if not paths:
@@ -174,7 +205,13 @@ def start(
     for note in dataset.notes():
         tell(note)
     plan = make_plan(
-        config, opened.model, dataset.training, dataset.held_out, device, calibration_file()
+        config,
+        opened.model,
+        dataset.training,
+        dataset.held_out,
+        device,
+        calibration_file(),
+        world.size if world else 1,
     )
     for note in _plan_notes(plan, config, opened.model, dataset):
         tell(note)
@@ -182,11 +219,16 @@ def start(
     run = Run.create(folder, overwrite=config.overwrite)
     about = run_info.describe_run(opened, dataset, paths, config, plan, device)
     run.update(command=command, **about)
-    trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
+    trainer = _make_trainer(opened, dataset, config, run, plan, device, observer, world)
     return Started(trainer, training_text(run, opened.tokenizer, dataset))
 
 
-def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Observer) -> Started:
+def resume(
+    paths: Sequence[str | Path],
+    options: Mapping[str, Any],
+    observer: Observer,
+    world: parallel.World | None = None,
+) -> Started:
     """Open an old run at its newest sound checkpoint, or at its beginning.
 
     `options` are those that the user gave, and no others. Raises RunError for one that would make
@@ -215,9 +257,9 @@ def resume(paths: Sequence[str | Path], options: Mapping[str, Any], observer: Ob
         )
         run_info.check_data(run, dataset.data)
         plan = TrainPlan.from_json(info["plan"])
-        plan = run_info.change_plan(plan, changes)
+        plan = run_info.change_plan(plan, changes, world.size if world else 1)
         run.update(status="running", plan=plan.as_json(), config=flat_values(config))
-        trainer = _make_trainer(opened, dataset, config, run, plan, device, observer)
+        trainer = _make_trainer(opened, dataset, config, run, plan, device, observer, world)
         if checkpoint:
             trainer.go_back_to(checkpoint)
         else:
@@ -260,6 +302,7 @@ def _make_trainer(
     plan: TrainPlan,
     device: torch.device,
     observer: Observer,
+    world: parallel.World | None,
 ) -> Trainer:
     """Return the loop with everything that it calls to save, load and sample the model."""
     model, tokenizer = opened.model, opened.tokenizer
@@ -281,7 +324,7 @@ def _make_trainer(
     def load_model(folder: Path | None) -> GPT2:
         return _open_model(folder or run.info["model"]["name"], config).model
 
-    def write_samples() -> list[dict[str, Any]]:
+    def write_samples(model: GPT2) -> list[dict[str, Any]]:
         texts = sample.generate(model, tokenizer, prompts, 1, sampling)
         names = ("prompt", "text", "finish_reason")
         return [{name: getattr(text, name) for name in names} | label for text in texts]
@@ -297,6 +340,7 @@ def _make_trainer(
         save_model=save_model,
         load_model=load_model,
         write_samples=write_samples,
+        make_replica=partial(parallel.Leader, world) if world else Replica,
         peak_flops=peak,
     )
 

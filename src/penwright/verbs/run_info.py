@@ -166,6 +166,14 @@ def as_it_began(options: Mapping[str, Any]) -> tuple[list[str], FinetuneConfig]:
     return run.info["data"]["paths"], build(FinetuneConfig, changed)
 
 
+def count_devices(options: Mapping[str, Any]) -> int:
+    """Return the number of devices that `options` ask for, or that the run they resume has had."""
+    asked: FinetuneConfig = build(FinetuneConfig, options)
+    if asked.devices is None and asked.resume:
+        asked = as_it_began(options)[1]
+    return 1 if asked.devices is None else asked.devices
+
+
 def choose_checkpoint(run: Run, wanted: str | None, observer: Observer) -> Path | None:
     """Return the checkpoint `wanted`, or the newest sound one; None before the first."""
     if wanted is None:
@@ -242,9 +250,14 @@ def find_changes(options: Mapping[str, Any], stored: FinetuneConfig, run: Run) -
     return changes
 
 
-def change_plan(plan: TrainPlan, changes: Mapping[str, Any]) -> TrainPlan:
+def change_plan(plan: TrainPlan, changes: Mapping[str, Any], devices: int) -> TrainPlan:
     """Return the stored plan with what a resumed run may change."""
-    direct = {
+    direct: dict[str, Any] = {"devices": devices}
+    if devices == 1:
+        direct["parallel"] = "ddp"
+    elif changes.get("parallel", "auto") != "auto":
+        direct["parallel"] = changes["parallel"]
+    direct |= {
         name: changes[name]
         for name in ("micro_batch", "keep", "patience", "sample_every", "sample_tokens")
         if name in changes

@@ -21,14 +21,15 @@ from penwright.train.methods.base import Method as Method
 from penwright.train.methods.full import Full
 from penwright.train.methods.lean import Lean
 from penwright.train.methods.lora import Lora
+from penwright.train.one_device import ONE, OneDevice
 from penwright.train.plan import TrainPlan
 
 METHODS: dict[MethodName, type[Method]] = {"full": Full, "lean": Lean, "lora": Lora}
 
 
-def make_method(model: GPT2, plan: TrainPlan) -> Method:
+def make_method(model: GPT2, plan: TrainPlan, devices: OneDevice = ONE) -> Method:
     """Return the method of a plan, with the model's weights and blocks prepared for it."""
-    method = METHODS[plan.method](model, plan)
+    method = METHODS[plan.method](model, plan, devices)
     choose_forward(method)
     return method
 
@@ -41,7 +42,7 @@ def change_method(old: Method, plan: TrainPlan) -> Method:
         return old
     state = {name: dict(old.optimizer.state.get(p, {})) for name, p in old.trained.items()}
     old.release()
-    method = make_method(old.model, plan)
+    method = make_method(old.model, plan, old.devices)
     method.take_over(state)
     return method
 
@@ -55,7 +56,7 @@ def choose_forward(method: Method) -> None:
         compile_blocks(model)
     elif method.kernels is not None:
         use_kernels(model, method.kernels)
-    elif plan.method == "full" and plan.precision == "bf16":
+    elif plan.method == "full" and plan.precision == "bf16" and plan.parallel == "ddp":
         fuse(model)
     if plan.recompute:
         recompute(model)

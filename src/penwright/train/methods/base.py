@@ -16,6 +16,7 @@ from penwright.model.fused import unfuse
 from penwright.model.gpt2 import Conv1D
 from penwright.model.lora import Int8Conv1D
 from penwright.native.kernels import open_kernels
+from penwright.train.one_device import ONE, OneDevice
 from penwright.train.optimizer import OPTIMIZERS, OptimizerKind
 from penwright.train.plan import TrainPlan
 from penwright.weights.peft import Adapter
@@ -35,12 +36,13 @@ class Method(ABC):
     waits_for_norm = False
     """Whether a step clips by the norm of the step before, so that the first must be measured."""
 
-    def __init__(self, model: GPT2, plan: TrainPlan) -> None:
+    def __init__(self, model: GPT2, plan: TrainPlan, devices: OneDevice = ONE) -> None:
         self.model = model
         self.plan = plan
-        self.kernels = open_kernels(plan.kernels)
+        self.devices = devices
+        self.kernels = open_kernels(plan.kernels) if not devices.shards else None
         self.hooks: list[RemovableHandle] = []
-        self.held = self.hold()
+        self.held = devices.place(model, self.hold())
         self.trained = {name: p for name, p in self.held.items() if p.requires_grad}
         self.optimizer = self.kind.build(self.trained, plan.optim, plan.seed)
 
@@ -71,10 +73,11 @@ class Method(ABC):
         A gradient that is not finite makes weights that are not: whoever reads the norm goes back.
         With loss scaling an overflow is expected now and then, and the scaler skips the step.
         """
+        self.devices.reduce(self.trained.values(), self.narrow_gradients())
         scaler.unscale_(self.optimizer)
         wide = [p.grad for p in self.trained.values() if p.grad is not None]
         norms = torch._foreach_norm(wide + self.narrow_gradients(), 2, torch.float32)
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        norm = self.devices.norm(torch.stack(norms))
         share = share_within(clip, norm)
         torch._foreach_mul_(wide, share)
         scaler.step(self.optimizer)
@@ -97,12 +100,15 @@ class Method(ABC):
         self.optimizer.zero_grad(set_to_none=True)
         self.model.zero_grad(set_to_none=True)
 
-    def restore(self, load_model: LoadModel, folder: Path | None) -> None:
-        """Take the weights of a checkpoint, or for None those that training began with."""
-        state = load_model(folder).state_dict()
+    def restore(self, load_model: LoadModel | None, folder: Path | None) -> None:
+        """Take the weights of a checkpoint, or for None those that training began with.
+
+        Ranks other than the first have no `load_model`, and are sent the weights.
+        """
+        state = load_model(folder).state_dict() if load_model else {}
         with torch.no_grad():
             for name, held in self.held.items():
-                held.copy_(state[name])
+                self.devices.fill(held, state.get(name))
         self.refresh()
 
     @property
@@ -124,7 +130,7 @@ class Method(ABC):
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every weight of the model by name, as a checkpoint holds it."""
-        return {name: parameter.detach() for name, parameter in self.held.items()}
+        return {name: self.devices.whole(p) for name, p in self.held.items()}
 
     def adapter(self, base_model: str) -> Adapter | None:
         """Return the adapter to write beside the whole model, if the method trains one."""

@@ -25,7 +25,8 @@ class Full(Method):
         self.masters: dict[str, nn.Parameter] = {}
         self._begun = self._only = False  # of the micro-batches of a step
         self._at_once = 1 if self.model.head_weight_VC.is_cpu else _AT_ONCE
-        if self.plan.precision == "bf16":
+        # Sharded weights are gathered in bfloat16 where they are needed.
+        if self.plan.precision == "bf16" and not self.devices.shards:
             for name, module in block_matrices(self.model).items():
                 self._hold_narrow(f"{name}.weight", module.weight)
         return dict(self.model.named_parameters()) | self.masters

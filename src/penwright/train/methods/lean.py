@@ -9,6 +9,7 @@ from penwright.config import OptimizerName
 from penwright.model import GPT2
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.methods.base import Method, narrow_matrices, on_gradient, share_within
+from penwright.train.one_device import ONE, OneDevice
 from penwright.train.optimizer import OPTIMIZER_OF
 from penwright.train.plan import TrainPlan
 
@@ -24,8 +25,8 @@ class Lean(Method):
     copies = False
     optimizer: AdamW8bit
 
-    def __init__(self, model: GPT2, plan: TrainPlan) -> None:
-        super().__init__(model, plan)
+    def __init__(self, model: GPT2, plan: TrainPlan, devices: OneDevice = ONE) -> None:
+        super().__init__(model, plan, devices)
         self.waits_for_norm = plan.optim.clip > 0
         self._last = self._moves = False
         self._share: Tensor | float = 1.0
@@ -73,6 +74,7 @@ class Lean(Method):
 
     def _consume(self, parameter: Tensor) -> None:
         if self._last and parameter.grad is not None:
+            self.devices.reduce([parameter])
             self._squares.append(torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) ** 2)
             if self._moves:
                 self.optimizer.update(parameter, parameter.grad, self._share)

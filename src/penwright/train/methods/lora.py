@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from penwright.errors import UsageError
-from penwright.model.lora import add_low_rank, quantize
+from penwright.model.lora import Int8Conv1D, add_low_rank, quantize
 from penwright.train.methods.base import LoadModel, Method, block_matrices, narrow_matrices
 from penwright.weights.peft import Adapter, Pair, lora_settings, read_adapter
 
@@ -43,22 +43,23 @@ class Lora(Method):
             for side, parameter in factors.named_parameters()
         }
 
-    def restore(self, load_model: LoadModel, folder: Path | None) -> None:
+    def restore(self, load_model: LoadModel | None, folder: Path | None) -> None:
         """Take the factors of a checkpoint, or for None the first ones; the model is frozen."""
-        del load_model
-        pairs = read_adapter(folder / "adapter").pairs if folder else self._first
+        pairs = read_adapter(folder / "adapter").pairs if folder and load_model else self._first
         with torch.no_grad():
             for name, pair in pairs.items():
-                self.factors[name].lora_A.copy_(pair.a_RI)
-                self.factors[name].lora_B.copy_(pair.b_OR)
+                self.devices.fill(self.factors[name].lora_A, pair.a_RI)
+                self.devices.fill(self.factors[name].lora_B, pair.b_OR)
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+        found = {name: self.devices.whole(p) for name, p in self.model.named_parameters()}
         for name, module in block_matrices(self.model).items():
-            found[f"{name}.weight"] = module.weight.detach()
+            if isinstance(module, Int8Conv1D):
+                found[f"{name}.weight"] = module.weight.detach()
         for name, factors in self.factors.items():
             weight = found[f"{name}.weight"]
-            found[f"{name}.weight"] = (weight.float() + factors.delta_IO()).to(weight.dtype)
+            wide = weight.float() + factors.delta_IO().to(weight.device)
+            found[f"{name}.weight"] = wide.to(weight.dtype)
         return found
 
     def adapter(self, base_model: str) -> Adapter | None:
