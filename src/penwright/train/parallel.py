@@ -56,6 +56,8 @@ class World:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         self.device = device
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        """How often torchrun has started the ranks anew after one of them ended."""
         self.control = dist.new_group(backend="gloo", timeout=_PATIENCE)
 
     def tell(self, name: str, *arguments: Any) -> None:
@@ -371,8 +373,8 @@ class Sharded(Replicated):
         held.clear()  # or every whole weight would be kept
         for block in model.blocks:
             self._send(block)
-            if self.policy.param_dtype is not None:
-                for norm in (block.ln_1, block.ln_2):  # which compute in float32
+            if self.policy.param_dtype is not None:  # norms compute in float32
+                for norm in (block.get_submodule("ln_1"), block.get_submodule("ln_2")):
                     _sum_up(fully_shard(norm, mesh=self.mesh))
             _sum_up(fully_shard(block, mesh=self.mesh, mp_policy=self.policy))
         self._send(model)

@@ -17,7 +17,7 @@ import torch
 
 from penwright import report, sample, weights
 from penwright.compute import calibration_file, choose_device
-from penwright.config import FinetuneConfig, SamplingConfig, build, flat_values
+from penwright.config import MAY_CHANGE, FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.dataset.tasks import sample_prompts
 from penwright.dataset.training import TrainingData, open_training_data
 from penwright.dataset.training_text import TrainingText, open_training_text, training_text
@@ -142,6 +142,11 @@ def _start_or_resume(
     world: parallel.World | None = None,
 ) -> Started:
     config: FinetuneConfig = build(FinetuneConfig, options)
+    runs_folder = config.output_dir.parent if config.output_dir else RUNS
+    begun = run_info.find_begun(runs_folder, command) if world and world.restarts else None
+    if begun is not None:  # torchrun started this very command again
+        asked = {name: options[name] for name in options if name in MAY_CHANGE}
+        return resume((), asked | {"output_dir": begun}, observer, world)
     if config.resume:
         return resume(data, options, observer, world)
     return start(data, config, observer, command, world)

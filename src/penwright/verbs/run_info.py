@@ -166,6 +166,16 @@ def as_it_began(options: Mapping[str, Any]) -> tuple[list[str], FinetuneConfig]:
     return run.info["data"]["paths"], build(FinetuneConfig, changed)
 
 
+def find_begun(folder: Path, command: str) -> Path | None:
+    """Return the newest run in `folder` that this very command began and did not finish."""
+    begun = [
+        run.folder
+        for run in list_runs(folder)
+        if run.status in ("interrupted", "failed") and run.info.get("command") == command
+    ]
+    return begun[-1] if begun else None
+
+
 def count_devices(options: Mapping[str, Any]) -> int:
     """Return the number of devices that `options` ask for, or that the run they resume has had."""
     asked: FinetuneConfig = build(FinetuneConfig, options)
