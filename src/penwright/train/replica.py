@@ -104,6 +104,7 @@ class Replica:
             loss_sum = batch_loss(self.model, micro, self.device, self.plan.precision)
             self.scaler.scale(loss_sum / n_learned).backward()  # type: ignore[no-untyped-call]
             loss += loss_sum.detach()
+        self.devices.reduce(self.method.trained.values(), self.method.narrow_gradients())
         return self.devices.total(loss)
 
     def weights_norm(self) -> Tensor:

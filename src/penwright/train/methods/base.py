@@ -73,7 +73,6 @@ class Method(ABC):
         A gradient that is not finite makes weights that are not: whoever reads the norm goes back.
         With loss scaling an overflow is expected now and then, and the scaler skips the step.
         """
-        self.devices.reduce(self.trained.values(), self.narrow_gradients())
         scaler.unscale_(self.optimizer)
         wide = [p.grad for p in self.trained.values() if p.grad is not None]
         norms = torch._foreach_norm(wide + self.narrow_gradients(), 2, torch.float32)
