@@ -128,3 +128,17 @@ def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(penwright, tmp_path):
     refusal = penwright("finetune", "--resume", "--name", "story", "--seed", "5")
     assert refusal.code == 1
     assert "--seed" in refusal.err
+
+
+def test_output_is_utf_8_whatever_the_system_s_encoding_is(tmp_path):
+    """On Windows a pipe has the system's code page, in which most texts cannot be written."""
+    (tmp_path / "tale.txt").write_text("Die Gänse tranken Tee — 日本語.\n" * 9, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "penwright", "inspect", "tale.txt", "--model", "base"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PENWRIGHT_CACHE": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "日本語" in done.stdout.decode("utf-8")

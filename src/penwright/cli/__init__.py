@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -105,6 +106,9 @@ def make_app() -> App:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0, 1 for a failure, 2 for usage, 130 when interrupted."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # UTF-8 everywhere, also in a pipe on Windows
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 

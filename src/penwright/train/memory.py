@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -157,25 +156,6 @@ class Counts:
         heads = 1 if config.tie_word_embeddings else 2
         small = config.n_layer * (9 * width + inner) + 2 * width
         return cls(matrices, heads * config.vocab_size * width, config.n_positions * width + small)
-
-
-def free_memory(device: torch.device) -> int:
-    """Return the free bytes of the GPU, or of the machine or container."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    free = []
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
-        free.append(int(kilobytes) * 1024)
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        if limit.isdigit():
-            used = int((group / "memory.current").read_text(encoding="ascii"))
-            free.append(int(limit) - used)
-    except (OSError, StopIteration, ValueError):
-        pass
-    return min(free, default=4 << 30)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

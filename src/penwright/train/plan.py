@@ -35,7 +35,8 @@ from penwright.tokens import BatchSchedule, Split, fit_length
 from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.calibrate import choose_kernels
 from penwright.train.compiled import choose_compile
-from penwright.train.memory import Load, choose, free_memory
+from penwright.train.free_memory import free_memory
+from penwright.train.memory import Load, choose
 from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS, Schedule
 from penwright.wording import parse_size
 

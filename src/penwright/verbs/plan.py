@@ -14,12 +14,12 @@ from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
 from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, choose_kernels, rates_of, seconds_a_step
+from penwright.train.free_memory import free_memory
 from penwright.train.memory import (
     Load,
     Option,
     as_json,
     choose,
-    free_memory,
     list_options,
 )
 from penwright.train.plan import (
