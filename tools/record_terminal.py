@@ -24,6 +24,8 @@ from pathlib import Path
 
 import pyte
 
+from penwright.files import cache_folder
+
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 COLUMNS, ROWS = 96, 30
@@ -80,8 +82,9 @@ def read(screen: pyte.Screen) -> tuple[Line, ...]:
 
 
 def shorten(text: str) -> str:
-    """Return a text with a neutral folder in place of the one with these sources."""
-    return text.replace(str(ROOT), "~/penwright")
+    """Return a text with neutral folders in place of this machine's."""
+    text = text.replace(str(ROOT), "~/penwright")
+    return text.replace(str(cache_folder()), "~/.cache/penwright")
 
 
 def draw(frames: list[tuple[Line, ...]], prompt: str, seconds: float, rest: float) -> str:
