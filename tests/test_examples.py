@@ -12,14 +12,21 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("known_speed")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """One cache for all, so that the machine is measured once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, cache, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setenv("PENWRIGHT_CACHE", str(cache))
     return tmp_path
 
 
@@ -30,8 +37,12 @@ def little(tmp_path_factory) -> Path:
     part = tmp_path_factory.mktemp("samples")
     for path in (*whole.glob("stories.wp_*"), *whole.glob("*.csv"), *whole.glob("*.txt")):
         lines = path.read_text("utf-8").splitlines(keepends=True)
-        kept = lines if path.suffix == ".txt" else lines[:16]
-        (part / path.name).write_text("".join(kept)[:8000], "utf-8")
+        kept = (
+            lines[:200]
+            if path.suffix == ".txt"
+            else [line.rstrip("\n")[:400] + "\n" for line in lines[:16]]
+        )
+        (part / path.name).write_text("".join(kept), "utf-8")
     shutil.copy(whole / "completion.jsonl", part)
     shutil.copytree(whole / "sitcom", part / "sitcom")
     return part

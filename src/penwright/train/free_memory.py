@@ -37,7 +37,7 @@ def _of_system(proc: Path) -> Iterator[int]:
     elif importlib.util.find_spec("psutil"):
         import psutil
 
-        yield psutil.virtual_memory().available
+        yield int(psutil.virtual_memory().available)
     elif "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
         yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
