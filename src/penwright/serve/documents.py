@@ -40,6 +40,7 @@ Node = dict[str, Any]
 SNAPSHOT_EVERY = 256
 """Nodes between two snapshots."""
 AUTHORS = ("human", "model")
+UNTITLED = "Untitled"
 _ID = re.compile(r"[0-9a-f]{16}")
 _NODE_ID = re.compile(r"[0-9a-zA-Z_-]{6,40}")
 
@@ -70,7 +71,14 @@ class Document:
 
     @property
     def title(self) -> str:
-        return str(self.settings.get("title") or "Untitled")
+        return str(self.settings.get("title") or UNTITLED)
+
+    @property
+    def name(self) -> str:
+        """The title; of a document without one, the first words of its text."""
+        if self.title != UNTITLED:
+            return self.title
+        return " ".join(self.text_of(self.head)[:60].split())[:48] or UNTITLED
 
     def text_of(self, node: str | None) -> str:
         """Return the text of a node. Raises UnknownDocumentError when there is no such node."""
@@ -131,7 +139,7 @@ class Documents:
             paths = [p for p in self._folder.glob("*.jsonl") if _ID.fullmatch(p.stem)]
             found = sorted(((p.stat().st_mtime, p.stem) for p in paths), reverse=True)
             return [
-                {"id": id_, "title": self.open(id_).title, "modified": modified}
+                {"id": id_, "title": self.open(id_).name, "modified": modified}
                 for modified, id_ in found
             ]
 

@@ -14,13 +14,15 @@ from starlette.responses import Response
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import DataError
+from penwright.formats.decode import find_encoding, read_blocks
+from penwright.formats.streams import refuse_suffix
 from penwright.serve.documents import Document, Documents
 from penwright.serve.server import server_of
 
 router = APIRouter(prefix="/penwright/documents")
 
 BOOKS = (".docx", ".epub", ".odt", ".rtf")
-"""Files that are read here; txt, md and json are read by the page."""
+"""Files that are more than text; any other file is read as text."""
 
 Title = Annotated[str, Field(max_length=400)]
 
@@ -75,25 +77,47 @@ def create(request: Request, new: New) -> Response:
 def import_document(request: Request, given: Import) -> Response:
     if given.records is not None:
         return _show(_documents(request).restore(given.records))
+    notes: list[str] = []
     text = given.text or ""
     if given.data is not None:
-        text = _read_file(given.name, given.data)
-    return _show(_documents(request).create(given.title, text))
+        text = _read_file(given.name, given.data, notes)
+    made = _documents(request).create(given.title, text)
+    return JSONResponse(_describe(made) | {"notes": notes})
 
 
-def _read_file(name: str, data: bytes) -> str:
-    """Return the text of a file such as a docx or an epub, as `finetune` reads it."""
+def _read_file(name: str, data: bytes, notes: list[str]) -> str:
+    """Return the text of a file: of a docx or an epub as `finetune` reads it, of others all of it.
+
+    `notes` gets a sentence on what was guessed. Raises DataError for what is no text.
+    """
     suffix = Path(name).suffix.lower()
-    if suffix not in BOOKS:
-        raise DataError(f"{name} is none of {', '.join(BOOKS)}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"text{suffix}"
         path.write_bytes(data)
         try:
-            found = list(formats.read([path], DataConfig(), lambda _: None))
+            if suffix in BOOKS:
+                found = list(formats.read([path], DataConfig(), notes.append))
+                text = "\n\n".join(document.text.strip("\n") for document in found)
+            else:
+                refuse_suffix(str(path), suffix)
+                find_encoding(str(path), None)
+                text = _decode(str(path), notes)
         except DataError as error:
-            raise DataError(error.message.replace(str(path), name)) from None
-    return "\n\n".join(document.text.strip("\n") for document in found)
+            raise DataError(error.message.replace(str(path), name), fix=error.fix) from None
+    notes[:] = [note.replace(str(path), name) for note in notes]
+    return text
+
+
+def _decode(path: str, notes: list[str]) -> str:
+    try:
+        return "".join(read_blocks(path, None, notes.append))
+    except DataError:
+        text = "".join(read_blocks(path, "windows-1252", notes.append))
+        notes.append(
+            f"{path} is not UTF-8, so it was read as Windows-1252. "
+            "Where letters look wrong, save it as UTF-8 and import it again."
+        )
+        return text
 
 
 @router.get("/{id_}")
