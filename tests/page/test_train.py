@@ -90,23 +90,43 @@ def find_violations(page: Page) -> list[str]:
     return found
 
 
-def start(page: Page, **more: str) -> None:
-    page.get_by_text("More", exact=True).click()
-    for label, value in more.items():
-        page.get_by_label(label.replace("_", " ")).fill(value)
-        page.get_by_label(label.replace("_", " ")).press("Enter")
-    button = page.get_by_role("button", name="Start training")
-    expect(button).to_be_enabled(timeout=LONG)
-    button.click()
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the control of this name has the focus."""
+    shown = "(e => (e.labels?.[0] ?? e).innerText ?? '')(document.activeElement)"
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate(shown).strip().startswith(name):
+            return
+    raise AssertionError(f"no Tab leads to {name}")
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button by the keyboard, once it is enabled."""
+    expect(page.get_by_role("button", name=name)).to_be_enabled(timeout=LONG)
+    tab_to(page, name)
+    page.keyboard.press("Enter")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stopping from the page needs signals")
-def test_train_on_a_dropped_file_stop_resume_and_write_with_it(page, live):
-    drop(page, "my tale.txt", TALE * 60)
+def test_train_stop_resume_and_write_with_it_by_keyboard_alone(page, live):
+    expect(page.locator(".cm-content")).to_be_visible()  # the keys are heard, and it has the focus
+    with page.expect_file_chooser() as chooser:  # Chromium is told to report it long before
+        page.keyboard.press("Alt+2")
+        expect(page.get_by_text("Choose a file")).to_be_visible()
+        tab_to(page, "Choose a file")
+        page.keyboard.press("Enter")
+    tale = {"name": "my tale.txt", "mimeType": "text/plain", "buffer": (TALE * 60).encode()}
+    chooser.value.set_files(tale)
     fix = page.get_by_role("button", name="Take the tags out")
-    fix.click(timeout=LONG)
+    press(page, "Take the tags out")
     expect(fix).to_have_attribute("aria-pressed", "true")
-    start(page, Tokens_at_a_time="16", Times_it_reads_the_text="5000")
+    tab_to(page, "More")
+    page.keyboard.press("Enter")
+    for label, value in (("Times it reads", "5000"), ("Tokens at a time", "16")):
+        tab_to(page, label)
+        page.keyboard.type(value)
+        page.keyboard.press("Enter")
+    press(page, "Start training")
     expect(page.get_by_role("heading", name="my-tale")).to_be_visible()
     status = page.locator(".progress .status")
     expect(status).to_have_text("Training", timeout=LONG)
@@ -115,19 +135,19 @@ def test_train_on_a_dropped_file_stop_resume_and_write_with_it(page, live):
     expect(page.locator("blockquote.sample").first).to_be_visible(timeout=LONG)
     assert find_violations(page) == []
 
-    page.get_by_role("button", name="Stop and keep").click()
+    press(page, "Stop and keep")
     expect(status).to_have_text("Stopped", timeout=LONG)
     run = Run.open(live.server.training.folder / "my-tale")
     before = max(line["step"] for line in run.metrics())
-    page.get_by_role("button", name="Resume").click()
+    press(page, "Resume")
     expect(status).to_have_text("Training", timeout=LONG)
     taken = page.get_by_label("Steps taken")
     wait_until(lambda: int(taken.get_attribute("value") or 0) > before, 120)
-    page.get_by_role("button", name="Stop and keep").click()
+    press(page, "Stop and keep")
     expect(status).to_have_text("Stopped", timeout=LONG)
     assert "<b>" not in json.dumps(run.info["data"].get("warnings", []))
 
-    page.get_by_role("button", name="Write with it").click()
+    press(page, "Write with it")
     expect(page.get_by_role("combobox", name="Model")).to_have_value("my-tale", timeout=LONG)
     expect(page.get_by_role("link", name="Write", exact=True)).to_have_attribute(
         "aria-current", "page"
@@ -146,23 +166,6 @@ def test_what_cannot_be_read_is_said_and_nothing_starts(page):
     drop(page, "scan.pdf", "%PDF-1.4 not a text")
     expect(page.get_by_role("alert")).to_contain_text("PDF", timeout=LONG)
     expect(page.get_by_role("button", name="Start training")).to_have_count(0)
-
-
-def test_a_file_is_chosen_by_keyboard_alone(page):
-    expect(page.locator(".cm-content")).to_be_visible()  # the keys are heard, and it has the focus
-    with page.expect_file_chooser() as chooser:  # Chromium is told to report it long before
-        page.keyboard.press("Alt+2")
-        expect(page.get_by_role("heading", name="Train")).to_be_visible()
-        field = page.locator("input[type=file]")
-        expect(field).to_be_attached()
-        for _ in range(40):
-            page.keyboard.press("Tab")
-            if field.evaluate("field => field === document.activeElement"):
-                break
-        expect(field).to_be_focused()
-        page.keyboard.press("Enter")
-    chooser.value.set_files({"name": "a.md", "mimeType": "text/plain", "buffer": TALE.encode()})
-    expect(page.get_by_role("heading", name="a.md")).to_be_visible()
 
 
 def test_two_models_are_compared_blindly(page, live):

@@ -62,6 +62,8 @@ def test_a_continuation_streams_in_and_undo_and_redo_cover_it(desk):
     desk.press("Control+y", "Control+Shift+Z")
     assert desk.text == whole
     assert stored(desk)["text"] == whole
+    marked = "".join(desk.page.locator(".by-model").all_inner_texts())
+    assert "".join(marked.split()) == "".join(whole.removeprefix("It rained").split())
 
 
 def test_the_writer_edits_elsewhere_while_text_streams_in(desk):
@@ -214,6 +216,22 @@ def test_the_context_is_shown_as_the_model_receives_it(desk):
     assert "Far away" not in received.inner_text()
 
 
+def test_words_can_be_asked_for_and_made_likelier(desk):
+    desk.page.locator("summary", has_text="Words").click()
+    desk.page.get_by_label("Must occur").fill("mill")
+    desk.page.get_by_role("button", name="Add an entry").click()
+    desk.page.get_by_label("Word", exact=True).fill("goose")
+    desk.page.get_by_role("slider", name="By").fill("10")
+    desk.page.get_by_role("slider", name="By").blur()
+    with desk.page.expect_request("**/v1/completions") as sent:
+        desk.page.get_by_role("button", name="Continue", exact=True).click()
+    body = sent.value.post_data_json
+    assert body["require"] == ["mill"]
+    assert body["logit_bias"] == {" goose": 10, "goose": 10}
+    desk.wait_text("text.includes('goose')")
+    desk.press("Escape")
+
+
 def test_two_tabs_lose_nothing(desk):
     desk.type("Once. ")
     stored(desk)
@@ -257,7 +275,7 @@ def test_files_come_in_and_go_out(desk, tmp_path):
     assert desk.text == "# Night\n\nIt was däрk 🌙."
     assert desk.page.get_by_label("Title").input_value() == "night"
     for format_ in ("txt", "md", "json"):
-        desk.page.get_by_role("button", name="Export, and more").click()
+        desk.page.get_by_role("button", name="Find, export, and more").click()
         with desk.page.expect_download() as download:
             desk.page.get_by_role("button", name=format_, exact=True).click()
         content = download.value.path().read_text("utf-8")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
-from penwright.serve.security import TOKEN_HEADER
+from penwright.serve.app import make_app
+from penwright.serve.security import TOKEN_HEADER, Access
 from tests.formats.test_books import write_docx
-from tests.serve.conftest import TOKEN
+from tests.serve.conftest import TOKEN, make_server
 
 WINDOW = 64
 
@@ -68,6 +71,23 @@ def test_the_note_stands_some_lines_before_the_end(ask):
     assert names == [("text", "One\nTwo\n"), ("note", "[Sad]\n"), ("text", "Three\nFour")]
 
 
+def test_a_record_begins_with_the_fields_that_are_given(writer, tmp_path):
+    records = replace(writer, template="{title} ({year}): {text}")
+    app = make_app(make_server([records], tmp_path), Access.choose("127.0.0.1", 8000, token=TOKEN))
+    with TestClient(app, base_url="http://127.0.0.1:8000", headers={TOKEN_HEADER: TOKEN}) as client:
+        for given, begin in (
+            ({"title": "The sea", "year": "1912"}, "The sea (1912): "),
+            ({"title": "The sea"}, "The sea ("),
+            ({"year": "1912"}, ""),
+            ({}, None),
+        ):
+            body = {"left": "It", "fields": given}
+            found = client.post("/penwright/context", json=body).json()
+            assert found["fields"] == ["title", "year", "text"]
+            assert texts(found, "fields") == ([] if begin is None else [begin])
+            assert records.tokenizer.decode(found["ids"]).endswith((begin or "") + "It")
+
+
 def test_no_number_of_pinned_texts_leaves_no_room_for_the_text(ask):
     long = "word " * 500
     lore = [{"keys": ["rained"], "text": long}] * 5
@@ -94,10 +114,37 @@ def test_presets_and_passages_are_files_beside_the_documents(ask):
     assert ask("documents") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "text", "says"),
+    [
+        ("night.txt", "It was däрk.\r\n🌙".encode(), "It was däрk.\n🌙", ""),
+        ("night.md", b"\xef\xbb\xbf# Night\n\n<|endoftext|>", "# Night\n\n<|endoftext|>", ""),
+        (
+            "night.txt",
+            "Das M\xe4dchen\u2026 ".encode("cp1252") * 400,
+            "Das Mädchen… " * 400,
+            "1252",
+        ),
+        ("night.txt", "Nacht".encode("utf-16"), "Nacht", ""),
+    ],
+)
+def test_a_text_file_becomes_a_document(ask, name, data, text, says):
+    body = {"title": "night", "name": name, "data": base64.b64encode(data).decode()}
+    found = ask("documents/import", body)
+    assert found["text"] == text
+    assert bool(found["notes"]) == bool(says)
+    assert all(name in note and says in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("name", ["night.exe", "night.epub", "night.pdf"])
+def test_what_is_no_text_is_refused(ask, name):
+    data = base64.b64encode(b"\x00\x01PK\x00" * 9).decode()
+    said = ask("documents/import", {"name": name, "data": data}, 400)
+    assert name in said["error"]["message"]
+
+
 def test_a_docx_becomes_a_document(ask, tmp_path):
     write_docx(tmp_path / "night.docx", "<w:p><w:r><w:t>It rained.</w:t></w:r></w:p>")
     data = base64.b64encode((tmp_path / "night.docx").read_bytes()).decode()
     found = ask("documents/import", {"title": "night", "name": "night.docx", "data": data})
     assert found["text"] == "It rained."
-    ask("documents/import", {"name": "night.exe", "data": data}, 400)
-    ask("documents/import", {"name": "night.epub", "data": data}, 400)

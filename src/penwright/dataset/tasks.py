@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,22 @@ def find_fields(template: str, text: str) -> dict[str, str]:
             found[name] = value
         text = mark + rest
     return found
+
+
+def begin_record(template: str, given: Mapping[str, str]) -> str:
+    """Return a record's text up to the first field that is not given, or is empty."""
+    text = ""
+    for before, name in _parts(template):
+        text += before
+        if name and not given.get(name):
+            break
+        text += given.get(name, "")
+    return text
+
+
+def field_names(template: str) -> list[str]:
+    """Return the names of a template's fields in their order."""
+    return [name for _, name in _parts(template) if name]
 
 
 def _is_separable(template: str) -> bool:

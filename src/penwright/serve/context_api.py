@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from penwright.config import WriteConfig
+from penwright.dataset.tasks import begin_record, field_names
 from penwright.dataset.training_text import TrainingText, open_training_text
 from penwright.errors import RunError
 from penwright.runs import run_of
@@ -53,6 +54,8 @@ class ContextBody(BaseModel):
     lore: Annotated[list[Lore], Field(max_length=500)] = []
     keywords: str | None = None
     category: str | None = None
+    fields: dict[str, Text] = {}
+    """The first fields of a record, for a model that learned records: the text is the next one."""
     max_tokens: Annotated[int, Field(ge=0, le=100_000)] = 100
 
 
@@ -91,7 +94,7 @@ def build_context(request: Request, body: ContextBody) -> dict[str, Any]:
         "window": window,
         "reserved": reserved,
         "sections": list(writer.sections),
-        "template": writer.template,
+        "fields": field_names(writer.template) if writer.template else [],
     }
 
 
@@ -103,6 +106,10 @@ def _arrange(writer: Writer, body: ContextBody, budget: int) -> list[Part]:
     if body.keywords is not None or body.category is not None:
         config = WriteConfig(keywords=body.keywords, category=body.category)
         pinned.append(_first(tokenizer, "keywords", writer.begin("", config), room))
+        room -= len(pinned[-1].ids)
+    if writer.template and any(body.fields.values()):
+        begin = begin_record(writer.template, body.fields)
+        pinned.append(_first(tokenizer, "fields", begin, room))
         room -= len(pinned[-1].ids)
     note = [_first(tokenizer, "note", _line(body.note), room)] if body.note.strip() else []
     room -= sum(len(part.ids) for part in note)

@@ -45,21 +45,30 @@ Logprobs = Annotated[int, Field(ge=0, le=100), BeforeValidator(_as_count)]
 
 
 def _as_biases(value: Any) -> Any:
-    """Return biases as SamplingConfig spells them: of a mapping, or of llama.cpp's pairs."""
+    """Return biases as SamplingConfig spells them: of a mapping, or of llama.cpp's pairs.
+
+    A key that is no token id is a text, as in llama.cpp.
+    """
     pairs = value.items() if isinstance(value, dict) else value
     if not isinstance(pairs, (list, tuple)) and not isinstance(value, dict):
         return value
     try:
         return [
-            f"id:{int(key)}={BANNED if bias is False else max(BANNED, min(-BANNED, float(bias))):g}"
+            f"{_spell(key)}={BANNED if bias is False else max(BANNED, min(-BANNED, float(bias))):g}"
             for key, bias in pairs
         ]
     except (TypeError, ValueError):
-        raise ValueError("must give a number for each token id") from None
+        raise ValueError("must give a number for each token id or text") from None
+
+
+def _spell(key: Any) -> str:
+    if isinstance(key, str) and not key.strip().isdecimal():
+        return key
+    return f"id:{int(key)}"
 
 
 Biases = Annotated[tuple[str, ...], Field(max_length=2000), BeforeValidator(_as_biases)]
-"""Numbers to add to the logits of tokens, by token id."""
+"""Numbers to add to the logits of tokens, by token id or text."""
 
 
 Ids = Annotated[tuple[Count, ...], Field(max_length=2000)]

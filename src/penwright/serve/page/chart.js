@@ -52,7 +52,7 @@ export function smooth(points) {
 }
 
 /**
- * A figure of `lines`, [{name, kind, points, marked}], with `kind` a class of train.css and points
+ * A figure of `lines`, [{name, kind, points, marked}], with `kind` a class of style.css and points
  * [step, value]. `from` is where the values begin, else it follows from them.
  */
 export function chart({ title, summary, lines, width, height, from, last, legend = false }) {

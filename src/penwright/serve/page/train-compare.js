@@ -1,9 +1,9 @@
 // Two models side by side, their names hidden until one text is chosen.
-import { html, live, nothing } from "./vendor/lit.js";
+import { html, nothing } from "./vendor/lit.js";
 import { signal } from "./vendor/signals.js";
 import { get, post } from "./api.js";
 import { loadModels, models } from "./shell.js";
-import { fail } from "./ui.js";
+import { box, choice, fail, field } from "./ui.js";
 
 const TOKENS = 160;
 const LIMITS = { temperature: 0.9, top_p: 0.95 };
@@ -85,13 +85,7 @@ export function compare(overview) {
     <div class="choices">
       ${picker("One", "a", known)} ${picker("The other", "b", known)}
     </div>
-    <label class="field">
-      Beginning
-      <textarea
-        rows="2" maxlength="4000" placeholder="Once, or nothing at all" .value=${live(prompt)}
-        @input=${(event) => (pair.value = { ...pair.value, prompt: event.target.value })}
-      ></textarea>
-    </label>
+    ${field("Beginning", box(prompt, (text) => (pair.value = { ...pair.value, prompt: text }), { hint: "Once, or nothing at all", rows: 2 }))}
     <div class="row actions">
       <button class=${turn.value ? "" : "primary"} ?disabled=${!ready} @click=${write}>
         ${busy.value ? "Writing" : turn.value ? "Write again" : "Write"}
@@ -105,13 +99,8 @@ export function compare(overview) {
   </div>`;
 }
 
-const picker = (label, side, known) => html`<label class="field">
-  ${label}
-  <select .value=${live(pair.value[side])} @change=${(event) => choose({ [side]: event.target.value })}>
-    <option value="">Choose</option>
-    ${known.map((name) => html`<option ?selected=${name === pair.value[side]}>${name}</option>`)}
-  </select>
-</label>`;
+const picker = (label, side, known) =>
+  field(label, choice(pair.value[side], [["", "Choose"], ...known.map((name) => [name, name])], (name) => choose({ [side]: name })));
 
 const ORDER = ["The first", "The second"];
 

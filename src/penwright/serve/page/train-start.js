@@ -1,8 +1,8 @@
 // The start of a run: send a file, see what is wrong with it, plan, start.
-import { html, live, nothing } from "./vendor/lit.js";
+import { html, nothing } from "./vendor/lit.js";
 import { signal } from "./vendor/signals.js";
 import { asBase64, post } from "./api.js";
-import { fail, icon, say } from "./ui.js";
+import { box, choice, fail, field, icon, say } from "./ui.js";
 
 /**
  * The run that is being made, or null: {name, size, sent, file, options, applied, found, plan,
@@ -224,34 +224,20 @@ function choices(bounds, found) {
   const { options, title } = draft.value;
   const columns = found.files.flatMap((file) => file.columns ?? []);
   return html`<div class="choices">
-    <label class="field">
-      Model to start from
-      <select
-        .value=${live(options.model)}
-        @change=${(event) => setOption("model", event.target.value)}
-      >
-        ${(bounds?.models ?? []).map(
-          (one) => html`<option value=${one.name} ?selected=${one.name === options.model}>
-            ${MODEL_NOTES[one.kind](one)}
-          </option>`,
-        )}
-      </select>
-    </label>
-    <label class="field">
-      Name of the run
-      <input
-        placeholder="after the file" pattern="[\\w][\\w.\\-]*" maxlength="64" .value=${live(title)}
-        @input=${(event) => change({ title: event.target.value.trim().replace(/[^\w.-]+/g, "-") })}
-      />
-    </label>
+    ${field(
+      "Model to start from",
+      choice(options.model, (bounds?.models ?? []).map((one) => [one.name, MODEL_NOTES[one.kind](one)]), (name) => setOption("model", name)),
+    )}
+    ${field("Name of the run", box(title, (text) => change({ title: text.trim().replace(/[^\w.-]+/g, "-") }), { hint: "after the file" }))}
     ${columns.length
-      ? html`<label class="field">
-          Column with the text
-          <select @change=${(event) => setOption("text_column", event.target.value)}>
-            <option value="">as found: ${found.files[0].learn.join(", ") || "all"}</option>
-            ${columns.map((name) => html`<option ?selected=${name === options.text_column}>${name}</option>`)}
-          </select>
-        </label>`
+      ? field(
+          "Column with the text",
+          choice(
+            options.text_column ?? "",
+            [["", `as found: ${found.files[0].learn.join(", ") || "all"}`], ...columns.map((name) => [name, name])],
+            (name) => setOption("text_column", name),
+          ),
+        )
       : nothing}
     <details class="more">
       <summary>More</summary>
@@ -266,17 +252,15 @@ function choices(bounds, found) {
 }
 
 // Without `live`: an answer of the server that comes while a number is typed leaves it alone.
-const number = (name, label, usual, bounds) => html`<label class="field">
-  ${label}
-  <input
+const number = (name, label, usual, bounds) => field(
+  label,
+  html`<input
     type="number" placeholder=${usual} min=${bounds.min} max=${bounds.max ?? nothing} step=${bounds.step}
     .value=${draft.value.options[name] ?? ""}
-    @change=${(event) => {
-      const value = event.target.value === "" ? undefined : event.target.valueAsNumber;
-      if (event.target.reportValidity()) setOption(name, value);
-    }}
-  />
-</label>`;
+    @change=${({ target }) =>
+      target.reportValidity() && setOption(name, target.value === "" ? undefined : target.valueAsNumber)}
+  />`,
+);
 
 function planned() {
   const { plan, busy, problem } = draft.value;

@@ -1,6 +1,6 @@
 // Small parts that every view uses: mounting, icons, messages, dialogs, stored choices.
 import { effect, signal } from "./vendor/signals.js";
-import { html, nothing, render, svg } from "./vendor/lit.js";
+import { html, live, nothing, render, svg } from "./vendor/lit.js";
 
 /** Show a template in an element, again whenever a signal that it reads changes. */
 export const mount = (element, template) => effect(() => render(template(), element));
@@ -34,6 +34,7 @@ const PATHS = {
   close: "m6 6 12 12M18 6 6 18",
   plus: "M12 5v14M5 12h14",
   keyboard: "M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M18 10h.01M8 14h8",
+  sentence: "M4 12h12M20 12h.01",
   keep: "M6 4h12v17l-6-4-6 4z",
   more: "M5 12a.5.5 0 1 0 .1 0zM12 12a.5.5 0 1 0 .1 0zM19 12a.5.5 0 1 0 .1 0z",
   up: "m6 15 6-6 6 6",
@@ -43,6 +44,31 @@ const PATHS = {
 /** An icon, for the eye only: the control around it has a name. */
 export const icon = (name) =>
   html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${svg`<path d=${PATHS[name]} />`}</svg>`;
+
+/** A control under its label. */
+export const field = (label, control, name = "") =>
+  html`<label class="field ${name}">${label} ${control}</label>`;
+
+/** A box for text, of one line or of `rows`; `set` gets what was typed. */
+export const box = (value, set, { hint = "", rows = 0, name = nothing } = {}) => {
+  const change = ({ target }) => set(target.value);
+  return rows
+    ? html`<textarea rows=${rows} placeholder=${hint} aria-label=${name} .value=${live(value)} @change=${change}></textarea>`
+    : html`<input placeholder=${hint} aria-label=${name} .value=${live(value)} @change=${change} />`;
+};
+
+/** A choice of options, [value, what is shown]. */
+export const choice = (value, options, set) => html`<select
+  .value=${live(value)}
+  @change=${({ target }) => set(target.value)}
+>
+  ${options.map(([one, shown]) => html`<option value=${one} ?selected=${one === value}>${shown}</option>`)}
+</select>`;
+
+export const tick = (label, checked, set) => html`<label class="check">
+  <input type="checkbox" .checked=${live(checked)} @change=${({ target }) => set(target.checked)} />
+  ${label}
+</label>`;
 
 const messages = signal([]);
 let lastMessage = 0;

@@ -4,12 +4,11 @@ import { html, nothing } from "./vendor/lit.js";
 import { post } from "./api.js";
 import { model, shortcuts } from "./shell.js";
 import { fail, icon, keyName, mount, say, stored } from "./ui.js";
-import { buildContext } from "./write/context.js";
+import { buildContext, loadPresets } from "./write/request.js";
 import { create, documents, list, reload, showActions } from "./write/documents.js";
-import { makeEditor, mark, setLayer, showGhost } from "./write/editor.js";
+import { copiedAt, makeEditor, mark, setLayer, showGhost } from "./write/editor.js";
 import * as generate from "./write/generate.js";
 import { inspector, received, tab } from "./write/inspector.js";
-import { loadPresets } from "./write/options.js";
 import { Session } from "./write/session.js";
 import { recover } from "./write/sync.js";
 import { tray } from "./write/tray.js";
@@ -163,10 +162,10 @@ function onUpdate(update) {
 }
 
 function onClick(event, view) {
-  if (!shows.words.value && !event.altKey) return false;
   const place = view.posAtCoords({ x: event.clientX, y: event.clientY });
-  if (place !== null) words.lookAt(session.value, place);
-  return false;
+  if (place === null) return;
+  const isTapped = event.pointerType !== "mouse" && copiedAt(view, place);
+  if (shows.words.value || event.altKey || isTapped) words.lookAt(session.value, place);
 }
 
 /** What follows the text after a pause: marks, the count of words, what the model receives. */
@@ -181,6 +180,7 @@ function keepUpToDate() {
       if (tab.value === "context") receive(current).catch(fail);
     }
   };
+  const follow = (run) => effect(() => session.value && void run(session.value));
   return [
     effect(() => {
       edited.value;
@@ -193,50 +193,41 @@ function keepUpToDate() {
       clearTimeout(timer);
       if (current) timer = setTimeout(() => refresh(current), IDLE);
     }),
-    effect(() => {
-      const current = session.value;
-      if (!current) return;
+    follow((current) => {
+      // A new document is listed by its first words, as soon as there are some.
+      if (current.sync.state.value !== "saved") return;
+      const isNew = documents.peek().some((one) => one.id === current.id && one.title === "Untitled");
+      if (isNew) untracked(() => reload().catch(fail));
+    }),
+    follow((current) => {
       const off = [shows.surprise.value ? "" : "surprise", tab.value === "context" ? "" : "fallen"];
       untracked(() => off.filter(Boolean).forEach((name) => setLayer(current.view, name, [])));
     }),
-    effect(() => {
-      const current = session.value;
-      if (!current) return;
+    follow((current) => {
       const head = current.head.value;
       const marks = shows.author.value ? current.tree.written(head) : [];
       untracked(() => {
         if (current.isStreaming) return;
         const { length } = current.view.state.doc;
-        setLayer(
-          current.view,
-          "author",
-          marks.filter(([, to]) => to <= length).map(([from, to]) => mark(from, to, "by-model")),
-        );
+        const inText = marks.filter(([, to]) => to <= length);
+        setLayer(current.view, "author", inText.map(([from, to]) => mark(from, to, "by-model")));
       });
     }),
-    effect(() => {
-      const current = session.value;
-      if (!current) return;
+    follow((current) => {
       const head = current.head.value;
       const { parent } = generate.choices.peek() ?? {};
       // Choices that were made for a text which an undo took back make no sense here.
       if (parent && !current.tree.path(head).some((node) => node.id === parent)) generate.dismiss();
     }),
-    effect(() => {
+    follow((current) => {
       const chosen = generate.choices.value;
-      const current = session.value;
-      if (!current) return;
       const item = chosen?.items[chosen.active];
-      untracked(() => {
-        queueMicrotask(() => {
-          if (session.value === current)
-            showGhost(current.view, Math.min(chosen?.at ?? 0, current.view.state.doc.length), item?.text.slice(item.taken ?? 0));
-        });
+      queueMicrotask(() => {
+        if (session.value === current)
+          showGhost(current.view, Math.min(chosen?.at ?? 0, current.view.state.doc.length), item?.text.slice(item.taken ?? 0));
       });
     }),
-    effect(() => {
-      const current = session.value;
-      if (!current) return;
+    follow((current) => {
       const wanted = shows.copied.value;
       untracked(() => {
         if (wanted) {
@@ -314,7 +305,7 @@ function deskHead() {
         setTimeout(() => reload().catch(fail), 300);
       }}
     />
-    <button class="bare" aria-label="Export, and more" title="Export, and more" ?disabled=${!current} @click=${() => showActions(current)}>
+    <button class="bare" aria-label="Find, export, and more" title="Find, export, and more" ?disabled=${!current} @click=${() => showActions(current)}>
       ${icon("more")}
     </button>
     <button class="bare" aria-label="Options, context and branches" title="Options, context and branches" @click=${() => toggle(showsPanel, "panel")}>
@@ -362,6 +353,7 @@ function footer(current) {
       <button @click=${() => generate.choose(current)} title="Several continuations (${keyName("Mod-Shift-Enter")})">
         ${icon("choices")} Choices
       </button>
+      ${button("sentence", "Finish the sentence", "Mod-.", generate.finishSentence)}
       ${button("retry", "Write the last passage again", "Alt-r", generate.retry)}
       ${button("undo", "Undo", "Mod-z", (s) => s.undo(), head === null)}
       ${button("redo", "Redo", "Mod-Shift-z", (s) => s.redo(), current.tree.next(head) === null)}

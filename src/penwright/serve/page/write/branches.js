@@ -1,7 +1,7 @@
 // The tree of a document as an outline: walk, compare and hide branches.
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
-import { icon, openDialog } from "../ui.js";
+import { icon, openDialog, tick } from "../ui.js";
 
 const ROW = 46; // pixels; CSS gives rows this height
 const scroll = signal({ top: 0, height: 800 });
@@ -57,10 +57,7 @@ export function branches(session) {
       <button class="quiet" @click=${() => session.sibling(-1)} aria-label="Previous version">${icon("up")}</button>
       <button class="quiet" @click=${() => session.sibling(1)} aria-label="Next version">${icon("down")}</button>
       ${hiddenOf(session).size
-        ? html`<label class="check"
-            ><input type="checkbox" .checked=${showsHidden.value} @change=${(e) => (showsHidden.value = e.target.checked)} />
-            hidden ones</label
-          >`
+        ? tick("hidden ones", showsHidden.value, (on) => (showsHidden.value = on))
         : nothing}
     </div>
     <div
@@ -135,14 +132,9 @@ function compare(session, id) {
   while (same < Math.min(a.length, b.length) && a[same] === b[same]) same++;
   let tail = 0;
   while (tail < Math.min(a.length, b.length) - same && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
-  const begin = Math.max(0, same - 120);
+  const before = a.slice(Math.max(0, same - 120), same).replace(/^\S*\s+/, "");
   const side = (text, node) => html`<section>
-    <p class="compared">
-      <span class="soft">${text.slice(begin, same)}</span>${text.slice(same, text.length - tail)}<span
-        class="soft"
-        >${text.slice(text.length - tail, text.length - tail + 120)}</span
-      >
-    </p>
+    <p class="compared"><span class="soft">${before}</span>${text.slice(same, text.length - tail)}<span class="soft">${text.slice(text.length - tail).slice(0, 120)}</span></p>
     <button @click=${(event) => (session.move(node), event.target.closest("dialog").close())}>Write on with this</button>
   </section>`;
   openDialog("Two branches", () => html`<div class="side-by-side">${side(a, other)}${side(b, id)}</div>`);

@@ -1,4 +1,5 @@
 // The list of documents: make, open, import, export, put aside.
+import { openSearchPanel } from "../vendor/codemirror.js";
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
 import { asBase64, get, getText, post } from "../api.js";
@@ -49,9 +50,9 @@ export const list = (current, close) => html`
       </li>`,
     )}
   </ul>
-  <label class="import quiet">
-    <input class="hidden" type="file" accept=".txt,.md,.json,.docx,.epub" multiple @change=${importFiles} />
-    Import txt, md, docx, epub or json
+  <label class="import quiet" title="Text, Markdown, docx, epub, odt, rtf, or json that was exported here">
+    <input class="hidden" type="file" accept=".txt,.md,.json,.docx,.epub,.odt,.rtf" multiple @change=${importFiles} />
+    Import a file
   </label>
 `;
 
@@ -67,18 +68,13 @@ async function importFiles({ target }) {
 
 async function importFile(file) {
   if (file.size > LARGEST) throw new Error(`${file.name} is larger than 5 MB; divide it first.`);
-  const title = file.name.replace(/\.\w+$/, "");
-  let body;
+  let body = { title: file.name.replace(/\.\w+$/, ""), name: file.name };
   if (/\.json$/i.test(file.name)) {
-    const { records } = JSON.parse(await file.text());
-    if (!records) throw new Error(`${file.name} is no document that was exported here.`);
-    body = { records };
-  } else if (/\.(docx|epub)$/i.test(file.name)) {
-    body = { title, name: file.name, data: await asBase64(file) };
-  } else {
-    body = { title, text: (await file.text()).replace(/\r\n?/g, "\n").replace(/^\ufeff/, "") };
-  }
-  const { id } = await post(`${PATH}/import`, body);
+    body = JSON.parse(await file.text());
+    if (!body.records) throw new Error(`${file.name} is no document that was exported here.`);
+  } else body.data = await asBase64(file);
+  const { id, notes = [] } = await post(`${PATH}/import`, body);
+  notes.forEach((note) => say(note));
   location.hash = `write/${id}`;
 }
 
@@ -95,7 +91,8 @@ export function showActions(session) {
   };
   openDialog(
     title,
-    () => html`<h3>Export</h3>
+    () => html`<p><button @click=${() => (closeDialog(), openSearchPanel(session.view))}>Find and replace</button></p>
+      <h3>Export</h3>
       <p class="row">
         ${Object.keys(FORMATS).map(
           (format) => html`<button @click=${() => save(format).catch(fail)}>${format}</button>`,

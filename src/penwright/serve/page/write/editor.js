@@ -15,6 +15,7 @@ import {
   StateField,
   WidgetType,
 } from "../vendor/codemirror.js";
+import { html, render } from "../vendor/lit.js";
 import { origin } from "./session.js";
 
 /** A layer of marks over the text that moves with edits; `set` replaces them. */
@@ -83,31 +84,27 @@ export function showGhost(view, at, text) {
     view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 110 }) });
 }
 
-const sourceTooltip = hoverTooltip((view, at) => {
+/** The copied span at a place: {from, to, span}, or null. */
+export function copiedAt(view, at) {
   let found = null;
   view.state.field(layers.copied.field).between(at, at, (from, to, value) => {
     found = { from, to, span: value.spec.span };
     return false;
   });
-  return (
-    found && {
-      pos: found.from,
-      end: found.to,
-      above: true,
-      create: () => ({ dom: describeSource(found.span) }),
-    }
-  );
-});
+  return found;
+}
 
-function describeSource({ source, tokens, before, after }) {
+export const sourceOf = ({ source, tokens, before, after }) => html`<strong>${tokens} tokens, word for word as in ${source}</strong>
+  <p>... ${before.slice(-90).replace(/^\S*\s/, "")} [...] ${after.slice(0, 90).replace(/\s\S*$/, "")} ...</p>`;
+
+const sourceTooltip = hoverTooltip((view, at) => {
+  const found = copiedAt(view, at);
+  if (!found) return null;
   const dom = document.createElement("div");
   dom.className = "tooltip";
-  const title = dom.appendChild(document.createElement("strong"));
-  title.textContent = `${tokens} tokens, word for word as in ${source}`;
-  const text = dom.appendChild(document.createElement("p"));
-  text.textContent = `... ${before.slice(-90).replace(/^\S*\s/, "")} [...] ${after.slice(0, 90).replace(/\s\S*$/, "")} ...`;
-  return dom;
-}
+  render(sourceOf(found.span), dom);
+  return { pos: found.from, end: found.to, above: true, create: () => ({ dom }) };
+});
 
 /** Make the editor of a session in `parent`. `commands` are [key, function] of our own. */
 export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
@@ -144,7 +141,7 @@ export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
             event.preventDefault();
             return true;
           },
-          click: (event, editor) => onClick(event, editor),
+          click: (event, editor) => void onClick(event, editor),
         }),
         EditorView.updateListener.of((update) => {
           for (const transaction of update.transactions) session.receive(transaction);

@@ -3,8 +3,7 @@ import { signal } from "../vendor/signals.js";
 import { post, stream } from "../api.js";
 import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
-import { buildContext } from "./context.js";
-import { asFields, DEFAULTS } from "./options.js";
+import { DEFAULTS, asFields, buildContext } from "./request.js";
 import { newId } from "./tree.js";
 
 /** What is being done: "", "writing", "choosing" or "ranking". */

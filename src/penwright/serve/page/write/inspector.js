@@ -1,11 +1,10 @@
 // The panel on the right: options of sampling, what the model receives, the branches.
 import { html, live, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
-import { chosenModel } from "../shell.js";
-import { icon, stored } from "../ui.js";
+import { model } from "../shell.js";
+import { box, choice, field, icon, stored, tick } from "../ui.js";
 import { branches } from "./branches.js";
-import { ABOUT } from "./context.js";
-import { DEFAULTS, dropPreset, isOwn, keepPreset, OPTIONS, presets } from "./options.js";
+import { ABOUT, DEFAULTS, MAIN, OPTIONS, TEXTS, dropPreset, isOwn, keepPreset, presets } from "./request.js";
 
 export const tab = stored("tab", "options");
 /** What the model receives at the cursor, as the server put it together. */
@@ -47,89 +46,75 @@ function walkTabs(event) {
 }
 
 function options(session) {
-  const values = { ...DEFAULTS, ...session.settings.value.sampling };
-  const set = (changed) =>
-    session.set({ sampling: { ...session.settings.value.sampling, ...changed } });
-  const preset = session.settings.value.preset ?? "Balanced";
+  const { sampling, preset = "Balanced" } = session.settings.value;
+  const values = { ...DEFAULTS, ...sampling };
+  const set = (changed) => session.set({ sampling: { ...sampling, ...changed } });
+  const names = Object.keys(presets()).map((name) => [name, name]);
+  const take = (name) => session.set({ preset: name, sampling: { ...presets()[name] } });
   return html`
-    <label class="field"
-      >Preset
-      <select
-        .value=${live(preset)}
-        @change=${({ target }) =>
-          session.set({ preset: target.value, sampling: { ...presets()[target.value] } })}
-      >
-        ${Object.keys(presets()).map((name) => html`<option ?selected=${name === preset}>${name}</option>`)}
-      </select>
-    </label>
+    ${field("Preset", choice(preset, names, take))}
     <div class="row">
       <button class="quiet" @click=${() => namePreset(session, values)}>Keep as a preset</button>
       ${isOwn(preset)
         ? html`<button class="quiet" @click=${() => dropPreset(preset)}>Forget "${preset}"</button>`
         : nothing}
     </div>
-    ${OPTIONS.map(([name, label, min, max, step, help]) => slider({ name, label, min, max, step, help }, values, set))}
-    ${slider(
-      { name: "n", label: "Continuations to choose from", min: 2, max: 8, step: 1, help: "For Choices, and inside a text." },
-      values,
-      set,
-    )}
-    <label class="check"
-      ><input
-        type="checkbox"
-        .checked=${live(values.finish_sentence)}
-        @change=${({ target }) => set({ finish_sentence: target.checked })}
-      />
-      End with a whole sentence</label
-    >
-    <label class="check"
-      ><input
-        type="checkbox"
-        .checked=${live(values.on_loop === "stop")}
-        @change=${({ target }) => set({ on_loop: target.checked ? "stop" : "allow" })}
-      />
-      Stop when it repeats itself</label
-    >
-    ${[
-      ["stop", "Stop before"],
-      ["bad_words", "Never write"],
-    ].map(
-      ([name, label]) => html`<label class="field"
-        >${label}
-        <textarea
-          rows="2"
-          placeholder="One text a line; \\n is a new line"
-          .value=${live(values[name])}
-          @change=${({ target }) => set({ [name]: target.value })}
-        ></textarea>
-      </label>`,
-    )}
-    <label class="field"
-      >Seed
-      <input
-        inputmode="numeric"
-        pattern="[0-9]*"
-        placeholder="a new one each time"
-        .value=${live(String(values.seed))}
-        @change=${({ target }) => set({ seed: /^\d+$/.test(target.value) ? target.value : "" })}
-      />
-    </label>
+    ${OPTIONS.slice(0, MAIN).map((option) => slider(option, values, set))}
+    ${tick("End with a whole sentence", values.finish_sentence, (on) => set({ finish_sentence: on }))}
+    ${tick("Stop when it repeats itself", values.on_loop === "stop", (on) => set({ on_loop: on ? "stop" : "allow" }))}
+    <details>
+      <summary>Words</summary>
+      ${Object.entries(TEXTS).map(([name, label]) =>
+        field(label, box(values[name], (text) => set({ [name]: text }), { hint: "One text a line; \\n is a new line", rows: 2 })),
+      )}
+      <h2 class="part-title">Likelier, or less likely</h2>
+      ${entries(
+        values.bias,
+        (bias) => set({ bias }),
+        { word: "", by: 3 },
+        (one, change) => [
+          box(one.word, (word) => change({ word }), { hint: "A word", name: "Word" }),
+          slider(["by", "By", -10, 10, 0.5, "Added to its logit: 2 is clearly likelier, -10 is almost never."], one, change),
+        ],
+      )}
+    </details>
+    <details>
+      <summary>Sampling</summary>
+      ${OPTIONS.slice(MAIN).map((option) => slider(option, values, set))}
+      ${field("Seed", box(String(values.seed), (seed) => set({ seed: /^\d+$/.test(seed) ? seed : "" }), { hint: "a new one each time" }))}
+    </details>
   `;
 }
 
-const slider = ({ name, label, min, max, step, help }, values, set) => html`
+/** A list that grows and shrinks; `show(entry, change)` returns its line and what stands below. */
+const entries = (list, set, empty, show) => html`${list.map((entry, index) => {
+    const change = (changed) => set(list.map((one, i) => (i === index ? { ...one, ...changed } : one)));
+    const [line, below] = show(entry, change);
+    return html`<div class="entry">
+      <div class="row">
+        ${line}
+        <button class="bare" aria-label="Remove the entry" @click=${() => set(list.filter((_, i) => i !== index))}>
+          ${icon("close")}
+        </button>
+      </div>
+      ${below}
+    </div>`;
+  })}
+  <button class="quiet" @click=${() => set([...list, empty])}>Add an entry</button>`;
+
+const slider = ([name, label, min, max, step, help], values, set) => html`
   <label class="slider" title=${help}>
     <span>${label}</span>
-    <output>${values[name]}</output>
     <input
       type="range"
       min=${min}
       max=${max}
       step=${step}
       .value=${live(String(values[name]))}
-      @input=${({ target }) => (target.previousElementSibling.textContent = target.value)}
+      @input=${({ target }) => (target.nextElementSibling.value = target.value)}
       @change=${({ target }) => set({ [name]: Number(target.value) })}
     />
+    <output .value=${live(String(values[name]))}></output>
   </label>
 `;
 
@@ -140,52 +125,42 @@ function namePreset(session, values) {
   session.set({ preset: name });
 }
 
-const NAMES = { keywords: "Keywords", memory: "Memory", lore: "Lore", text: "Text", note: "Author's note" };
+const NAMES = { fields: "Fields", keywords: "Keywords", memory: "Memory", lore: "Lore", text: "Text", note: "Author's note" };
 
 function context(session) {
   const values = { ...ABOUT, ...session.settings.value };
   const found = received.value;
-  const area = (name, label, help, rows) => html`<label class="field"
-    >${label}
-    <textarea
-      rows=${rows}
-      placeholder=${help}
-      .value=${live(values[name])}
-      @change=${({ target }) => session.set({ [name]: target.value })}
-    ></textarea>
-  </label>`;
+  const area = (name, label, hint, rows) =>
+    field(label, box(values[name], (text) => session.set({ [name]: text }), { hint, rows }));
   return html`
     ${found ? fullness(found) : nothing}
+    ${found?.fields.map((name) =>
+      field(name, box(values.fields[name] ?? "", (text) => session.set({ fields: { ...values.fields, [name]: text } }), { hint: "a field that it learned" })),
+    )}
+    ${found?.sections.length ? area("keywords", "Keywords", "cats, moon") : nothing}
+    ${found?.sections.includes("category") ? area("category", "Category", "") : nothing}
     ${area("memory", "Memory", "Always at the top: who, where, in which tone", 3)}
     ${area("note", "Author's note", "A few lines before the end: what should happen next", 2)}
-    <label class="field short"
-      >Lines before the end
-      <input
-        type="number"
-        min="0"
-        max="50"
-        .value=${live(String(values.note_lines))}
-        @change=${({ target }) => session.set({ note_lines: Number(target.value) || 0 })}
-      />
-    </label>
-    ${lore(session, values.lore)}
-    ${found?.sections.length
-      ? html`<label class="field"
-            >Keywords
-            <input
-              placeholder="cats, moon"
-              .value=${live(values.keywords)}
-              @change=${({ target }) => session.set({ keywords: target.value })} /></label
-          >${found.sections.includes("category")
-            ? html`<label class="field"
-                >Category
-                <input .value=${live(values.category)} @change=${({ target }) => session.set({ category: target.value })} />
-              </label>`
-            : nothing}`
-      : nothing}
-    ${found?.template ? html`<p class="small soft">This model learned records: <code>${found.template}</code></p>` : nothing}
+    ${field(
+      "Lines before the end",
+      box(String(values.note_lines), (text) => session.set({ note_lines: Math.min(50, Number.parseInt(text, 10) || 0) })),
+      "short",
+    )}
+    <h2 class="part-title">Lore</h2>
+    ${entries(
+      values.lore,
+      (lore) => session.set({ lore }),
+      { keys: [], text: "" },
+      (one, change) => [
+        box(one.keys.join(", "), (keys) => change({ keys: keys.split(",").map((key) => key.trim()).filter(Boolean) }), {
+          hint: "Names, with commas",
+          name: "Names",
+        }),
+        box(one.text, (text) => change({ text }), { hint: "Included when a name occurs", name: "What to know of them", rows: 2 }),
+      ],
+    )}
     ${found
-      ? html`<h2 class="part-title">What ${chosenModel()?.id ?? "the model"} receives</h2>
+      ? html`<h2 class="part-title">What ${model.value} receives</h2>
           <pre class="received" tabindex="0" aria-label="What the model receives">${found.parts.map(
             (part) => html`<span class="part in-${part.name}" title="${NAMES[part.name]}, ${part.tokens} tokens"
               >${part.text}</span
@@ -217,37 +192,4 @@ function fullness({ parts, window, reserved }) {
       <span>of ${window} tokens</span>
     </p>
     ${cut ? html`<p class="small soft">The dimmed text at the beginning no longer fits.</p>` : nothing}`;
-}
-
-function lore(session, entries) {
-  const set = (index, changed) =>
-    session.set({ lore: entries.map((one, i) => (i === index ? { ...one, ...changed } : one)) });
-  return html`<h2 class="part-title">Lore</h2>
-    ${entries.map(
-      (entry, index) => html`<div class="lore-entry">
-        <div class="row">
-          <input
-            aria-label="Names"
-            placeholder="Names, with commas"
-            .value=${live(entry.keys.join(", "))}
-            @change=${({ target }) => set(index, { keys: target.value.split(",").map((key) => key.trim()).filter(Boolean) })}
-          />
-          <button
-            class="bare"
-            aria-label="Remove the entry"
-            @click=${() => session.set({ lore: entries.filter((_, i) => i !== index) })}
-          >
-            ${icon("close")}
-          </button>
-        </div>
-        <textarea
-          rows="2"
-          aria-label="What to know of them"
-          placeholder="Included when a name occurs"
-          .value=${live(entry.text)}
-          @change=${({ target }) => set(index, { text: target.value })}
-        ></textarea>
-      </div>`,
-    )}
-    <button class="quiet" @click=${() => session.set({ lore: [...entries, { keys: [], text: "" }] })}>Add an entry</button>`;
 }

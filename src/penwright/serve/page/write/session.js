@@ -149,7 +149,6 @@ export class Session {
     if (target === from) return;
     const changes = this.tree.between(from, target);
     this.tree.visit(target);
-    this.head.value = target;
     const edges = [];
     changes.iterChangedRanges((_a, _b, start, end) => edges.push([start, end]));
     const at = edges.at(-1)?.[1] ?? 0;
@@ -159,6 +158,7 @@ export class Session {
       effects: quietly ? [] : EditorView.scrollIntoView(at, { y: "nearest", yMargin: 90 }),
       annotations: origin.of("tree"),
     });
+    this.head.value = target; // after the text: what follows the head marks it
     this.version.value++;
     if (!quietly) {
       this.sync.send({ move: target });

@@ -1,6 +1,7 @@
 // The tray below the text: continuations to choose from, or the alternatives to a word.
 import { html, nothing } from "../vendor/lit.js";
 import { icon, keyName } from "../ui.js";
+import { sourceOf } from "./editor.js";
 import { accept, activate, busy, choices, dismiss } from "./generate.js";
 import { looked, take } from "./words.js";
 
@@ -48,12 +49,13 @@ const rankName = (index) => (index === 0 ? "fits best" : `${index + 1}`);
 
 const percent = (share) => (share >= 0.1 ? `${Math.round(share * 100)} %` : share >= 0.001 ? `${(share * 100).toFixed(1)} %` : "< 0.1 %");
 
-const alternatives = (session, { word, share, list }) => html`<section class="tray" aria-label="Alternatives">
+const alternatives = (session, { word, share, list, copied }) => html`<section class="tray" aria-label="Alternatives">
   <div class="row tray-head">
     <h2 class="small">Instead of "${word.trim()}" (${percent(share)})</h2>
     <span class="spacer"></span>
     <button class="bare" aria-label="Close" @click=${() => (looked.value = null)}>${icon("close")}</button>
   </div>
+  ${copied ? html`<div class="small">${sourceOf(copied)}</div>` : nothing}
   <div class="alternatives">
     ${list.map(
       ([text, one]) => html`<button @click=${() => take(session, text)}>

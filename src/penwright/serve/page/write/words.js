@@ -3,11 +3,11 @@ import { signal } from "../vendor/signals.js";
 import { post } from "../api.js";
 import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
-import { buildContext } from "./context.js";
-import { mark, setLayer } from "./editor.js";
+import { buildContext } from "./request.js";
+import { copiedAt, mark, setLayer } from "./editor.js";
 import { dismiss, write } from "./generate.js";
 
-/** The word that is looked at, or null: {from, to, word, share, list: [[text, share]]}. */
+/** The word that is looked at, or null: {from, to, word, share, list: [[text, share]], copied}. */
 export const looked = signal(null);
 
 const BEST = 20;
@@ -50,7 +50,7 @@ export async function lookAt(session, place) {
       .map(([text, logprob]) => [text, Math.exp(logprob)])
       .sort((a, b) => b[1] - a[1]);
     dismiss();
-    looked.value = { from, to, word, share, list };
+    looked.value = { from, to, word, share, list, copied: copiedAt(session.view, place)?.span };
   } catch (error) {
     fail(error);
   }
@@ -91,10 +91,16 @@ export async function colour(session) {
   setLayer(view, "surprise", marks);
 }
 
+/** Where each character begins: the server counts characters, the editor UTF-16 units. */
+function placesOf(text) {
+  const places = [0];
+  for (const point of text) places.push(places.at(-1) + point.length);
+  return places;
+}
+
 /** The marks of a part of the text that begins with a token, and at a place of the document. */
 function coloursOf(part, { tokens, token_logprobs, text_offset }, first, begin) {
-  const places = [0]; // offsets count characters, the editor counts UTF-16 units
-  for (const point of part.text) places.push(places.at(-1) + point.length);
+  const places = placesOf(part.text);
   const marks = [];
   for (let i = first; i < first + part.tokens; i++) {
     const logprob = token_logprobs[i];
@@ -118,8 +124,7 @@ export async function findCopies(session) {
   const text = doc.toString();
   const found = await post("/penwright/copied", { model: model.value, text });
   if (!view.state.doc.eq(doc)) return;
-  const places = [0];
-  for (const point of text) places.push(places.at(-1) + point.length);
+  const places = placesOf(text);
   setLayer(
     view,
     "copied",
@@ -128,7 +133,7 @@ export async function findCopies(session) {
   const number = found.spans.length;
   say(
     number
-      ? `${number} ${number === 1 ? "passage is" : "passages are"} copied word for word; rest the pointer on one to see its source.`
+      ? `${number} ${number === 1 ? "passage is" : "passages are"} copied word for word; rest the pointer on one, or tap it, to see its source.`
       : "Nothing here is copied from the training text.",
   );
 }
