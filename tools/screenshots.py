@@ -115,7 +115,7 @@ def train(page: Page, file: Path) -> None:
     look_at(page, file)
     page.get_by_role("button", name="Leave the repeats out").click()
     page.get_by_text("More", exact=True).click()
-    for label, value in (("Times it reads the text", "0.5"), ("Tokens at a time", "128")):
+    for label, value in (("Times it reads the text", "0.3"), ("Tokens at a time", "128")):
         page.get_by_label(label).fill(value)
         page.get_by_label(label).press("Enter")
     page.locator(".planned[aria-busy=false] .primary:enabled").click(timeout=MINUTES)

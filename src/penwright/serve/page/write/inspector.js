@@ -134,7 +134,7 @@ function context(session) {
     field(label, box(values[name], (text) => session.set({ [name]: text }), { hint, rows }));
   return html`
     ${found ? fullness(found) : nothing}
-    ${found?.fields.map((name) =>
+    ${found?.fields.slice(0, -1).map((name) =>
       field(name, box(values.fields[name] ?? "", (text) => session.set({ fields: { ...values.fields, [name]: text } }), { hint: "a field that it learned" })),
     )}
     ${found?.sections.length ? area("keywords", "Keywords", "cats, moon") : nothing}
