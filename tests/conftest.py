@@ -67,7 +67,13 @@ def known_speed(monkeypatch) -> None:
     """The machine's speed, which each new cache would have measured, is a made-up one."""
     from penwright.train.calibrate import Rates
 
-    rates = Rates(block_token=1e-5, head_token=1e-5, adamw_weight=1e-9, adamw8bit_weight=2e-9)
+    rates = Rates(
+        block_token=1e-5,
+        head_token=1e-5,
+        head_pass=1e-3,
+        adamw_weight=1e-9,
+        adamw8bit_weight=2e-9,
+    )
     monkeypatch.setattr("penwright.train.calibrate.measure", lambda *_: rates)
     monkeypatch.setattr("penwright.verbs.finetune.peak_flops", lambda *_: 1e12)
 

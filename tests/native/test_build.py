@@ -24,7 +24,7 @@ def test_compiled_once_and_said_once(cache):
     assert first is not None
     assert cache in first.path.parents
     assert native.load(said.append) is first
-    assert said == [f"Compiled the native decoder, once, into {first.path}."]
+    assert said == [f"Compiled the native library, once, into {first.path}."]
     assert first.variant == list(LIBRARIES)[-1]
     assert native.describe() == f"native decoder, {first.variant} ({first.path})"
 

@@ -148,10 +148,10 @@ def compile_library(say: Callable[[str], None] = lambda _: None) -> Path:
     except OutOfRoomError as error:  # nor can the reason be kept
         raise BuildError(error.message) from error
     except BuildError as error:
-        say(f"The native decoder could not be compiled, so PyTorch writes: {error}.")
+        say(f"The native library could not be compiled, so PyTorch computes all: {error}.")
         write_text(failed, str(error))
         raise
-    say(f"Compiled the native decoder, once, into {path}.")
+    say(f"Compiled the native library, once, into {path}.")
     return path
 
 

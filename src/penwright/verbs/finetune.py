@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from penwright import report, sample, weights
+from penwright import native, report, sample, weights
 from penwright.compute import calibration_file, choose_device
 from penwright.config import MAY_CHANGE, FinetuneConfig, SamplingConfig, build, flat_values
 from penwright.dataset.tasks import sample_prompts
@@ -209,6 +209,8 @@ def start(
     dataset = open_training_data(paths, config, opened.tokenizer, tell)
     for note in dataset.notes():
         tell(note)
+    if device.type == "cpu":
+        native.load(tell)  # which may compile it
     plan = make_plan(
         config,
         opened.model,

@@ -58,6 +58,9 @@ static void multiply_tiles(const float *a, long a_row, long a_step, const float 
 
 INLINE int pad(int n) { return (n + 31) / 32 * 32; }
 
+// The distance of rows as long as a document: a power of two would crowd a few sets of the cache.
+INLINE int stretch(int n) { return pad(n) + 16; }
+
 // A head of a document: its rows, and where its scratch begins.
 typedef struct {
     const AttendJob *job;
@@ -69,7 +72,7 @@ static Head head_of(const AttendJob *job, int item, int thread) {
     int document = item / job->heads, first = job->offsets[document];
     int length = job->offsets[document + 1] - first;
     float *scratch = job->scratch + thread * job->scratch_size;
-    return (Head){job, document, first, length, item % job->heads, pad(length), pad(job->width),
+    return (Head){job, document, first, length, item % job->heads, stretch(length), pad(job->width),
                   scratch};
 }
 
@@ -128,9 +131,9 @@ static void attend_head(void *data, int item, int thread) {
             for (i = 0; i < columns; i += LANES) {
                 vf e = exponential(load(s + i) - peak);
                 store(s + i, e);
+                sum += e;
             }
             for (i = seen; i < columns; i++) s[i] = 0;
-            for (i = 0; i < columns; i += LANES) sum += load(s + i);
             float total = sum_of(sum);
             scale[r] = 1 / total;
             job->sums[(long)(h.first + begin + r) * job->heads + h.head] = peak + logf(total);
@@ -221,6 +224,6 @@ static void attend_head_backward(void *data, int item, int thread) {
 
 // Return the floats that a thread needs for a document of this length, backward.
 INLINE long attend_scratch(int length, int width) {
-    long tall = pad(length), wide = pad(width);
+    long tall = stretch(length), wide = pad(width);
     return 6 * tall * wide + 2 * QUERY_ROWS * (tall + wide);
 }
