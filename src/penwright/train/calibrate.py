@@ -38,10 +38,10 @@ from penwright.train.memory import Counts, Load
 
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
-_TOKENS = 256
+_ROWS, _LENGTH = 3, 256  # too few tokens would all stay in the cache
 _FASTER = 1.1  # oneDNN's products are taken from this speed-up on
 _WEIGHTS = 1 << 23  # more than a cache holds
-_TOKENS_EMULATED = 2  # of which each may take a second
+_LENGTH_EMULATED = 2  # tokens of which each may take a second
 _CARDS = {
     "B200": 2250, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
     "A100": 312, "A10": 125, "A10G": 70, "A40": 150, "RTX A6000": 155, "L40S": 362, "L40": 181,
@@ -64,9 +64,12 @@ class Rates:
 
 def measure(config: GPT2Config, precision: str, load: Load, device: torch.device) -> Rates:
     """Measure the rates of a model of this shape under a load; takes some seconds."""
-    tokens = _TOKENS if not is_emulated(precision, device) else _TOKENS_EMULATED
+    rows, length = _ROWS, _LENGTH
+    if is_emulated(precision, device):
+        rows, length = 1, _LENGTH_EMULATED
+    tokens = rows * length
     kernels = open_kernels(load.kernels)
-    small = replace(config, n_layer=1, n_positions=tokens, vocab_size=64)
+    small = replace(config, n_layer=1, n_positions=length, vocab_size=64)
     model = GPT2(small).to(device)
     init_weights(model, seed=0)
     model.set_dropout(0.0)
@@ -77,7 +80,7 @@ def measure(config: GPT2Config, precision: str, load: Load, device: torch.device
                 module.weight.data = module.weight.detach().bfloat16()
     if kernels is not None and load.method != "lora":
         use_kernels(model, kernels)
-    x_BTC = torch.randn(1, tokens, config.n_embd, device=device, requires_grad=True)
+    x_BTC = torch.randn(rows, length, config.n_embd, device=device, requires_grad=True)
     head_VC = torch.randn(config.vocab_size, config.n_embd, device=device, requires_grad=True)
     targets_N = torch.arange(tokens, device=device) % config.vocab_size
 
@@ -88,7 +91,8 @@ def measure(config: GPT2Config, precision: str, load: Load, device: torch.device
 
     def through_head(n: int) -> None:
         with autocast(device, precision):
-            loss = chunked_cross_entropy(x_BTC[0, :n], head_VC, targets_N[:n], kernels=kernels)
+            hidden_NC = x_BTC.flatten(0, 1)[:n]
+            loss = chunked_cross_entropy(hidden_NC, head_VC, targets_N[:n], kernels=kernels)
             loss.backward()  # type: ignore[no-untyped-call]
 
     weights = [torch.nn.Parameter(torch.randn(_WEIGHTS, device=device)) for _ in range(2)]
@@ -104,7 +108,7 @@ def measure(config: GPT2Config, precision: str, load: Load, device: torch.device
             gradients = {weights[0]: torch.empty(0) if weights[0].grad is None else weights[0].grad}
             native_adamw.take_step(plain, kernels, gradients, {}, 1.0)
 
-    few = max(1, tokens // 4)
+    few = max(1, tokens // 3)
     some, all_ = (_best(functools.partial(through_head, n), device) for n in (few, tokens))
     head_token = max(0.0, all_ - some) / (tokens - few)
     return Rates(
