@@ -124,7 +124,7 @@ def test_the_spelling_of_the_tokenizer_is_usual(tokenizer, text):
     spelling, word = Spelling(tokenizer), [tokenizer.eot_id]
     for token in tokenizer.encode(text):
         assert spelling.is_usual(word, token)
-        word = [token] if spelling.begins_word(word[-1], token) else [*word, token]
+        word = [token] if spelling.begins_word[word[-1]][token] else [*word, token]
 
 
 def test_another_spelling_is_noticed_with_the_token_that_settles_it(tokenizer):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
+from importlib.resources import files
 
+import numpy as np
 import pytest
 
 import penwright
 from penwright.cli import run
 from penwright.errors import RunError, UsageError
+from penwright.metrics import Resampling, make_figure, mean
 from penwright.weights.names import base_folder
 
 pytestmark = pytest.mark.usefixtures("small_base")
@@ -50,6 +53,25 @@ def test_a_run_is_told_from_its_beginning(story):
     kept = json.loads((found.folder / "comparison.json").read_text())
     assert [len(item["texts"]) for item in kept["texts"]] == [2, 2, 2]
     assert list(found.quality) == ["base", "geese", "human text"]
+
+
+def test_the_intervals_of_a_real_comparison_cover(story):
+    """Over random signs of its documents' differences, 95 % intervals hold zero as often."""
+    penwright.finetune(story, name="geese", steps=3, **FEW)
+    titles = files("penwright") / "assets" / "samples" / "titles.csv"
+    found = penwright.compare("base", "geese", on=(str(titles),), prompts=0)
+    before, after = (figure.counts_ND for figure in found.figures)
+    tokens, apart = before[:, 1], after[:, 0] - before[:, 0]
+    assert len(apart) > 100
+    assert np.std(apart) > 0
+    generator = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        losses = apart * generator.choice([-1.0, 1.0], len(apart))
+        counts_ND = np.stack([losses, tokens], axis=1)
+        figure = make_figure("x", counts_ND, mean, Resampling(seed=trial))
+        hits += figure.low <= 0 <= figure.high
+    assert 180 <= hits <= 198
 
 
 def test_a_model_beside_itself_is_not_told_apart(story, tiny_base):
@@ -124,8 +146,6 @@ def test_votes_and_kept_texts(story, monkeypatch, capsys, tmp_path):
 @pytest.mark.timeout(1200)
 def test_more_steps_are_told_apart_and_seeds_are_not(tmp_path):
     """Two runs of 10 and of 100 steps differ; two seeds of one recipe do not."""
-    from importlib.resources import files
-
     sample = files("penwright") / "assets" / "samples" / "stories.jsonl"
     lines = sample.read_text(encoding="utf-8").splitlines()
     (tmp_path / "train.jsonl").write_text("\n".join(lines[: len(lines) * 4 // 5]))

@@ -33,6 +33,8 @@ from penwright.tokens.bpe import Tokenizer
 STEP_SECONDS = 0.015
 """Time that the native decoder writes for at once: long enough to be fast, and seems immediate."""
 MOST_STEPS = 64
+MOST_SURPLUS = 0.05
+"""Share of tokens written behind a refused one or a stop text, above which fewer are written."""
 CPU_BYTES = 2**30
 CPU_ROWS = 32
 GPU_ROWS = 128
@@ -102,7 +104,10 @@ class Row:
 
     def refuses(self, token: int) -> bool:
         """Return whether a guard refuses `token` as the next one."""
-        return any(guard(self.ids, token) for guard in self.guards)
+        for guard in self.guards:  # noqa: SIM110 - any() takes as long as a guard
+            if guard(self.ids, token):
+                return True
+        return False
 
     def choice(self, most: int, ahead: int = 0) -> Choice:
         """Return the settings for the native decoder to write at most `most` tokens.
@@ -178,6 +183,7 @@ class Batch:
         self._chooser = RowChooser(tokenizer, self._decoder.device, training)
         self._drafter = drafter
         self._steps = 1
+        self._most_steps = MOST_STEPS
 
     def enter(self, rows: Sequence[Row]) -> list[int]:
         """Begin to write these rows too: read all but the last token of their windows.
@@ -270,7 +276,6 @@ class Batch:
         begin = time.perf_counter()
         texts = decoder.write(choices, self._tokenizer.end_ids, self._tokenizer.vocab_size)
         each = (time.perf_counter() - begin) / max(map(len, texts))
-        self._steps = max(1, min(MOST_STEPS, int(STEP_SECONDS / each)))
         for one, tokens in zip(news, texts, strict=True):
             for token in tokens:
                 if one.row.finish_reason:  # what is behind a stop text is surplus
@@ -280,9 +285,19 @@ class Batch:
                     break
                 one.row.refused = []
                 one.push(token, self._tokenizer)
+        self._steps = max(1, min(self._find_most_steps(news, texts), int(STEP_SECONDS / each)))
         if any(row.refused for row in self.rows):
             kept = [len(row.cached) for row in self.rows]
             decoder.truncate(list(map(min, kept, decoder.lengths)))
+
+    def _find_most_steps(self, news: Sequence[_News], texts: Sequence[Sequence[int]]) -> int:
+        """Return the most steps to write at once, fewer after much of the text was surplus."""
+        written = sum(map(len, texts))
+        if written - sum(len(one.chosen) for one in news) > MOST_SURPLUS * written:
+            self._most_steps = max(1, self._most_steps // 2)
+        else:
+            self._most_steps = min(self._most_steps + 1, MOST_STEPS)
+        return self._most_steps
 
     def _feed_and_choose(self, news: Sequence[_News]) -> None:
         """Feed the rows' last tokens, and choose the next from the logits."""

@@ -59,7 +59,8 @@ class CopyGuard:
     def refuses(self, ids: Sequence[int], token: int) -> bool:
         """Return whether `token` would make a copied span too long."""
         training = self._training
-        self._follow(ids)
+        if len(ids) != self._seen:
+            self._follow(ids)
         if not training.spelling.is_usual(ids[self._word :], token):
             return True
         if not training.counted[token] or len(self._places) < self._most:
@@ -81,11 +82,12 @@ class CopyGuard:
         """Note the counted tokens, and the beginnings of words, since the last call."""
         if len(ids) < self._seen:
             self._begin()
-        training = self._training
+        begins_word, counted = self._training.spelling.begins_word, self._training.counted
         for at in range(self._seen, len(ids)):
-            if training.spelling.begins_word(ids[at - 1] if at else None, ids[at]):
+            token = ids[at]
+            if not at or begins_word[ids[at - 1]][token]:
                 self._word = at
-            if at >= self._prompt_length and training.counted[ids[at]]:
+            if counted[token] and at >= self._prompt_length:
                 self._places.append(at)
         self._seen = len(ids)
 
@@ -102,25 +104,22 @@ class Spelling:
         self._is_known = not tokenizer.vocabulary.library  # others cut texts elsewhere
         self._usual: dict[tuple[int, ...], bool] = {}
         pieces = [tokenizer.printed_bytes(token) for token in range(tokenizer.vocab_size)]
-        self._begins_space = [piece[:1].isspace() for piece in pieces]
-        self._ends_space = [piece[-1:].isspace() for piece in pieces]
-        self._is_hidden = [token in tokenizer.hidden for token in range(tokenizer.vocab_size)]
-
-    def begins_word(self, before: int | None, token: int) -> bool:
-        """Return whether a word, with the white space before it, begins at `token`."""
-        if before is None or self._is_hidden[before]:
-            return True
-        return self._begins_space[token] and not self._ends_space[before]
+        begins_space = [piece[:1].isspace() for piece in pieces]
+        always, never = [True] * len(pieces), [False] * len(pieces)
+        self._is_hidden = [token in tokenizer.hidden for token in range(len(pieces))]
+        self.begins_word = [
+            always if hidden else never if piece[-1:].isspace() else begins_space
+            for piece, hidden in zip(pieces, self._is_hidden, strict=True)
+        ]
+        """Whether a word, with the white space before it, begins at a token, by the one before."""
 
     def is_usual(self, word: Sequence[int], token: int) -> bool:
         """Return whether the tokenizer spells `word`, the last one, and `token` behind it so."""
         if not self._is_known or self._is_hidden[token]:
             return True
-        if word and self.begins_word(word[-1], token):
-            word = ()
-        elif len(word) >= _LONGEST_WORD:
+        key = (token,) if not word or self.begins_word[word[-1]][token] else (*word, token)
+        if len(key) > _LONGEST_WORD:
             return True
-        key = (*word, token)
         usual = self._usual.get(key)
         if usual is None:
             usual = self._usual[key] = self._compare(key)
