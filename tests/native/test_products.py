@@ -115,4 +115,6 @@ def test_variants_agree(weights, seed):
         packed = pack(model, weights, variant)
         found.append(multiply(packed, packed.struct.layer[0].qkv, x_NC))
     for other in found[1:]:
-        torch.testing.assert_close(other, found[0], rtol=1e-4, atol=1e-4)
+        # An input in the middle between two of 255 steps may be rounded to either.
+        near = 1e-4 if weights in ("float32", "bf16") else 0.02
+        torch.testing.assert_close(other, found[0], rtol=1e-4, atol=near)

@@ -7,7 +7,7 @@
 
 #include "vectors.h"
 
-enum { FEW = 2048 };
+enum { FEW = 16 };
 
 typedef struct {
     int n;
@@ -172,11 +172,11 @@ static int choose_token(float *x, int n, const Choice *choice, Candidates *c) {
         vf sums = splat(0);
         for (int i = 0; i < n; i += LANES) sums += exponential(load(x + i) - most);
         total = most + log((double)sum_of(sums));
-        for (int share = FEW;; share = 2 * n) {
+        for (double share = FEW;; share *= 8) {  // mostly the first few hold the mass that counts
             collect(c, x, n, total + log((1 - choice->top_p) / share));
             double sum = 0;
             for (int i = 0; i < c->n; i++) sum += c->mass[i] = exp(c->value[i] - total);
-            if (sum > choice->top_p + 1e-6 || share == 2 * n) break;
+            if (sum > choice->top_p + 1e-6 || share > 2 * n) break;
         }
     }
     if (choice->top_p < 1) {
