@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 

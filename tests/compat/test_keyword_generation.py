@@ -177,5 +177,6 @@ def test_out_path_and_the_tokens_around_a_text(encode, tmp_path):
 
 @pytest.mark.parity("gpt-2-keyword-generation: encode_keywords model")
 def test_a_model_that_is_not_there_is_replaced_and_said(encode, capsys):
+    pytest.importorskip("yake", reason="needs yake")
     assert encode(model="en_core_web_none")
     assert "Keywords are found by YAKE" in capsys.readouterr().err

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import penwright.compat.gpt_2_simple as gpt2
 from penwright import weights
@@ -298,6 +297,8 @@ def test_multi_gpu_is_accepted_and_said_to_be_one_card(train, monkeypatch, cards
 @pytest.mark.parity("gpt-2-simple: finetune TensorBoard")
 def test_tensorboard_is_told_without_tensorflow(home):
     """In a process of its own, where TensorFlow would be found, and ends whoever imports it."""
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    events = pytest.importorskip(name, reason="needs tensorboard")
     (home / "other").mkdir()
     (home / "other" / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     code = (
@@ -313,9 +314,9 @@ def test_tensorboard_is_told_without_tensorflow(home):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert counted(done.stdout) == [1, 2, 3, 4]
-    events = EventAccumulator(str(RUN / "tensorboard"))
-    events.Reload()
-    told = {event.step: event.value for event in events.Scalars("training/loss")}
+    written = events.EventAccumulator(str(RUN / "tensorboard"))
+    written.Reload()
+    told = {event.step: event.value for event in written.Scalars("training/loss")}
     steps = [record for record in Run(RUN).metrics() if record["kind"] == "step"]
     assert told == pytest.approx({record["step"]: record["loss"] for record in steps})
 

@@ -38,6 +38,7 @@ def has(module: str) -> bool:
 
 def compress(kind: str, data: bytes) -> bytes:
     if kind == "zst":
+        pytest.importorskip("zstandard", reason="needs zstandard")
         import zstandard
 
         return zstandard.ZstdCompressor().compress(data)
@@ -82,6 +83,7 @@ def test_an_archive_is_no_text(tmp_path: Path, read: Read) -> None:
 
 @pytest.mark.skipif(not has("fsspec"), reason="fsspec is not installed")
 def test_remote_files(read: Read) -> None:
+    pytest.importorskip("fsspec", reason="needs fsspec")
     import fsspec
 
     with fsspec.open("memory://folder/titles.csv.gz", "wb") as stream:
@@ -144,6 +146,7 @@ CELL = st.text(st.characters(exclude_categories=("Cs",)))
 def test_parquet_gives_back_its_rows(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow")
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -78,6 +78,7 @@ def test_chunks_do_not_change_the_interval(monkeypatch):
 
 
 def test_metrics_need_no_torch():
+    pytest.importorskip("rouge_score", reason="needs rouge-score")
     code = (
         "import sys, penwright.metrics as e;"
         "e.measure(['a b'], ['a c'], metrics=['rouge', 'bleu', 'chrf', 'answers', 'diversity']);"

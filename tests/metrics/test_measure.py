@@ -16,6 +16,7 @@ ASKED = [["goose"], ["tea", "cake"], []]
 
 
 def test_every_metric_has_its_interval_and_survives_json():
+    pytest.importorskip("rouge_score", reason="needs rouge-score")
     found = measure(TEXTS, RIGHT, metrics=METRICS, wanted_keywords=ASKED)
     again = json.loads(json.dumps(found.as_json()))
     assert again["texts"] == 3
@@ -33,6 +34,7 @@ def test_every_metric_has_its_interval_and_survives_json():
 
 
 def test_models_stand_side_by_side():
+    pytest.importorskip("rouge_score", reason="needs rouge-score")
     before = measure(["x y", "z", "tea"], RIGHT, metrics=["rouge"])
     after = measure(TEXTS, RIGHT, metrics=["rouge", "chrf"])
     lines = side_by_side({"untrained": before, "trained": after}).splitlines()

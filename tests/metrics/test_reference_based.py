@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+pytest.importorskip("rouge_score", reason="needs rouge-score")
+pytest.importorskip("sacrebleu", reason="needs sacrebleu")
+
 from rouge_score import rouge_scorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF

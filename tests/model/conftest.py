@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import transformers
 from hypothesis import strategies as st
 
 from penwright.model import GPT2, GPT2Config
@@ -63,6 +62,7 @@ def make(config: GPT2Config, seed: int = 0, spread: float = 0.2) -> GPT2:
 
 def twin(model: GPT2):
     """transformers' model of the same config.json and weights."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
     values = model.config.to_dict()
     if model.config.first_gpt:
         theirs = transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig.from_dict(values))

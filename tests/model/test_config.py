@@ -4,8 +4,11 @@ import dataclasses
 import json
 
 import pytest
-import transformers
 from hypothesis import given, settings
+
+pytest.importorskip("transformers", reason="needs transformers")
+
+import transformers
 
 from penwright.errors import ModelError
 from penwright.model import SIZES, GPT2Config

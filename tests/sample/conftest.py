@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import transformers
 
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.tokens.bpe import Tokenizer
@@ -52,8 +51,9 @@ def model(make_model) -> GPT2:
 @pytest.fixture(scope="session")
 def as_transformers():
     """`as_transformers(model)`: the same weights in transformers."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
 
-    def convert(model: GPT2) -> transformers.GPT2LMHeadModel:
+    def convert(model: GPT2):
         names = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         shape = {name: getattr(model.config, name) for name in names}
         peer = transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape, pad_token_id=0))

@@ -6,6 +6,9 @@ import dataclasses
 
 import pytest
 import torch
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 from transformers.generation import RepetitionPenaltyLogitsProcessor
 
 from penwright import sample

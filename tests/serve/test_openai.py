@@ -6,9 +6,12 @@ import json
 import math
 from dataclasses import replace
 
-import openai
 import pytest
 from starlette.testclient import TestClient
+
+pytest.importorskip("openai", reason="needs openai")
+
+import openai
 
 from penwright.sample import generate
 from penwright.serve.app import make_app

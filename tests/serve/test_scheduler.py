@@ -10,7 +10,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import psutil
 import pytest
 
 from penwright.config import SamplingConfig
@@ -351,6 +350,7 @@ def count_threads() -> int:
 @pytest.mark.parametrize("requests", [60, pytest.param(1000, marks=pytest.mark.slow)])
 def test_clients_that_misbehave(writers, tmp_path, requests):
     """No wrong answer, no leaked place or thread, and in the long run no memory."""
+    psutil = pytest.importorskip("psutil", reason="needs psutil")
     live = Live(make_server(writers, tmp_path))
     live.start()
     memory = psutil.Process().memory_info

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import tiktoken
 from hypothesis import strategies as st
 
 from penwright.document import Document, Source, Span
@@ -28,8 +27,9 @@ def gpt2() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def peer(gpt2) -> tiktoken.Encoding:
+def peer(gpt2):
     """tiktoken with the same ranks."""
+    tiktoken = pytest.importorskip("tiktoken", reason="needs tiktoken")
     tokens = gpt2.vocabulary.token_bytes[:-1]
     return tiktoken.Encoding(
         "gpt2-here",

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 import tokenizers
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 from transformers import AutoTokenizer
 
 from penwright.errors import TokenizerError

@@ -61,6 +61,7 @@ def test_the_share_of_the_peak_is_measured_in_percent(make_trainer):
 
 
 def test_every_step_is_metered(make_trainer):
+    pytest.importorskip("psutil", reason="needs psutil")
     trainer = make_trainer("run", steps=3)
     trainer.meter = Meter(trainer.model.config, trainer.plan, CPU, 1e12)
     trainer.train()

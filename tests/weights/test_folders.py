@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
+pytest.importorskip("transformers", reason="needs transformers")
+
 import transformers
 
 from penwright import weights

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import peft
 import pytest
 import tokenizers
 import torch
-import transformers
 from tokenizers import decoders, models, pre_tokenizers
+
+pytest.importorskip("peft", reason="needs peft")
+pytest.importorskip("transformers", reason="needs transformers")
+
+import peft
+import transformers
 from transformers import AddedToken
 
 from penwright import sample, weights

@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import peft as their_peft
 import pytest
 import torch
+
+pytest.importorskip("peft", reason="needs peft")
+pytest.importorskip("transformers", reason="needs transformers")
+
+import peft as their_peft
 import transformers
 
 from penwright import weights
