@@ -264,14 +264,14 @@ def test_a_gpu_writes_in_half_precision_unasked(home, monkeypatch, device, dtype
     assert home.exists()
     asked = {}
 
-    def open_model(_name, **options):
+    def open_model(_place, _name, **options):
         asked.update(options)
         raise ModelError("That is all that is wanted.")
 
     monkeypatch.setattr(
         "penwright.sample.weight_types.choose_device", lambda _: torch.device(device)
     )
-    monkeypatch.setattr("penwright.weights.open", open_model)
+    monkeypatch.setattr("penwright.weights.open_place", open_model)
     with pytest.raises(ModelError):
         penwright.load(MODEL)
     assert asked == {"dtype": getattr(torch, dtype), "device": torch.device(device)}

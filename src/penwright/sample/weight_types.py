@@ -40,6 +40,7 @@ from penwright.model import GPT2
 from penwright.native import WEIGHTS, Choice, Library, PackedModel
 from penwright.sample.decoder import TORCH_WEIGHTS, Source, TorchSource
 from penwright.tokens.bpe import Tokenizer
+from penwright.weights.names import Place
 from penwright.weights.opening import Beside
 from penwright.wording import Warn
 
@@ -107,7 +108,8 @@ def open_source(
     `warn` is told what of its files is left out or guessed, and which weights `auto` takes.
     Raises ModelError as `weights.open` does, UsageError for weights that cannot be had here.
     """
-    adapter = None if in_torch else weights.find_beside(name)
+    place = weights.find_place(name)
+    adapter = None if in_torch else weights.find_beside(place)
     if adapter is not None:
         return _open_beside(str(name), adapter, config, warn)
     device = choose_device(config.device)
@@ -116,8 +118,8 @@ def open_source(
         native.load(warn) if device.type == "cpu" and wanted != "fp16" and not in_torch else None
     )
     if library is None:
-        return _open_in_torch(name, device, config, wanted, warn, share=not in_torch)
-    parts, read = weights.open_tensors(name)
+        return _open_in_torch(place, str(name), device, config, wanted, warn, share=not in_torch)
+    parts, read = weights.open_tensors(place)
     tokenizer = parts.tokenizer()
     for note in parts.notes:
         warn(note)
@@ -126,7 +128,7 @@ def open_source(
         return PackedModel(parts.config, read, library, type_)
 
     def open_model() -> GPT2:
-        return weights.open(name, dtype=torch.float32).model
+        return weights.open_place(place, str(name), dtype=torch.float32, device="cpu").model
 
     key = _key(parts.path, config)
     source = _OPEN.get(key)
@@ -174,7 +176,8 @@ def _find_type(config: LoadConfig) -> str:
 
 
 def _open_in_torch(
-    name: str | Path,
+    place: Place,
+    name: str,
     device: torch.device,
     config: LoadConfig,
     wanted: str,
@@ -193,7 +196,7 @@ def _open_in_torch(
     elif slow := emulation_warning({"float32": "fp32"}.get(wanted, wanted), device):
         warn(slow)
     dtype = next(dtype for dtype, name in TORCH_WEIGHTS.items() if name == wanted)
-    opened = weights.open(name, dtype=dtype, device=device)
+    opened = weights.open_place(place, name, dtype=dtype, device=device)
     for note in opened.notes:
         warn(note)
     source = TorchSource(opened.model)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from penwright.weights.opening import OpenedModel as OpenedModel
     from penwright.weights.opening import choose_model as choose_model
     from penwright.weights.opening import find_beside as find_beside
+    from penwright.weights.opening import find_place as find_place
     from penwright.weights.opening import open as open
+    from penwright.weights.opening import open_place as open_place
     from penwright.weights.opening import open_tensors as open_tensors
     from penwright.weights.opening import read_shape as read_shape
 
@@ -40,9 +42,11 @@ _HOMES = {
     "download": "hub",
     "export": "exporting",
     "find_beside": "opening",
+    "find_place": "opening",
     "merge": "exporting",
     "model_card": "describing",
     "open": "opening",
+    "open_place": "opening",
     "open_tensors": "opening",
     "push": "hub",
     "read_shape": "opening",

@@ -126,8 +126,12 @@ def open(
     The weights keep the type they are stored in unless `dtype` is given. Raises ModelError when
     there is no such model or it is damaged.
     """
-    place = names.resolve(name, runs_dir)
-    return open_place(place, str(name), dtype=dtype, device=device)
+    return open_place(find_place(name, runs_dir), str(name), dtype=dtype, device=device)
+
+
+def find_place(name: str | Path, runs_dir: str | Path = runs.RUNS) -> Place:
+    """Return where the model that `name` refers to is on disk, downloaded if it has to be."""
+    return _on_disk(names.resolve(name, runs_dir))
 
 
 def open_place(
@@ -174,15 +178,13 @@ def read_place(place: Place) -> ModelParts:
     return parts
 
 
-def open_tensors(
-    name: str | Path, *, runs_dir: str | Path = runs.RUNS
-) -> tuple[ModelParts, Callable[[str], torch.Tensor]]:
-    """Return a model's parts, and a function that reads a tensor as float32.
+def open_tensors(place: Place) -> tuple[ModelParts, Callable[[str], torch.Tensor]]:
+    """Return the parts of the model at a place, and a function that reads a tensor as float32.
 
     Its names are those of GPT2's `state_dict`. Nothing is kept in memory. Raises ModelError as
     `open` does.
     """
-    parts = read_place(names.resolve(name, runs_dir))
+    parts = read_place(place)
     tensors, _ = stored.checked(parts.config, parts.tensors(), str(parts.path), parts.notes)
     return parts, lambda name: tensors[name].read(torch.float32)
 
@@ -251,12 +253,11 @@ class Beside:
     factors: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 
 
-def find_beside(name: str | Path, *, runs_dir: str | Path = runs.RUNS) -> Beside | None:
+def find_beside(place: Place) -> Beside | None:
     """Return an adapter to use beside its base; None for other models, and if it must be merged.
 
     Raises ModelError as `open` does.
     """
-    place = _on_disk(names.resolve(name, runs_dir))
     if place.kind != "adapter":
         return None
     adapter = peft.read_adapter(place.path)
