@@ -165,7 +165,18 @@ def test_train_stop_resume_and_write_with_it_by_keyboard_alone(page, live):
 def test_what_cannot_be_read_is_said_and_nothing_starts(page):
     drop(page, "scan.pdf", "%PDF-1.4 not a text")
     expect(page.get_by_role("alert")).to_contain_text("PDF", timeout=LONG)
+    expect(page.get_by_role("alert")).not_to_contain_text("uploads")
     expect(page.get_by_role("button", name="Start training")).to_have_count(0)
+
+
+def test_a_file_in_another_encoding_is_read_at_a_press(page):
+    go(page, "train")
+    data = "Das M\u00e4dchen ging \u00fcber die Br\u00fccke.\n".encode("cp1252") * 200
+    files = {"name": "old.txt", "mimeType": "text/plain", "buffer": data}
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_role("button", name="Read it as windows-1252").click(timeout=LONG)
+    page.get_by_text("How the model will see it").click(timeout=LONG)
+    expect(page.get_by_role("region", name="Row 1")).to_contain_text("Br\u00fccke")
 
 
 def test_two_models_are_compared_blindly(page, live):

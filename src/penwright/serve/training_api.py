@@ -65,7 +65,7 @@ class NewFile(Strict):
     """A file that will be sent in pieces."""
 
     name: Annotated[str, Field(max_length=400)]
-    size: Annotated[int, Field(ge=1, le=LARGEST_FILE)]
+    size: Annotated[int, Field(ge=0)]
 
 
 class FilePiece(Strict):

@@ -49,9 +49,11 @@ class Uploads:
 
     def begin(self, name: str, size: int) -> str:
         """Return the id of a new upload of `size` bytes. Raises DataError and OutOfRoomError."""
-        if not 0 < size <= LARGEST_FILE:
+        if size == 0:
+            raise DataError(f"{clean_name(name)} is empty.", fix="Choose a file with text in it.")
+        if size > LARGEST_FILE:
             raise DataError(
-                f"The file is empty or larger than {data_size(LARGEST_FILE)}.",
+                f"The file is larger than {data_size(LARGEST_FILE)}.",
                 fix="Train on a large file with `penwright finetune FILE`.",
             )
         with self._lock, disk_errors(self._folder):

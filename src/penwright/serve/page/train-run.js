@@ -212,12 +212,13 @@ function curves({ steps, evals, plan }) {
   const points = (column) =>
     steps.filter((one) => Number.isFinite(one[column])).map((one) => [one.step, one[column]]);
   const loss = points("loss");
-  const held = evals.map((one) => [one.step, one.loss]);
+  // The last measurement is of all held-out text, those before of a part: not on one line with them.
+  const held = evals.filter((one, i) => one.step !== evals[i - 1]?.step).map((one) => [one.step, one.loss]);
   if (loss.length < 2) return nothing;
   const many = loss.length >= 20;
   const summary = [
     `Training loss went from ${loss[0][1].toFixed(2)} to ${smooth(loss).at(-1)[1].toFixed(2)}.`,
-    held.length ? `Held-out loss is ${held.at(-1)[1].toFixed(2)}.` : "",
+    held.length ? `Held-out loss is ${evals.at(-1).loss.toFixed(2)}.` : "",
   ];
   const lines = [
     { name: "training, each step", kind: many ? "raw" : "smooth", points: loss },

@@ -140,9 +140,20 @@ export function startForm(bounds) {
     </div>
     ${found ? aboutFile(found) : waiting(sent, size, problem)}
     ${found ? html`${findings()} ${preview(found)} ${choices(bounds, found)}` : nothing}
-    ${problem ? html`<p class="note warn" role="alert">${problem}</p>` : nothing}
+    ${problem ? trouble(problem) : nothing}
     ${found ? planned() : nothing}
   </section>`;
+}
+
+/** A sentence of the server without the folder that a file was sent to. */
+const bare = (text) => text.replace(/\S*\.uploads\/\w+\//g, "");
+
+function trouble(problem) {
+  const [, encoding] = /--encoding ([\w.-]+)/.exec(problem) ?? [];
+  return html`<div class="note warn" role="alert">
+    <p>${bare(problem)}</p>
+    ${encoding ? html`<button @click=${() => setOption("encoding", encoding)}>Read it as ${encoding}</button>` : nothing}
+  </div>`;
 }
 
 const waiting = (sent, size, problem) =>
@@ -155,7 +166,8 @@ const waiting = (sent, size, problem) =>
 
 function aboutFile(found) {
   const parts = [
-    found.files.map((file) => file.format)[0],
+    found.files[0].format,
+    ...(draft.value.options.encoding ? [draft.value.options.encoding] : []),
     plural(found.documents, "document"),
     plural(found.words, "word"),
     plural(found.tokens, "token"),
@@ -180,13 +192,13 @@ function showFinding(finding, isApplied) {
   const can = Object.keys(finding.change).length > 0;
   return html`<li class=${isApplied ? "mended" : ""}>
     <div>
-      <p>${finding.says}</p>
+      <p>${bare(finding.says)}</p>
       ${!can && finding.fix ? html`<p class="small soft">${finding.fix}</p>` : nothing}
       ${finding.places.length && !isApplied
         ? html`<details class="small">
             <summary>Where</summary>
             <ul class="places">
-              ${finding.places.map((place) => html`<li>${place.replace(/\S*\.uploads\/\w+\//g, "")}</li>`)}
+              ${finding.places.map((place) => html`<li>${bare(place)}</li>`)}
             </ul>
           </details>`
         : nothing}
