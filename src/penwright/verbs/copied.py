@@ -176,8 +176,7 @@ def read_passages(path: Path) -> list[Passage]:
         passages = list(_records(path, content))
     else:
         passages = [Passage("", part.strip("\n")) for part in content.split(f"\n{_DELIMITER}\n")]
-    passages = [passage for passage in passages if passage.text.strip()]
-    if not passages:
+    if not any(passage.text.strip() for passage in passages):
         raise DataError(f"{path} has no text in it.", fix="Name a file with samples.")
     return passages
 
