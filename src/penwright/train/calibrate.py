@@ -35,6 +35,7 @@ from penwright.native.training import use_kernels
 from penwright.train import native_adamw
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.memory import Counts, Load
+from penwright.train.process import limit_malloc
 
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
@@ -64,6 +65,7 @@ class Rates:
 
 def measure(config: GPT2Config, precision: str, load: Load, device: torch.device) -> Rates:
     """Measure the rates of a model of this shape under a load; takes some seconds."""
+    limit_malloc()  # as a run does, whose large tensors have fresh pages
     rows, length = _ROWS, _LENGTH
     if is_emulated(precision, device):
         rows, length = 1, _LENGTH_EMULATED
