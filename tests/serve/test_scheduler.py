@@ -355,7 +355,7 @@ def test_clients_that_misbehave(writers, tmp_path, requests):
     live.start()
     memory = psutil.Process().memory_info
     with ThreadPoolExecutor(8, thread_name_prefix="client") as pool:
-        list(pool.map(lambda n: misbehave(live, n), range(requests // 5)))
+        list(pool.map(lambda n: misbehave(live, n), range(requests // 2)))
         wait_until(lambda: is_idle(live))
         before, threads = memory().rss, count_threads()
         list(pool.map(lambda n: misbehave(live, n), range(requests)))
