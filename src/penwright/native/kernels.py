@@ -36,6 +36,7 @@ class Kernels:
         self.multiply: Callable[[Tensor, Tensor], Tensor] = (
             self._multiply_by_onednn if products == "onednn" else torch.mm
         )
+        self.writes_into = products == "native"  # oneDNN's operator always allocates
         self._run = library.training
         self._pool = open_pool(library, threads, os.getpid())
         if parallel := getattr(ctypes.CDLL(None), "GOMP_parallel", None):

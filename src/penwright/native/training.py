@@ -45,6 +45,13 @@ class _Setting(NamedTuple):
     epsilon: float
     tanh: bool
 
+    def product(self, name: str, a_NK: Tensor, b_KM: Tensor) -> Tensor:
+        """Return a @ b, in the buffer of that name where the product can write into one."""
+        if not self.kernels.writes_into:
+            return self.kernels.multiply(a_NK, b_KM)
+        out_NM = self.buffers.get(name, (len(a_NK), b_KM.shape[1]), a_NK.dtype)
+        return torch.mm(a_NK, b_KM, out=out_NM)
+
 
 def _forward(
     block: Block, kernels: Kernels, buffers: Buffers, x_BTC: Tensor, attend: Attend
@@ -96,7 +103,7 @@ class _Block(torch.autograd.Function):
             parameters
         )
         kernels, buffers = setting.kernels, setting.buffers
-        multiply, narrow = kernels.multiply, qkv_w.dtype
+        multiply, product, narrow = kernels.multiply, setting.product, qkv_w.dtype
         normed_NC = buffers.get("normed", x_NC.shape, narrow)
         stats1 = kernels.norm(x_NC, gain1, shift1, setting.epsilon, normed_NC)
         qkv_N3C = multiply(normed_NC, qkv_w)
@@ -107,7 +114,7 @@ class _Block(torch.autograd.Function):
         stats2 = kernels.add_norm(
             *(
                 x_NC,
-                multiply(mixed_NC, proj_w),
+                product("flow", mixed_NC, proj_w),
                 proj_b,
                 middle_NC,
                 gain2,
@@ -120,7 +127,7 @@ class _Block(torch.autograd.Function):
         active_NI = buffers.get("active", inner_NI.shape, narrow)
         kernels.gelu(inner_NI, fc_b, active_NI, tanh=setting.tanh)
         y_NC = torch.empty_like(x_NC)
-        kernels.add(middle_NC, multiply(active_NI, out_w), out_b, y_NC)
+        kernels.add(middle_NC, product("flow", active_NI, out_w), out_b, y_NC)
         ctx.save_for_backward(
             *(x_NC, stats1, qkv_N3C, mixed_NC, sums_NH, middle_NC, stats2, inner_NI), *parameters
         )
@@ -136,7 +143,7 @@ class _Block(torch.autograd.Function):
         gain1, shift1, qkv_w, qkv_b, proj_w, _, gain2, shift2, fc_w, fc_b, out_w, _ = parameters
         setting, narrow = ctx.setting, qkv_w.dtype
         kernels, buffers = setting.kernels, setting.buffers
-        multiply = kernels.multiply
+        multiply, product = kernels.multiply, setting.product
         slope_NC = slope_NC.contiguous()
         normed_NC = buffers.get("normed", x_NC.shape, narrow)
         wide = narrow == torch.float32
@@ -144,14 +151,14 @@ class _Block(torch.autograd.Function):
         copy_NC = None if wide else buffers.get("copy", x_NC.shape, narrow)
         out_b_grad = kernels.sum_rows(slope_NC, copy_NC)
         out_NC = slope_NC if copy_NC is None else copy_NC
-        slope_NI = multiply(out_NC, out_w.T)
+        slope_NI = product("inner slope", out_NC, out_w.T)
         active_NI = buffers.get("active", inner_NI.shape, narrow)
         fc_b_grad = kernels.gelu_backward(inner_NI, fc_b, active_NI, slope_NI, tanh=setting.tanh)
         out_w_grad = multiply(active_NI.T, out_NC)
 
         middle_slope_NC = buffers.get("wide", x_NC.shape, torch.float32)
         gain2_grad, shift2_grad, proj_b_grad = kernels.norm_backward(
-            *(multiply(slope_NI, fc_w.T), middle_NC, gain2, shift2, stats2),
+            *(product("flow", slope_NI, fc_w.T), middle_NC, gain2, shift2, stats2),
             *(slope_NC, middle_slope_NC),
             copy_NC=copy_NC,
             y_NC=normed_NC,
@@ -163,11 +170,11 @@ class _Block(torch.autograd.Function):
         slope_N3C = buffers.get("inner", qkv_N3C.shape, narrow)
         qkv_b_grad = kernels.attend_backward(
             *(setting.offsets, setting.heads, setting.scale, qkv_N3C, qkv_b),
-            *(mixed_NC, sums_NH, multiply(out_NC, proj_w.T), slope_N3C),
+            *(mixed_NC, sums_NH, product("flow", out_NC, proj_w.T), slope_N3C),
         )
         x_slope_NC = torch.empty_like(x_NC)
         gain1_grad, shift1_grad, _ = kernels.norm_backward(
-            *(multiply(slope_N3C, qkv_w.T), x_NC, gain1, shift1, stats1),
+            *(product("flow", slope_N3C, qkv_w.T), x_NC, gain1, shift1, stats1),
             *(middle_slope_NC, x_slope_NC),
             copy_NC=None,
             y_NC=normed_NC,
