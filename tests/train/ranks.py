@@ -13,7 +13,7 @@ from penwright.config import FinetuneConfig, build
 from penwright.model import GPT2, GPT2Config, init_weights
 from penwright.runs import Run
 from penwright.tokens import Store, split
-from penwright.train import Silent, Trainer, make_plan, newest_sound, parallel
+from penwright.train import Silent, Trainer, make_plan, newest_sound, parallel, ranks
 from penwright.train.replica import Replica
 
 CPU = torch.device("cpu")
@@ -67,7 +67,7 @@ def make_trainer(folder: Path, name: str, case: str, world=None, **changes) -> T
         save_model=lambda to, copy: torch.save(copy.state_dict(), to / "model.pt"),
         load_model=load_model,
         write_samples=lambda _: [],
-        make_replica=partial(parallel.Leader, world) if world else Replica,
+        make_replica=partial(ranks.Leader, world) if world else Replica,
     )
     if run.steps():
         trainer.go_back_to(newest_sound(run, print))
@@ -86,10 +86,10 @@ def main(folder: Path, jobs: list) -> None:
     world = parallel.join(CPU)
     for name, case, changes in jobs:
         if world.rank:
-            parallel.follow(world)
+            ranks.follow(world)
             continue
         job = partial(train, folder, name, case, world, **changes)
-        parallel.lead(world, lambda job=job: job() or "done")
+        ranks.lead(world, lambda job=job: job() or "done")
 
 
 if __name__ == "__main__":

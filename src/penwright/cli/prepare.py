@@ -176,8 +176,9 @@ def _show_plan(planned: Planned) -> None:
 
     from penwright.wording import data_size, duration
 
+    several = f"{planned.devices} devices, each a " if planned.devices > 1 else "this machine's "
     print(
-        f"{planned.model} on this machine's {planned.device}, {planned.batch_size} sequences of "
+        f"{planned.model} on {several}{planned.device}, {planned.batch_size} sequences of "
         f"{planned.length:,} tokens a step, within {data_size(planned.budget)}:\n"
     )
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -248,6 +248,8 @@ class PlanConfig:
     """Sequences in one optimizer step."""
     max_length: int | None = None
     """Tokens in a sequence."""
+    devices: int | None = None
+    """Number of GPUs, or of processes on a CPU, that train together. Memory is that of one."""
     data: DataConfig = field(default_factory=DataConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 

@@ -124,6 +124,8 @@ class GenerateFilesConfig(GenerateConfig):
     """A file of prompts: lines of text, CSV or JSON Lines; or - for standard input."""
     prompt_column: str | None = None
     """Column with the prompts. Default: found by its name, such as prompt."""
+    devices: int = 1
+    """Number of GPUs, or of processes on a CPU, that share the prompts."""
     drop_prompt: bool = False
     """Leave the prompt out of the texts. JSON has both, one beside the other."""
     output: Path | None = None

@@ -93,3 +93,11 @@ def _number(path: Path) -> int | None:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
+
+
+def budget_of(memory: int | None, device: torch.device, devices: int) -> int:
+    """Return the bytes that a rank may take: as asked, or its share of what is free here."""
+    if memory is not None:
+        return memory
+    free = free_memory(device)
+    return free if device.type == "cuda" else free // devices

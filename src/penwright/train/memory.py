@@ -27,6 +27,8 @@ _KEPT_BYTES = {2: 38, 4: 68}
 _FUSED_BYTES = 28  # where each half of a block is one function: model/fused.py
 _KERNELS_BYTES = {2: 25, 4: 41}  # where a block is one: native/training.py
 _SIGNS = ("can't allocate memory", "out of memory", "bad_alloc", "could not allocate")
+BUCKET_BYTES = 25 << 20
+"""Gradients that ranks sum together, as in torch's DDP."""
 _PROCESS = 270 << 20  # the interpreter, torch and its threads
 
 
@@ -63,6 +65,10 @@ class Load:
     lora_rank: int = 8
     on_gpu: bool = False
     kernels: KernelsName = "torch"
+    devices: int = 1
+    """Number of ranks; the batch is that of one."""
+    shard: bool = False
+    """Whether a rank holds a shard of everything (FSDP2), or all of it (DDP)."""
 
     @classmethod
     def wanted(
@@ -73,8 +79,10 @@ class Load:
         length: int,
         device: torch.device,
         kernels: KernelsName = "torch",
+        devices: int = 1,
     ) -> Load:
         """Return the load of these options with the method full, the first choice."""
+        batch_size = -(-batch_size // devices)
         return cls(
             method="full",
             width=4 if precision == "fp32" else 2,
@@ -85,6 +93,7 @@ class Load:
             lora_rank=config.lora.lora_rank,
             on_gpu=device.type != "cpu",
             kernels=kernels,
+            devices=devices,
         )
 
 
@@ -95,8 +104,13 @@ def predict(config: GPT2Config, load: Load) -> Memory:
     head = config.vocab_size * config.n_embd
     logits = min(tokens * config.vocab_size, max(CHUNK_LOGITS, config.vocab_size)) * load.width
     logits += TILE * config.vocab_size * 4 + (head * 2 if load.width == 2 else 0)
-    narrow = load.method == "full" and load.width == 2
-    if load.kernels != "torch" and load.method != "lora" and not config.first_gpt:
+    narrow = load.method == "full" and load.width == 2 and not load.shard
+    if (
+        load.kernels != "torch"
+        and not load.shard
+        and load.method != "lora"
+        and not config.first_gpt
+    ):
         each = _KERNELS_BYTES[load.width]
     else:
         each = _FUSED_BYTES if narrow and not load.on_gpu else _KEPT_BYTES[load.width]
@@ -115,10 +129,16 @@ def predict(config: GPT2Config, load: Load) -> Memory:
         width = 1 if load.quantize else load.width
         weights = width * counts.matrices + load.width * counts.head + 4 * counts.rest + 4 * trained
         gradients, state = 4 * trained, optimizer.state_of(trained)
+        if load.shard:
+            weights = (
+                (weights - 4 * trained) // load.devices + _gathered(config, load) + 4 * trained
+            )
     else:
-        weights = 4 * counts.all + (2 * counts.matrices if narrow else 0)
-        gradients = 4 * counts.all
-        state = optimizer.state_of(counts.all, counts.matrices)
+        shards = load.devices if load.shard else 1
+        weights = 4 * counts.all // shards + (2 * counts.matrices if narrow else 0)
+        weights += _gathered(config, load) if load.shard else 0
+        gradients = 4 * counts.all // shards
+        state = optimizer.state_of(counts.all, counts.matrices) // shards
         # Activations go as gradients come, unless gradients of a micro-batch before are there.
         if load.micro_batch >= load.batch_size:
             gradients -= 2 * counts.matrices if narrow else 0
@@ -126,6 +146,10 @@ def predict(config: GPT2Config, load: Load) -> Memory:
             logits = min(logits, activations)
             activations -= logits
             gradients += 4 * head
+        if load.shard:  # the embedding's gradient once more while ranks sum it
+            gradients += 4 * head
+    if load.devices > 1 and not load.shard and load.method != "lean":
+        gradients += min(gradients, BUCKET_BYTES)
     return Memory(
         weights=weights,
         gradients=gradients,
@@ -134,6 +158,14 @@ def predict(config: GPT2Config, load: Load) -> Memory:
         logits=logits,
         process=0 if load.on_gpu else _PROCESS,
     )
+
+
+def _gathered(config: GPT2Config, load: Load) -> int:
+    """Return the bytes of whole weights that a rank holds at once: the embeddings, two blocks."""
+    counts = Counts.of(config)
+    wide = load.width if load.method == "lora" else 4
+    embeddings = wide * counts.head + 4 * config.n_positions * config.n_embd
+    return embeddings + 2 * load.width * counts.matrices // config.n_layer
 
 
 @dataclass(frozen=True)
@@ -186,6 +218,7 @@ class Option:
     def name(self) -> str:
         """Return the method and its options, such as `full, recompute`."""
         words: list[str] = [self.load.method]
+        words += ["fsdp"] if self.load.shard else []
         words += ["quantize"] if self.load.quantize else []
         words += ["recompute"] if self.load.recompute and self.load.method != "lean" else []
         return ", ".join(words)
@@ -222,6 +255,7 @@ def choose(
         and (not asked.lora.quantize or load.quantize)
         and (asked.method != "auto" or not _is_bound_to_full(asked) or load.method == "full")
         and (asked.method != "auto" or with_bf16 or load.method != "lean")
+        and asked.parallel in ("auto", "fsdp" if load.shard else "ddp")
     ]
     for number, option in enumerate(options):
         if option.fits:
@@ -264,6 +298,8 @@ def as_json(option: Option) -> dict[str, Any]:
         "name": option.name,
         "method": option.load.method,
         "precision": "fp32" if option.load.width == 4 else "bf16",
+        "devices": option.load.devices,
+        "parallel": "fsdp" if option.load.shard else "ddp",
         "recompute": option.load.recompute,
         "quantize": option.load.quantize,
         "micro_batch": option.load.micro_batch,
@@ -276,7 +312,9 @@ def as_json(option: Option) -> dict[str, Any]:
 def _ways(wanted: Load) -> Iterator[Load]:
     """Yield every way to train, from the fastest and best to the smallest."""
 
-    def way(method: MethodName, *, recompute: bool, quantize: bool = False) -> Load:
+    def way(
+        method: MethodName, *, recompute: bool, quantize: bool = False, shard: bool = False
+    ) -> Load:
         width = 2 if method == "lean" or quantize else wanted.width
         optimizer: OptimizerName = OPTIMIZER_OF["lean"] if method == "lean" else wanted.optimizer
         return replace(
@@ -286,13 +324,22 @@ def _ways(wanted: Load) -> Iterator[Load]:
             quantize=quantize,
             width=width,
             optimizer=optimizer,
+            shard=shard,
         )
+
+    can_shard = wanted.devices > 1 and OPTIMIZERS[wanted.optimizer].elementwise
 
     yield way("full", recompute=False)
     yield way("full", recompute=True)
+    if can_shard:
+        yield way("full", recompute=False, shard=True)
+        yield way("full", recompute=True, shard=True)
     yield way("lean", recompute=True)
     yield way("lora", recompute=False)
     yield way("lora", recompute=True)
+    if can_shard:
+        yield way("lora", recompute=False, shard=True)
+        yield way("lora", recompute=True, shard=True)
     yield way("lora", recompute=False, quantize=True)
     yield way("lora", recompute=True, quantize=True)
 

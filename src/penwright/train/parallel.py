@@ -1,8 +1,6 @@
 """Train on several devices and machines, applied from outside to the model and the loop.
 
-Each rank is a process with one device that torchrun started. Rank 0 runs the loop and does all
-else: it reads the data, prints, measures and saves. The others follow: rank 0 sends them the model
-and the plan, then each step's batch, of which a rank computes its rows; so they need no files.
+Each rank is a process with one device that torchrun started; train/ranks.py has rank 0 lead them.
 
 DDP (Li et al., "PyTorch Distributed", 2020): each rank holds everything; gradients are summed.
 FSDP2 (`fully_shard`; Zhao et al., "PyTorch FSDP", 2023): each rank holds a shard of each weight,
@@ -19,32 +17,26 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from penwright.compute import autocast
 from penwright.document import IGNORED
 from penwright.errors import OutOfRoomError, RankError, RankLostError, UsageError
-from penwright.model import GPT2, GPT2Config, evaluating
-from penwright.score import Losses, score_windows, token_losses
-from penwright.tokens import Batch, Split
+from penwright.model import GPT2
+from penwright.tokens import Batch
 from penwright.train.checkpoint import STATE_SHARDS
-from penwright.train.memory import is_out_of_memory
-from penwright.train.methods import LoadModel
+from penwright.train.memory import BUCKET_BYTES, is_out_of_memory
 from penwright.train.one_device import OneDevice
 from penwright.train.plan import TrainPlan
-from penwright.train.replica import ReadState, Replica, plain_model
 
-BUCKET_BYTES = 25 << 20
-"""Gradients that are summed together, as in torch's DDP."""
 _PATIENCE = timedelta(days=1)
 """How long ranks wait for rank 0, which may measure, sample or save meanwhile."""
 
@@ -62,13 +54,13 @@ class World:
 
     def tell(self, name: str, *arguments: Any) -> None:
         """Have every other rank call its replica's method of that name."""
-        with _exchange():
+        with exchange():
             dist.broadcast_object_list([(name, arguments)], 0, self.control)
 
     def receive(self) -> tuple[str, tuple[Any, ...]]:
         """Wait for what rank 0 tells."""
         told: list[Any] = [None]
-        with _exchange():
+        with exchange():
             dist.broadcast_object_list(told, 0, self.control)
         return told[0]  # type: ignore[no-any-return]
 
@@ -112,165 +104,6 @@ def _join(kind: str) -> World:
     world = World(torch.device(kind))
     atexit.register(dist.destroy_process_group)
     return world
-
-
-Result = TypeVar("Result")
-
-
-def lead(world: World, body: Callable[[], Result]) -> Result:
-    """Run `body` at rank 0, and tell the other ranks its result, or that there is none."""
-    result: Result | None = None
-    try:
-        result = body()
-    except RankLostError:
-        raise
-    except BaseException:
-        with suppress(RankLostError):
-            world.tell("end", None)
-        raise
-    world.tell("end", result)
-    return result
-
-
-def follow(world: World) -> Any:
-    """Do what rank 0 tells until it ends the run; return the result of rank 0.
-
-    Raises SystemExit when rank 0 has none, or has ended: it is the one that says why.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # rank 0 decides, and saves before it stops
-    try:
-        result = _obey(world)
-    except RankLostError:
-        raise SystemExit(1) from None
-    except OutOfRoomError as error:
-        raise RankError(error.message, fix=error.fix) from None
-    if result is None:
-        raise SystemExit(0)
-    return result
-
-
-def _obey(world: World) -> Any:
-    """Have this rank's replica do what rank 0 tells, until the end; return what comes with it."""
-    replica: Replica | None = None
-    while True:
-        name, arguments = world.receive()
-        if name == "end":
-            return arguments[0]
-        with _exchange(), torch.random.fork_rng([]):
-            if name == "begin":
-                replica = _begin(world, *arguments)
-            elif name == "losses":
-                assert replica is not None
-                _share_losses(world, replica, *arguments)
-            else:
-                getattr(replica, name)(*arguments)
-
-
-def _begin(
-    world: World, config: GPT2Config, plan: TrainPlan, dropout: float, frozen: set[str]
-) -> Replica:
-    model = GPT2(config)  # its zeros take no memory until rank 0's weights arrive
-    model.set_dropout(dropout)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in frozen)
-    return Replica(model, plan, world.device, world.devices(plan))
-
-
-class Leader(Replica):
-    """Rank 0's replica, which has the other ranks do what it does."""
-
-    def __init__(self, world: World, model: GPT2, plan: TrainPlan, device: torch.device) -> None:
-        self.world = world
-        dropout = next((m.p for m in model.modules() if isinstance(m, nn.Dropout)), 0.0)
-        frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-        world.tell("begin", model.config, plan, dropout, frozen)
-        with _exchange():
-            super().__init__(model, plan, device, world.devices(plan))
-
-    @property
-    def is_halfway(self) -> bool:
-        return True  # the other ranks are
-
-    def change(self, plan: TrainPlan) -> None:
-        raise NotImplementedError("the plan of several ranks is fixed")
-
-    def step(self, batch: Batch, number: int, rate: float) -> tuple[Tensor, Tensor]:
-        self.world.tell("step", batch, number, rate)
-        with _exchange():
-            return super().step(batch, number, rate)
-
-    def weights_norm(self) -> Tensor:
-        self.world.tell("weights_norm")
-        with _exchange():
-            return super().weights_norm()
-
-    def score(self, part: Split) -> Losses:
-        return score_windows(self.model, part, spread=self._losses)
-
-    def _losses(self, items: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
-        """Yield the losses of batches, of which each rank computes one at a time."""
-        waiting: list[tuple[Tensor, Tensor]] = []
-        for item in items:
-            waiting.append(item)
-            if len(waiting) == self.world.size:
-                yield from self._share(waiting)
-                waiting = []
-        if waiting:
-            yield from self._share(waiting)
-
-    def _share(self, items: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        self.world.tell("losses", items)
-        with _exchange():
-            return _share_losses(self.world, self, items)
-
-    def written_by(self) -> GPT2:
-        return plain_model(self.model.config, self.tensors()) if self.devices.shards else self.model
-
-    def restore(
-        self,
-        load_model: LoadModel | None,
-        folder: Path | None,
-        read_state: ReadState | None,
-        norm: float = 0.0,
-    ) -> None:
-        self.world.tell("restore", None, folder, read_state and _read_nothing, norm)
-        with _exchange():
-            super().restore(load_model, folder, read_state, norm)
-
-    def tensors(self) -> dict[str, Tensor]:
-        if self.devices.shards:
-            self.world.tell("tensors")
-        with _exchange():
-            return super().tensors()
-
-    def write_state(self, folder: Path, state: dict[str, Tensor] | None = None) -> None:
-        if self.devices.shards:
-            self.world.tell("write_state", folder)
-        with _exchange():
-            super().write_state(folder, state)
-
-
-def _read_nothing(folder: Path) -> dict[str, Tensor]:
-    """Return no state: rank 0 reads it, and sends it."""
-    del folder
-    return {}
-
-
-def _share_losses(
-    world: World, replica: Replica, items: Sequence[tuple[Tensor, Tensor]]
-) -> list[Tensor]:
-    """Compute this rank's losses of `items`; return all of them at rank 0."""
-    # Every rank gathers sharded weights, so one without a batch of its own takes the last.
-    mine = items[min(world.rank, len(items) - 1)]
-    arithmetic = autocast(world.device, replica.plan.precision)
-    with evaluating(replica.model), torch.no_grad(), arithmetic:
-        losses_BT = token_losses(replica.model, *mine)
-    if isinstance(replica.devices, Sharded):
-        replica.devices.free_gathered(replica.model)
-    found: list[Any] | None = [None] * world.size if world.rank == 0 else None
-    dist.gather_object(losses_BT, found, 0, world.control)
-    return (found or [])[: len(items)]
 
 
 class Replicated(OneDevice):
@@ -484,7 +317,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _exchange() -> Iterator[None]:
+def exchange() -> Iterator[None]:
     """Raise RankLostError or OutOfRoomError for what fails among ranks."""
     try:
         yield

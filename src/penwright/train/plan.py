@@ -35,7 +35,7 @@ from penwright.tokens import BatchSchedule, Split, fit_length
 from penwright.tokens.mixing import ChangingMix, MixedBatches
 from penwright.train.calibrate import choose_kernels
 from penwright.train.compiled import choose_compile
-from penwright.train.free_memory import free_memory
+from penwright.train.free_memory import budget_of
 from penwright.train.memory import Load, choose
 from penwright.train.optimizer import OPTIMIZER_OF, OPTIMIZERS, Schedule
 from penwright.wording import parse_size
@@ -211,16 +211,16 @@ def make_plan(
     )
     save_steps, save_seconds = parse_every(config.save_every)
     precision = choose_arithmetic(config, device, model.config.n_embd, calibration)
+    check_parallel(config, precision, devices)
     kernels = choose_kernels(device, precision, model.config.n_embd, calibration)
     option, why = choose(
         model.config,
-        Load.wanted(config, precision, batch_size, length, device, kernels),
-        parse_size(config.memory) if config.memory else free_memory(device),
+        Load.wanted(config, precision, batch_size, length, device, kernels, devices),
+        budget_of(parse_size(config.memory) if config.memory else None, device, devices),
         config,
         with_bf16=not is_emulated("bf16", device),
     )
     load = option.load
-    check_sharding(config, load.method, precision)
     precision = "bf16" if load.method == "lean" else precision
     why = " ".join(filter(None, (why, emulation_warning(precision, device))))
     return TrainPlan(
@@ -235,11 +235,11 @@ def make_plan(
         method=load.method,
         recompute=load.recompute,
         devices=devices,
-        parallel="fsdp" if config.parallel == "fsdp" else "ddp",
+        parallel="fsdp" if load.shard else "ddp",
         compile=choose_compile(
             config.compile, device, 6.0 * model.n_parameters * steps * batch_size * length
         ),
-        kernels=kernels,
+        kernels="torch" if load.shard else kernels,
         optim=config.optim,
         lora=replace(config.lora, quantize=load.quantize),
         seed=config.seed,
@@ -312,25 +312,25 @@ def choose_arithmetic(
     return "bf16"
 
 
-def check_sharding(config: FinetuneConfig, method: MethodName, precision: Precision) -> None:
+def check_parallel(config: FinetuneConfig, precision: Precision, devices: int) -> None:
     """Raise UsageError for what cannot be done with a shard of each weight alone."""
     if config.parallel != "fsdp":
         return
+    if devices == 1:
+        raise UsageError("--parallel fsdp needs several devices.", fix="Give --devices 2.")
     name = config.optim.optimizer
-    if method == "lean":
-        what = "the method lean"
-    elif not OPTIMIZERS[name].elementwise:
-        what = f"the optimizer {name}"
-    elif config.lora.quantize:
-        what = "int8 weights"
-    elif precision == "fp16":
-        what = "fp16"
-    else:
-        return
-    raise UsageError(
-        f"--parallel fsdp cannot divide {what} among devices.",
-        fix="Give --parallel ddp, or --method full or lora with --optimizer adamw or sgd.",
-    )
+    refused = {
+        "the method lean": config.method == "lean",
+        f"the optimizer {name}": not OPTIMIZERS[name].elementwise,
+        "int8 weights": config.lora.quantize,
+        "fp16": precision == "fp16",
+    }
+    for what, is_asked in refused.items():
+        if is_asked:
+            raise UsageError(
+                f"--parallel fsdp cannot divide {what} among devices.",
+                fix="Give --parallel ddp, or --method full or lora with --optimizer adamw or sgd.",
+            )
 
 
 def choose_shape(training: Split, length: int) -> Literal["packed", "windows"]:

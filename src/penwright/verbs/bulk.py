@@ -14,16 +14,19 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from penwright.config import GenerateConfig, GenerateFilesConfig
+from penwright.config import GenerateConfig, GenerateFilesConfig, build, flat_values
 from penwright.errors import DataError, RunError, UsageError
 from penwright.files import disk_errors, lock_file, refuse_existing, sha256, stamp
 from penwright.formats.prompts import PromptFile, PromptRow, open_prompts
-from penwright.verbs.generate import Text, Writer, make_record
+from penwright.sample import Seams
+from penwright.verbs.generate import Text, Writer, load_with, make_record
 from penwright.wording import Warn, count, name_list
+from penwright.workers import usable_cores
+from penwright.workers.engines import NUMBER, Processes
 
 CHUNK = 256
 """Texts in a chunk; a kill loses the work of one at most."""
@@ -99,26 +102,85 @@ def collect_prompts(config: GenerateFilesConfig, warn: Warn) -> Iterator[Prompts
 def write_texts(
     writer: Writer,
     prompts: Prompts,
-    config: GenerateConfig,
+    config: GenerateFilesConfig,
     *,
     skip: int = 0,
     on_text: Callable[[int, str], None] | None = None,
     warn: Warn | None = None,
 ) -> Iterator[Text]:
     """Write `config.n` texts for each prompt, in order; yield all but the first `skip` texts."""
+    if config.devices > 1:
+        yield from _write_on_devices(writer, prompts, config, skip, warn)
+        return
     label = writer.label(config.sampling)
-    rows = iter(prompts)
-    size = chunk_size(config) // config.n
-    for first in itertools.count(0, size * config.n):
-        chunk = list(itertools.islice(rows, size))
-        if not chunk:
-            return
-        if first + len(chunk) * config.n <= skip:
-            continue
+    for first, chunk in _chunks(prompts, config, chunk_size(config), skip):
         part = replace(config, prompt=tuple(row.prompt for row in chunk))
         for place, text in enumerate(writer.generate_each(part, first, on_text, warn)):
             if first + place >= skip:
                 yield make_record(text, chunk[place // config.n], writer, label)
+
+
+def _write_on_devices(
+    writer: Writer, prompts: Prompts, config: GenerateFilesConfig, skip: int, warn: Warn | None
+) -> Iterator[Text]:
+    """Write the texts of `write_texts` in one process for each device."""
+    label, devices = writer.label(config.sampling), config.devices
+    share = -(-prompts.total // devices) * config.n
+    chunks = _chunks(prompts, config, min(chunk_size(config), share), skip)
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in flat_values(config).items()}
+    setup = (str(writer.name), options | {"prompts": None, "output": None, "prompt": ()})
+    threads = max(1, usable_cores() // devices)
+    with Processes(f"{__name__}:make_work", setup, devices, threads) as engine:
+        jobs = ((first, [(row.line, row.prompt) for row in chunk]) for first, chunk in chunks)
+        for first, texts, notes in engine.map(jobs):
+            if warn is not None:
+                for note in notes:
+                    warn(note)
+            for place, (seams, values) in enumerate(texts):
+                if first + place >= skip:
+                    yield Text(**values, seams=seams and Seams(**seams), label=label)
+
+
+def make_work(setup: tuple[str, dict[str, Any]]) -> Callable[[Any], Any]:
+    """Open the model in a process of its own; return the function that writes a chunk."""
+    import torch
+
+    model, values = setup
+    config: GenerateFilesConfig = build(GenerateFilesConfig, values)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ[NUMBER]) % torch.cuda.device_count())
+    writer = load_with(model, config.compute, lambda _: None)
+
+    def write(job: tuple[int, list[tuple[int | None, str]]]) -> Any:
+        first, rows = job
+        chunk = [PromptRow(*row) for row in rows]
+        part = replace(config, prompt=tuple(row.prompt for row in chunk))
+        notes: list[str] = []
+        texts = []
+        for place, text in enumerate(writer.generate_each(part, first, None, notes.append)):
+            values = asdict(make_record(text, chunk[place // config.n], writer, {}))
+            del values["label"]
+            texts.append((values.pop("seams"), values))
+        return first, texts, notes
+
+    return write
+
+
+def _chunks(
+    prompts: Prompts, config: GenerateConfig, size: int, skip: int
+) -> Iterator[tuple[int, list[PromptRow]]]:
+    """Yield prompts whose texts are not all among the first `skip`, with the first text's number.
+
+    `size` is the number of texts in a chunk.
+    """
+    rows = iter(prompts)
+    each = max(1, size // config.n)
+    for first in itertools.count(0, each * config.n):
+        chunk = list(itertools.islice(rows, each))
+        if not chunk:
+            return
+        if first + len(chunk) * config.n > skip:
+            yield first, chunk
 
 
 def chunk_size(config: GenerateConfig) -> int:

@@ -35,6 +35,7 @@ from penwright.train import (
     freeze,
     make_plan,
     parallel,
+    ranks,
 )
 from penwright.train.calibrate import peak_flops
 from penwright.train.replica import Replica
@@ -125,13 +126,13 @@ def run_finetune(
         return _train(*trained, observer)
     world = parallel.join(choose_device(config.compute.device))
     if world.rank:
-        ended: FinishedRun = parallel.follow(world)
+        ended: FinishedRun = ranks.follow(world)
         return ended
 
     def lead() -> FinishedRun:
         return _train(*_start_or_resume(data, options, observer, command, world), observer)
 
-    return parallel.lead(world, lead)
+    return ranks.lead(world, lead)
 
 
 def _start_or_resume(
@@ -347,7 +348,7 @@ def _make_trainer(
         save_model=save_model,
         load_model=load_model,
         write_samples=write_samples,
-        make_replica=partial(parallel.Leader, world) if world else Replica,
+        make_replica=partial(ranks.Leader, world) if world else Replica,
         peak_flops=peak,
     )
 

@@ -12,6 +12,7 @@ from penwright import sample
 from penwright.compute import choose_device
 from penwright.config import (
     GenerateConfig,
+    GenerateFilesConfig,
     LoadConfig,
     SamplingConfig,
     WriteConfig,
@@ -87,6 +88,8 @@ def check(config: WriteConfig) -> None:
         and config.batch_size < 1
     ):
         raise UsageError(f"--batch-size is {config.batch_size}; it must be at least 1.")
+    if isinstance(config, GenerateFilesConfig) and config.devices < 1:
+        raise UsageError(f"--devices is {config.devices}; it must be at least 1.")
 
 
 def make_record(sample: Sample, row: PromptRow, writer: Writer, label: dict[str, Any]) -> Text:

@@ -14,7 +14,7 @@ from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError
 from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, choose_kernels, rates_of, seconds_a_step
-from penwright.train.free_memory import free_memory
+from penwright.train.free_memory import budget_of
 from penwright.train.memory import (
     Load,
     Option,
@@ -41,9 +41,10 @@ class Planned:
     device: str
     precision: str
     budget: int
-    """Bytes of memory that were planned for."""
+    """Bytes of memory that were planned for, on each device."""
     batch_size: int
     length: int
+    devices: int
     steps: int | None
     """Optimizer steps, if they were asked for or there is data."""
     options: tuple[Option, ...]
@@ -57,7 +58,7 @@ class Planned:
         """Return the tokens a second of an option."""
         load = self.options[number].load
         step = seconds_a_step(self.config, load, self.rates[number])
-        return load.batch_size * load.length / step
+        return load.devices * load.batch_size * load.length / step
 
     def seconds(self, number: int) -> float | None:
         """Return the seconds an option takes for the data; None without data."""
@@ -73,6 +74,7 @@ class Planned:
             "budget": self.budget,
             "batch_size": self.batch_size,
             "length": self.length,
+            "devices": self.devices,
             "steps": self.steps,
             "options": [
                 as_json(option)
@@ -103,7 +105,8 @@ def run_plan(
     shape, read_tokenizer = read_shape(name, warn)
     device = choose_device(config.compute.device)
     precision = choose_precision(config.compute.precision, device, shape.n_embd, calibration_file())
-    budget = parse_size(config.memory) if config.memory else free_memory(device)
+    devices = config.devices or 1
+    budget = budget_of(parse_size(config.memory) if config.memory else None, device, devices)
     asked = FinetuneConfig(
         epochs=config.epochs,
         max_length=config.max_length,
@@ -122,7 +125,7 @@ def run_plan(
         steps = config.steps or math.ceil(epochs * math.ceil(rows / batch))
     kept = calibration_file()
     kernels = choose_kernels(device, precision, shape.n_embd, kept)
-    wanted = Load.wanted(asked, precision, batch, length, device, kernels)
+    wanted = Load.wanted(asked, precision, batch, length, device, kernels, devices)
     options = tuple(list_options(shape, wanted, budget))
     known = {
         load.method: rates_of(
@@ -143,6 +146,7 @@ def run_plan(
         budget=budget,
         batch_size=batch,
         length=length,
+        devices=devices,
         steps=steps,
         options=options,
         rates=tuple(known[option.load.method] for option in options),

@@ -13,6 +13,7 @@ Penwright. Ray replaces a worker that dies, up to three times per job.
 
 from __future__ import annotations
 
+import itertools
 import marshal
 import os
 import signal
@@ -34,11 +35,9 @@ import penwright
 from penwright.errors import MissingExtraError, OutOfRoomError, UsageError
 from penwright.workers import AHEAD, Answer, Work, answer, load_work, open_answer
 
-_ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+NUMBER = "PENWRIGHT_WORKER"
+"""The environment variable with a process's number, counted from 0."""
 _KINDS_OF_WORK = 4
 """Number of loaded functions that a process of the cluster keeps."""
 _PATIENCE = 5
@@ -48,8 +47,10 @@ _PATIENCE = 5
 class Processes:
     """`workers` processes that each run `target`; a context manager that ends them."""
 
-    def __init__(self, target: str, setup: Any, workers: int) -> None:
+    def __init__(self, target: str, setup: Any, workers: int, threads: int = 1) -> None:
         self._begin = (target, setup)
+        self._threads_each = threads
+        self._numbers = itertools.count()
         self._here = threading.local()
         self.started: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(workers)
@@ -101,7 +102,13 @@ class Processes:
             [sys.executable, "-c", "from penwright.workers.engines import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_ONE_THREAD},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                **dict.fromkeys(_THREADS, str(self._threads_each)),
+                "TOKENIZERS_PARALLELISM": "false",
+                NUMBER: str(next(self._numbers)),
+            },
         )
         self.started.append(process)
         return process
