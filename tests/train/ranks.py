@@ -50,8 +50,8 @@ def make_trainer(folder: Path, name: str, case: str, world=None, **changes) -> T
     for block in model.blocks[: config.freeze_layers]:
         block.requires_grad_(False)
     training, held_out = split(store, 0.2, config.seed)
-    ranks = world.size if world else 1
-    plan = make_plan(config, model, training, held_out, CPU, None, ranks)
+    size = world.size if world else 1
+    plan = make_plan(config, model, training, held_out, CPU, None, size)
     place = folder / name
     run = Run.open(place) if place.exists() else Run.create(place)
     run.claim()

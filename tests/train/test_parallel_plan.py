@@ -21,7 +21,7 @@ def test_ddp_takes_a_bucket_more_and_fsdp_a_share():
     one, ddp, fsdp = (predict(CONFIG, load) for load in (ONE, two, replace(two, shard=True)))
     assert ddp.total - one.total == BUCKET_BYTES
     assert fsdp.optimizer == one.optimizer // 2
-    assert fsdp.total < 0.75 * ddp.total
+    assert fsdp.total < 0.9 * ddp.total
     many = predict(CONFIG, replace(two, shard=True, devices=64))
     assert many.optimizer < one.optimizer / 60
     assert many.weights < 0.5 * one.weights, "the embeddings and two blocks are whole"
