@@ -108,7 +108,7 @@ def test_a_rank_that_is_killed_loses_nothing(tmp_path):
 
 def test_torchrun_starts_a_run_again_where_it_was(tmp_path):
     words = ["--standalone", "--nproc-per-node", "2", "--max-restarts", "1", "-m", "penwright"]
-    command = [*TORCHRUN, *words, *TRAIN, "--steps", "60", "--save-every", "2"]
+    command = [*TORCHRUN, *words, *TRAIN, "--steps", "20", "--save-every", "2"]
     process = start(tmp_path, *command)
     run = Run(tmp_path / "runs" / "r")
     wait_for(run.checkpoints / "latest")
@@ -117,7 +117,7 @@ def test_torchrun_starts_a_run_again_where_it_was(tmp_path):
     assert process.returncode == 0, said
     assert "Continuing r after step" in said
     assert run.status == "finished"
-    assert len(losses(tmp_path)) == 60
+    assert len(losses(tmp_path)) == 20
 
 
 def test_two_machines_share_no_folder(tmp_path):

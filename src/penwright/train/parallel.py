@@ -27,6 +27,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from penwright.document import IGNORED
 from penwright.errors import OutOfRoomError, RankError, RankLostError, UsageError
@@ -45,11 +47,18 @@ class World:
     """The ranks of a run; rank 0 tells the others what to do."""
 
     def __init__(self, device: torch.device) -> None:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        self.device = device
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
         """How often torchrun has started the ranks anew after one of them ended."""
+        # torchrun's store outlives a restart, with the addresses of ranks that are gone.
+        store, rank, size = next(rendezvous("env://"))
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=PrefixStore(f"restart-{self.restarts}", store),
+            rank=rank,
+            world_size=size,
+        )
+        self.device = device
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.control = dist.new_group(backend="gloo", timeout=_PATIENCE)
 
     def tell(self, name: str, *arguments: Any) -> None:
