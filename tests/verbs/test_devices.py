@@ -120,23 +120,35 @@ def test_torchrun_starts_a_run_again_where_it_was(tmp_path):
     assert len(losses(tmp_path)) == 20
 
 
-def test_two_machines_share_no_folder(tmp_path):
-    """The second has neither the data nor the run; torchrun starts the same command on both."""
-    port = "29571"
-    words = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "localhost"]
-    command = [*TORCHRUN, *words, "--master-port", port]
-    first = start(tmp_path / "a", *command, "--node-rank", "0", "-m", "penwright", *TRAIN,
-                  "--steps", "4")  # fmt: skip
+def start_machines(folder: Path, port: int, *words: str) -> tuple[list[int], list[str]]:
+    """Run a command as two machines, of which the second has neither the data nor the run."""
+    torchrun = [*TORCHRUN, "--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "localhost"]
     there = [word if word != str(STORIES) else "nothing.jsonl" for word in TRAIN]
-    second = start(tmp_path / "b", *command, "--node-rank", "1", "-m", "penwright", *there,
-                   "--steps", "4")  # fmt: skip
-    told = first.communicate(timeout=120)[1], second.communicate(timeout=120)[1]
-    assert (first.returncode, second.returncode) == (0, 0), told
+    machines = [
+        start(folder / name, *torchrun, "--master-port", str(port), "--node-rank", str(number),
+              "-m", "penwright", *train, "--steps", "4", *words)
+        for number, (name, train) in enumerate((("a", TRAIN), ("b", there)))
+    ]  # fmt: skip
+    said = [machine.communicate(timeout=120)[1] for machine in machines]
+    return [machine.returncode for machine in machines], said
+
+
+def test_two_machines_share_no_folder(tmp_path):
+    """torchrun starts the same command on both."""
+    codes, said = start_machines(tmp_path, 29571)
+    assert codes == [0, 0], said
     penwright(tmp_path / "one", *TRAIN, "--steps", "4")
     assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
-    assert "Teaching" in told[0]
-    assert "Teaching" not in told[1]
+    assert "Teaching" in said[0]
+    assert "Teaching" not in said[1]
     assert not list((tmp_path / "b").iterdir())
+
+
+def test_shards_of_a_checkpoint_need_a_shared_folder(tmp_path):
+    codes, said = start_machines(tmp_path, 29572, "--parallel", "fsdp")
+    assert 0 not in codes
+    assert "storage that all machines share" in "".join(said), said[1]
+    assert not list((tmp_path / "a" / "runs" / "r").glob("checkpoints/*/manifest.json"))
 
 
 def test_what_cannot_be_is_said_once(tmp_path):

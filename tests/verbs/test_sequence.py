@@ -164,3 +164,12 @@ def test_what_cannot_be_is_told():
     for sets, options in (([], {}), (SETS, {"falling": 0}), (SETS, {"checkpoint": "step-000001"})):
         with pytest.raises(UsageError):
             penwright.cross_train(sets, **options)
+
+
+def test_a_sequence_and_a_recipe_refuse_several_processes(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="A sequence trains on one device"):
+        penwright.cross_train(SETS, **QUICK)
+    with pytest.raises(UsageError, match="A recipe trains on one device"):
+        penwright.recipe("stories")

@@ -94,6 +94,15 @@ def count_ranks(asked: int | None) -> int:
     return started
 
 
+def need_one_process(what: str) -> None:
+    """Raise UsageError where torchrun has started several processes; `what` needs one."""
+    if count_ranks(None) > 1:
+        raise UsageError(
+            f"{what} trains on one device.",
+            fix="Start it without torchrun, or train each stage by `penwright finetune`.",
+        )
+
+
 def join(device: torch.device) -> World:
     """Join the other ranks of the run, once in a process; raises RankError without a GPU left."""
     local = int(os.environ["LOCAL_RANK"])
@@ -289,6 +298,11 @@ class Sharded(Replicated):
             if self.rank == 0:
                 super().write_state(tensors, trained, folder)
             return
+        if not folder.is_dir():  # rank 0 made it; shards elsewhere would be lost
+            raise RankError(
+                f"Rank {self.rank} does not see {folder}, where the checkpoint is written.",
+                fix="Put the run on storage that all machines share, or give --parallel ddp.",
+            )
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
         from torch.distributed.checkpoint.state_dict_saver import save
         from torch.distributed.tensor import DTensor, Shard

@@ -31,6 +31,7 @@ from penwright.metrics import measure
 from penwright.runs import RECIPE, RUNS, new_name
 from penwright.tokens import Split
 from penwright.train import Observer
+from penwright.train.parallel import need_one_process
 from penwright.verbs.evaluate import Evaluation, evaluate_writer
 from penwright.verbs.finetune import FinishedRun, run_finetune
 from penwright.verbs.generate import Writer, load_exactly
@@ -130,6 +131,7 @@ def run_recipe(
     command: str,
 ) -> Outcome:
     """Run a recipe with its options and the user's, of which `options` is the union."""
+    need_one_process("A recipe")
     start = time.perf_counter()
     wanted = [_installed(one, observer.on_message) for one in recipe.measure]
     try:

@@ -15,6 +15,7 @@ from penwright.config import CrossTrainConfig, FinetuneConfig, build
 from penwright.errors import RunError, UsageError
 from penwright.runs import RUNS, Run, spell
 from penwright.train import Observer
+from penwright.train.parallel import need_one_process
 from penwright.verbs.finetune import FinishedRun, finished, run_finetune
 from penwright.verbs.observers import Logged
 from penwright.verbs.run_info import name_for
@@ -61,6 +62,7 @@ def run_sequence(
     sets: Sequence[Paths], options: Mapping[str, Any], observer: Observer, command: str
 ) -> list[FinishedRun]:
     """Bring every stage of a sequence to its end; those that are finished already stay."""
+    need_one_process("A sequence")
     config: CrossTrainConfig = build(CrossTrainConfig, options)
     if not sets:
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
