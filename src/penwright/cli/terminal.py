@@ -89,16 +89,17 @@ class Keyboard:
 
     def wait(self) -> str:
         """Return the next key: a character, or a name such as enter, escape, left."""
-        while not (key := self.poll(None)):
+        # A signal that comes just before `select` does not end it, and would wait for a key.
+        while not (key := self.poll(0.5)):
             pass
         return key
 
-    def poll(self, seconds: float | None = 0.0) -> str:
+    def poll(self, seconds: float = 0.0) -> str:
         """Return a key that is pressed within some seconds, or an empty string."""
         typed = self._read_windows(seconds) if os.name == "nt" else self._read_posix(seconds)
         return _NAMES.get(typed, typed)
 
-    def _read_posix(self, seconds: float | None) -> str:
+    def _read_posix(self, seconds: float) -> str:
         import select
 
         handle = sys.stdin.fileno()
@@ -116,13 +117,13 @@ class Keyboard:
                 break
         return data.decode("utf-8", "replace")
 
-    def _read_windows(self, seconds: float | None) -> str:
+    def _read_windows(self, seconds: float) -> str:
         import msvcrt
         import time
 
-        end = None if seconds is None else time.monotonic() + seconds
+        end = time.monotonic() + seconds
         while not msvcrt.kbhit():  # type: ignore[attr-defined]
-            if end is not None and time.monotonic() >= end:
+            if time.monotonic() >= end:
                 return ""
             time.sleep(0.01)
         key: str = msvcrt.getwch()  # type: ignore[attr-defined]
