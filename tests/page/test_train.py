@@ -108,7 +108,6 @@ def press(page: Page, name: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stopping from the page needs signals")
-@pytest.mark.slow  # it depends on the speed of the machine
 def test_train_stop_resume_and_write_with_it_by_keyboard_alone(page, live):
     expect(page.locator(".cm-content")).to_be_visible()  # the keys are heard, and it has the focus
     with page.expect_file_chooser() as chooser:  # Chromium is told to report it long before

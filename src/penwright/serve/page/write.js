@@ -133,13 +133,15 @@ function leaveSession() {
 
 /** Open the document that the address names, else the newest, else a new one. */
 async function openFrom(host) {
-  const [view, id] = location.hash.slice(1).split("/");
+  const address = location.hash;
+  const stays = () => host.isConnected && location.hash === address; // the address changes first
+  const [view, id] = address.slice(1).split("/");
   if (view && view !== "write") return;
   const wanted = id ?? documents.value[0]?.id;
-  if (!wanted) return create("Untitled", "", () => host.isConnected);
+  if (!wanted) return create("Untitled", "", stays);
   if (wanted === session.value?.id) return;
   const opened = await Session.open(wanted);
-  if (!host.isConnected) return; // another view was chosen meanwhile
+  if (!stays()) return;
   leaveSession();
   host.replaceChildren();
   host.dataset.document = opened.id;
