@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_weights_and_biases_offline(place, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     penwright.finetune("geese.txt", steps=4, log=("wandb",), **QUICK)
     (file,) = (place / "runs" / "r" / "wandb").glob("offline-run-*/run-*.wandb")
-    history = list(read_history(file))
+    history = list(read_history(wait_for_end(file)))
     for kind, group in (("step", "training"), ("eval", "held-out")):
         expected = [(record["step"], record["loss"]) for record in lines(kind)]
         name = f"{group}/loss"
@@ -103,14 +104,25 @@ def test_weights_and_biases_offline(place, monkeypatch):
     assert Run(place / "runs" / "r").info["wandb"] in file.name
 
 
-def read_history(file):
-    """What was logged, from the file that is waiting to be uploaded."""
-    pytest.importorskip("wandb", reason="needs wandb")
+def wait_for_end(file):
+    """Return the file once it holds the run's exit: wandb's own process writes it."""
+    end = time.monotonic() + 60
+    while "exit" not in [record.WhichOneof("record_type") for record in read_records(file)]:
+        assert time.monotonic() < end, f"{file} has no exit"
+        time.sleep(0.05)
+    return file
+
+
+def read_records(file):
     from wandb.proto.wandb_internal_pb2 import Record
 
     for data in read_log(file.read_bytes()[7:], 7):
-        record = Record()
-        record.ParseFromString(data)
+        yield Record.FromString(data)
+
+
+def read_history(file):
+    """What was logged, from the file that is waiting to be uploaded."""
+    for record in read_records(file):
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             yield {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in items}
@@ -177,5 +189,6 @@ def test_a_resumed_run_is_the_same_run_of_weights_and_biases(place, monkeypatch)
     penwright.finetune(resume=True, name="r")
     found = (place / "runs" / "r" / "wandb").glob(f"offline-run-*-{name}*/run-{name}.wandb")
     files = sorted(found, key=lambda file: file.parent.name)  # the second of a second ends in -1
-    logged = [row["step"] for file in files for row in read_history(file) if "training/loss" in row]
+    histories = [read_history(wait_for_end(file)) for file in files]
+    logged = [row["step"] for rows in histories for row in rows if "training/loss" in row]
     assert logged == [1, 2, 3, 4]
