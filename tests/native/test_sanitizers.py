@@ -82,7 +82,6 @@ for changes in (
         ]
         kernels.adamw(Weights(trained), 1.0, (0.9, 0.999), 1e-8)
         kernels.sum_squares(weights)
-        kernels.scatter(torch.zeros(5, 21), torch.ones(9, 21), torch.arange(9) % 5)
 print("done")
 """
 

@@ -230,7 +230,6 @@ _TRAINING: dict[str, tuple[type | None, Sequence[type]]] = {
     "attend_backward": (_I, [_I, _I, _I, _I, _F, *[_P] * 8]),
     "loss": (None, [_I, _I, _I, *[_P] * 3]),
     "accumulate": (None, [c_long, _I, _P, _P]),
-    "scatter": (None, [_I, _I, *[_P] * 3]),
     "squares": (c_double, [_P, _I]),
     "update": (None, [_P, _I, _F, _F, _F, _F]),
 }

@@ -185,11 +185,6 @@ class Kernels:
         self._call("narrow", *x_NC.shape, x_NC, less_C, y_NC)
         return y_NC
 
-    def scatter(self, sum_VC: Tensor, x_NC: Tensor, index_N: Tensor) -> None:
-        """sum[index] += x, row by row."""
-        rows, width = x_NC.shape
-        self._call("scatter", rows, width, sum_VC, x_NC, index_N)
-
     def sum_squares(self, gradients: Iterable[Tensor]) -> float:
         """Return the sum of the squares of all tensors, float32 or bfloat16."""
         weights = Weights([Trained(None, gradient) for gradient in gradients])

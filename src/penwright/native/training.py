@@ -35,7 +35,7 @@ def use_kernels(model: nn.Module, kernels: Kernels) -> None:
 
 
 class _Setting(NamedTuple):
-    """What a block's pass needs besides tensors with a gradient."""
+    """The inputs of a block's forward and backward pass that have no gradient."""
 
     kernels: Kernels
     buffers: Buffers

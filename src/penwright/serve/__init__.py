@@ -73,27 +73,30 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
                 f"Deleted what was sent to the Train view over a day ago and no run learned from: "
                 f"{name_list(deleted)}."
             )
-        uvicorn_server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(server, access),
-                lifespan="on",
-                ws="none",
-                log_config=None,
-                access_log=False,  # the text of prompts and keys stays out of logs
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=int(config.timeout),
-            )
+        http = uvicorn.Config(
+            make_app(server, access),
+            lifespan="on",
+            ws="none",
+            log_config=None,
+            access_log=False,  # the text of prompts and keys stays out of logs
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=int(config.timeout),
         )
-        address = f"http://{'[' + config.host + ']' if ':' in config.host else config.host}:{port}"
         warn(f"Serving {', '.join(names)}. Ctrl-C stops; texts under way are finished.")
-        warn(f"The page:           {address}/#token={token}")
-        warn(f"OpenAI-compatible:  {address}/v1")
+        page = _tell_addresses(config.host, port, token, warn)
         if open_page:  # a browser waits for a socket that listens; some block until they end
-            threading.Thread(
-                target=_open_page, args=(f"{address}/#token={token}", warn), daemon=True
-            ).start()
-        uvicorn_server.run(sockets=[listener])
+            threading.Thread(target=_open_page, args=(page, warn), daemon=True).start()
+        uvicorn.Server(http).run(sockets=[listener])
+
+
+def _tell_addresses(host: str, port: int, token: str, warn: Warn) -> str:
+    """Name the addresses of the page and of the API; return the page's."""
+    address = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+    page = f"{address}/#token={token}"
+    warn(f"The page:           {page}")
+    warn(f"OpenAI-compatible:  {address}/v1")
+    return page
 
 
 def _open_page(address: str, warn: Warn) -> None:

@@ -197,15 +197,7 @@ def make_plan(
     shape, length = choose_window(
         training, model.config.n_positions, config.shape, config.max_length
     )
-    rows = BatchSchedule(training, shape, 1, length, config.seed).n_rows
-    batch_size = config.batch_size or choose_batch_size(config, training.n_tokens, length, rows)
-    steps_per_epoch = config.steps_per_epoch
-    if steps_per_epoch is None:
-        steps_per_epoch = math.ceil(rows / batch_size)
-    epochs = config.epochs or choose_epochs(training.n_tokens)
-    steps = config.steps if config.steps is not None else math.ceil(epochs * steps_per_epoch)
-    if steps < 1 or batch_size < 1 or steps_per_epoch < 1:
-        raise UsageError("A run takes at least one step of one sequence.")
+    batch_size, steps_per_epoch, steps = _plan_steps(config, training, shape, length)
     evaluate_every, evaluate_tokens = plan_evaluations(
         config.evaluate_every, steps, steps * batch_size * length, held_out.n_tokens
     )
@@ -253,6 +245,22 @@ def make_plan(
         sample_every=choose_sample_every(config.sample_every, steps, evaluate_every),
         sample_tokens=config.sample_tokens,
     )
+
+
+def _plan_steps(
+    config: FinetuneConfig, training: Split, shape: BatchShape, length: int
+) -> tuple[int, int, int]:
+    """Return the rows of a step, the steps of an epoch, and the steps of the run."""
+    rows = BatchSchedule(training, shape, 1, length, config.seed).n_rows
+    batch_size = config.batch_size or choose_batch_size(config, training.n_tokens, length, rows)
+    steps_per_epoch = config.steps_per_epoch
+    if steps_per_epoch is None:
+        steps_per_epoch = math.ceil(rows / batch_size)
+    epochs = config.epochs or choose_epochs(training.n_tokens)
+    steps = config.steps if config.steps is not None else math.ceil(epochs * steps_per_epoch)
+    if steps < 1 or batch_size < 1 or steps_per_epoch < 1:
+        raise UsageError("A run takes at least one step of one sequence.")
+    return batch_size, steps_per_epoch, steps
 
 
 def plan_schedule(

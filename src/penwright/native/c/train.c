@@ -127,14 +127,6 @@ void PUBLIC(accumulate)(Pool *pool, long n, int narrow, float *sum, const void *
     pool_run(pool, add_item, &job, (int)((n + CHUNK - 1) / CHUNK), 1);
 }
 
-// sum[index[r]] += x[r]
-void PUBLIC(scatter)(Pool *pool, int rows, int width, float *sum, const float *x,
-                     const int64_t *index) {
-    int strip = (width / pool_threads(pool) + 15) / 16 * 16 + 16;
-    ScatterJob job = {sum, x, index, rows, width, strip};
-    pool_run(pool, scatter_item, &job, (width + strip - 1) / strip, 1);
-}
-
 static int items_of(const Tensor *tensors, int count) {
     const Tensor *last = &tensors[count - 1];
     return last->first + (int)((last->n + CHUNK - 1) / CHUNK);

@@ -83,25 +83,6 @@ static void add_item(void *data, int item, int thread) {
         for (long i = first; i < last; i++) job->sum[i] += wide[i];
 }
 
-// sum[index[r]] += x[r]; an item is a strip of columns, so no two threads meet in a row.
-typedef struct {
-    float *sum;
-    const float *x;
-    const int64_t *index;
-    int rows, width, strip;
-} ScatterJob;
-
-static void scatter_item(void *data, int item, int thread) {
-    (void)thread;
-    const ScatterJob *job = data;
-    int first = item * job->strip, last = at_most(first + job->strip, job->width);
-    for (int row = 0; row < job->rows; row++) {
-        float *sum = job->sum + job->index[row] * job->width;
-        const float *x = job->x + (long)row * job->width;
-        for (int i = first; i < last; i++) sum[i] += x[i];
-    }
-}
-
 // ---- weights --------------------------------------------------------------------------------
 
 // A tensor that is trained; Python's Weights in native/kernels.py mirrors it.
