@@ -77,7 +77,10 @@ def start(tmp_path):
         running.append(Terminal(tmp_path, *words, **options))
         return running[-1]
 
+    # A job in the background of a shell ignores Ctrl-C, and so would the programs that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield open_terminal
+    signal.signal(signal.SIGINT, before)
     for terminal in running:
         terminal.close()
 
