@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.index.suffix_index import SuffixIndex
+from penwright.model.cache import count_common
 from penwright.native import Choice
 from penwright.sample.batch import Batch, Row
-from penwright.sample.decoder import as_source, count_common
+from penwright.sample.decoder import as_source
 from penwright.sample.drafts import CorpusFinder, Draft, Drafter, Kind, TextFinder
 from penwright.sample.window import Window
 from tests.index.conftest import ArrayStore

@@ -14,8 +14,8 @@ import pytest
 
 from penwright.config import SamplingConfig
 from penwright.errors import PenwrightError
+from penwright.model.cache import count_common
 from penwright.sample import generate
-from penwright.sample.decoder import count_common
 from penwright.serve.metrics import Metrics
 from penwright.serve.scheduler import BusyError, Job, LateError, Scheduler
 from tests.serve.conftest import Live, make_server, wait_until

@@ -312,3 +312,9 @@ class StaticStep:
             dropout_p=dropout_p,
             scale=scale,
         )
+
+
+def count_common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return the length of the common beginning of two texts, whose cache they can share."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((n for n, (x, y) in pairs if x != y), min(len(a), len(b)))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from penwright.errors import ModelError, OutOfRoomError, UsageError
+from penwright.model.cache import count_common
 from penwright.native.packed import PAGE, PackedModel
 
 PASS_TOKENS = 512
@@ -201,9 +202,7 @@ class NativeDecoder:
         return order
 
     def _share(self, row: _Row, prompt: Sequence[int], source: _Row) -> None:
-        pairs = enumerate(zip(prompt, source.tokens, strict=False))
-        shorter = min(len(prompt), len(source.tokens))
-        common = next((n for n, (a, b) in pairs if a != b), shorter)
+        common = count_common(prompt, source.tokens)
         row.tokens = source.tokens[:common]
         row.pages = source.pages[: -(-common // PAGE)]
         for page in row.pages:

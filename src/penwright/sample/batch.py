@@ -19,11 +19,12 @@ from torch import Tensor
 
 from penwright.config import SamplingConfig
 from penwright.errors import UsageError
+from penwright.model.cache import count_common
 from penwright.native import Choice, NativeDecoder
 from penwright.sample import logits
 from penwright.sample.choosing import RowChooser, TokenScore, score_tokens
 from penwright.sample.copy_limit import TrainingCopies
-from penwright.sample.decoder import Source, count_common, find_shared
+from penwright.sample.decoder import Source, find_shared
 from penwright.sample.drafts import Draft, Drafter
 from penwright.sample.endings import TextStream
 from penwright.sample.processors import Refusal

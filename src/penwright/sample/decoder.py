@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from penwright.model import GPT2, GPT2Config, KVCache, evaluating
+from penwright.model.cache import count_common
 from penwright.model.lora import beside
 
 PREFILL_TOKENS = 4096
@@ -110,12 +111,6 @@ def find_shared(
         shared.append(row if common >= min(WORTH_SHARING, max(1, len(prompt))) else None)
         known.insert(at, entry)
     return shared
-
-
-def count_common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return the length of the common beginning of two texts."""
-    pairs = enumerate(zip(a, b, strict=False))
-    return next((n for n, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
 class Reading(NamedTuple):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from penwright.index.suffix_index import SuffixIndex
-from penwright.sample.decoder import count_common
+from penwright.model.cache import count_common
 
 SHORTEST = 3
 """Tokens at the end of the text that a draft must have in common with what it continues."""

@@ -6,7 +6,6 @@ import ctypes
 import importlib
 import itertools
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from penwright.config import WorkConfig
 from penwright.document import Document
 from penwright.errors import DataError, UsageError
+from penwright.files import lock_file
 from penwright.tokens.blocks import Batch, Block, Text, encode_block, group
 from penwright.tokens.bpe import Tokenizer
 from penwright.tokens.shard_writer import StoreWriter
@@ -273,30 +273,13 @@ def _locked(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        while not _try(file):
-            time.sleep(_PAUSE)
+        while True:
+            try:
+                lock_file(file)
+                break
+            except (BlockingIOError, PermissionError):  # the latter on Windows
+                time.sleep(_PAUSE)
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try(file: BinaryIO) -> bool:
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try(file: BinaryIO) -> bool:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def _remove_lock(path: Path) -> None:
