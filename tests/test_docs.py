@@ -35,6 +35,7 @@ NOT_RUN = {
     "write ": "needs a terminal; tests/cli/test_write.py runs it in one",
     "push ": "needs the network; tests/weights/test_hub.py runs it against a server of its own",
     "--engine ray": "needs a Ray cluster; tests/workers run the same jobs",
+    "s3://": "needs a bucket; tests/dataset/test_distributed.py reads and writes other addresses",
     "--devices": "starts processes that train together; tests/train run them",
     "--log tensorboard,wandb": "needs an account; tests/verbs/test_observers.py runs both offline",
     "checkpoint/run1": "needs a TensorFlow checkpoint; tests/compat runs it",

@@ -75,10 +75,11 @@ class OutOfRoomError(PenwrightError):
 class MissingExtraError(PenwrightError):
     """An optional dependency is not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, *, needs: str = "") -> None:
+        """Say that `what` needs `extra`, or, where the extra lacks it too, what it `needs`."""
         super().__init__(
             f"{what} needs an optional package that is not installed.",
-            fix=f"Install it with: pip install 'penwright[{extra}]'",
+            fix=f"{needs}." if needs else f"Install it with: pip install 'penwright[{extra}]'",
         )
 
 

@@ -9,6 +9,7 @@ import random
 import pytest
 
 from penwright.config import WorkConfig
+from penwright.dataset import distributed
 from penwright.errors import DataError, OutOfRoomError, UsageError
 from penwright.verbs.prepare import encode_keywords, prepare
 from penwright.workers import engines, spread
@@ -121,6 +122,23 @@ def test_preparing_and_cleaning_give_the_same_bytes(table, tmp_path):
     prepare(table, output=tmp_path / "alone", workers=0, **options)
     prepare(table, output=tmp_path / "ray", engine="ray", **options)
     assert contents(tmp_path / "alone") == contents(tmp_path / "ray")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_workers_read_and_write_addresses(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PENWRIGHT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        (tmp_path / "in" / f"{name}.csv").write_bytes(table.read_bytes())
+    monkeypatch.setattr(distributed, "PART_BYTES", table.stat().st_size + 1)
+    options = {"model": "base", "text_column": "title", "clean": ("entities",)}
+    source, target = f"file://{tmp_path}/in", f"file://{tmp_path}/far"
+    alone = prepare(source, output=tmp_path / "alone", workers=0, **options)
+    far = prepare(source, output=target, engine="ray", **options)
+    assert len(list((tmp_path / "far").glob("part-*"))) == 3
+    assert contents(far.folder) == contents(alone.folder)
+    prepare(source, output=f"{target}2", engine="ray", drop_duplicates=True, warn=print, **options)
+    assert "reads the files for the workers, since --drop-dup" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("cluster")

@@ -138,8 +138,9 @@ class InspectConfig:
 class PrepareConfig:
     """Options of `prepare`."""
 
-    output: Path
-    """The new store: a folder, or one compressed file if the name ends in .zip."""
+    output: str
+    """The new store: a folder, one compressed file if the name ends in .zip, or an address such as
+    s3://bucket/store."""
     model: str | None = None
     """The model whose tokenizer to use."""
     data: DataConfig = field(default_factory=DataConfig)

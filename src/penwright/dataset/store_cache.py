@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from penwright import formats
 from penwright.config import DataConfig, WorkConfig
 from penwright.dataset.packed import is_packed, unpack
+from penwright.dataset.remote_store import fetch, is_remote_store
 from penwright.document import START_OF_TEXT, Document
 from penwright.errors import DataError, TokenizerError
 from penwright.files import cache_folder, disk_errors, write_json
 from penwright.formats.catalog import check_paths, find_inputs
 from penwright.formats.reader import Input
-from penwright.formats.streams import identify, is_remote
+from penwright.remote import identify, is_remote
 from penwright.tokens import Store, Tokenizer, prepare
 from penwright.tokens.store import FORMAT, HEADER, VERSION
 from penwright.wording import Warn
@@ -47,17 +48,25 @@ class Data:
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether `path` is a token store: a folder, or one packed into a file."""
+    """Return whether `path` is a token store: a folder, an address, or one packed into a file."""
+    if is_remote(path):
+        return is_remote_store(str(path))
     return (Path(path) / HEADER).is_file() or is_packed(Path(path))
 
 
 def open_store(path: str | Path, tokenizer_hash: str | None = None) -> Store:
-    """Open the store at `path`, unpacked into the cache if it is packed; raises as `Store.open`."""
-    if not is_packed(Path(path)):
-        return Store.open(path, tokenizer_hash)
-    cache = cache_folder()
-    name = hash_files([path], cache / "hashes.json")[0].rpartition(" ")[2]
-    folder = unpack(Path(path), cache / "stores" / f"packed-{name}")
+    """Open the store at `path`; raises as `Store.open`.
+
+    One that is packed, or at an address, is unpacked or downloaded into the cache before.
+    """
+    if is_remote(path):
+        folder = fetch(str(path))
+    elif is_packed(Path(path)):
+        cache = cache_folder()
+        name = hash_files([path], cache / "hashes.json")[0].rpartition(" ")[2]
+        folder = unpack(Path(path), cache / "stores" / f"packed-{name}")
+    else:
+        folder = Path(path)
     try:
         return Store.open(folder, tokenizer_hash)
     except TokenizerError as error:
@@ -90,7 +99,7 @@ def open_data(
     if paths and is_store(paths[0]):
         return _warn_again(_read_header(open_store(paths[0], tokenizer.hash)), warn)
     cache = cache_folder()
-    found = _find(paths, config.files)
+    found = find(paths, config.files)
     reading = formats.describe(list(found.owners), config)
     key = name_data(list(found.owners), config, tokenizer, cache / "hashes.json")
     folder = cache / "stores" / key
@@ -114,7 +123,7 @@ def _without_paths(reading: formats.FileReading) -> list[formats.Choice]:
 
 
 def create_store(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | Input],
     config: DataConfig,
     tokenizer: Tokenizer,
     folder: Path,
@@ -122,7 +131,7 @@ def create_store(
     work: WorkConfig = WorkConfig(),  # noqa: B008 - frozen
 ) -> Store:
     """Encode files into a store in `folder`, or continue one that was interrupted there."""
-    found = _find(paths, config.files)
+    found = find(paths, config.files)
     reading = formats.describe(list(found.owners), config)
     key = name_data(list(found.owners), config, tokenizer)
     return _encode(found, config, tokenizer, folder, key, reading, warn, work).store
@@ -142,7 +151,7 @@ def name_data(
     return fingerprint([*names, *tokenizer.always], config, tokenizer.hash)
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """The inputs at some paths, each with the number of the first path it is at."""
 
     owners: Mapping[Input, int]
@@ -156,13 +165,14 @@ class _Found(NamedTuple):
         return [file for item in self.owners for file in item.files]
 
 
-def _find(paths: Sequence[str | Path], patterns: Sequence[str]) -> _Found:
+def find(paths: Sequence[str | Path | Input], patterns: Sequence[str]) -> Found:
+    """Return the inputs at these paths."""
     owners: dict[Input, int] = {}
     notes: list[str] = []
     for number, path in enumerate(paths):
         for item in find_inputs([path], patterns, notes.append):
             owners.setdefault(item, number)
-    return _Found(owners, len(paths), notes)
+    return Found(owners, len(paths), notes)
 
 
 def _join(sets: Sequence[Data]) -> Data:
@@ -183,7 +193,7 @@ def _join(sets: Sequence[Data]) -> Data:
 
 
 def _encode(
-    found: _Found,
+    found: Found,
     config: DataConfig,
     tokenizer: Tokenizer,
     folder: Path,

@@ -42,8 +42,9 @@ from penwright.formats.messengers import (
 from penwright.formats.plain import open_npz, open_plain
 from penwright.formats.reader import Input, Reader
 from penwright.formats.record_files import is_archive, open_json, open_jsonl, open_parquet
-from penwright.formats.streams import is_remote, kind_suffix, read_head, refuse_suffix
+from penwright.formats.streams import kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
+from penwright.remote import exists, expand, is_remote, list_folder
 from penwright.wording import Warn
 
 
@@ -184,9 +185,12 @@ def _is_story(name: str) -> bool:
 def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
     path = Path(name)
     if is_remote(name):
-        yield name
+        for match in expand(name):
+            names = list_folder(match)
+            files = {file: f"{match.rstrip('/')}/{file}" for file in names or ()}
+            yield from (match,) if names is None else _folder(match, files, patterns, warn)
     elif path.is_dir():
-        yield from _folder(path, patterns, warn)
+        yield from _folder(name, _files_below(path), patterns, warn)
     elif path.exists():
         yield name
     elif glob.has_magic(name):
@@ -195,52 +199,67 @@ def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
         if not matches:
             raise DataError(f"Nothing matches '{name}'.")
         for match in matches:
-            is_folder = Path(match).is_dir()
-            yield from _folder(Path(match), patterns, warn) if is_folder else (match,)
+            below = _files_below(Path(match)) if Path(match).is_dir() else None
+            yield from (match,) if below is None else _folder(match, below, patterns, warn)
     elif any(Path(name + suffix).exists() for suffix in PAIR_SUFFIXES):
         yield next(name + suffix for suffix in PAIR_SUFFIXES if Path(name + suffix).exists())
     else:
         raise DataError(f"There is no file or folder '{name}'.", fix=_nearby(path))
 
 
-def _folder(folder: Path, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
-    """Yield the files of a folder that are read; hidden ones (`.name`) are not looked at."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    if not files:
+def _files_below(folder: Path) -> dict[str, str]:
+    """Return the files below a folder, by their names relative to it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): str(path) for path in files}
+
+
+def _folder(
+    folder: str, below: Mapping[str, str], patterns: Sequence[str], warn: Warn
+) -> Iterator[str]:
+    """Yield the files of a folder that are read; hidden ones (`.name`) are not looked at.
+
+    `below` has the paths of all its files by their names relative to it.
+    """
+    names = sorted((name for name in below if not _is_hidden(name)), key=Path)
+    if not names:
         raise DataError(f"The folder '{folder}' has no files in it.")
+    labels = {name for name in names if _is_label(name, below)}
     if patterns:
-        chosen = [path for path in files if _matches(path.relative_to(folder), patterns)]
+        chosen = [name for name in names if _matches(Path(name), patterns)]
     else:
-        texts = [path for path in files if not _is_label(path)]
-        chosen = [path for path in texts if kind_suffix(path) in SUFFIXES]
-        chosen = chosen or [path for path in texts if is_text_file(path)]
-    others = Counter(_kind_of(path) for path in set(files) - set(chosen))
+        texts = [name for name in names if name not in labels]
+        chosen = [name for name in texts if kind_suffix(name) in SUFFIXES]
+        chosen = chosen or [name for name in texts if is_text_file(below[name])]
+    others = Counter(
+        "label of generated text" if name in labels else _suffix_or_name(Path(name))
+        for name in set(names) - set(chosen)
+    )
     if others:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(MOST_LISTED))
         more = ", ..." if len(others) > MOST_LISTED else ""
         example = next((f"*{kind}" for kind, _ in others.most_common() if kind[0] == "."), "*")
-        told = f"{others.total():,} of {len(files):,} files are not read: {listed}{more}."
+        told = f"{others.total():,} of {len(names):,} files are not read: {listed}{more}."
         choose = f'Choose files by name, such as --files "{example}".'
         if not chosen:
             raise DataError(f"{folder}: {told}", fix=choose)
         warn(f"{folder}: {told} {choose}")
-    yield from map(str, chosen)
+    yield from (below[name] for name in chosen)
 
 
-def _kind_of(path: Path) -> str:
-    return "label of generated text" if _is_label(path) else path.suffix.lower() or path.name
+def _suffix_or_name(path: Path) -> str:
+    return path.suffix.lower() or path.name
 
 
-def _is_label(path: Path) -> bool:
-    """Return whether `path` is what `generate` writes beside a text file, not a text itself."""
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in Path(name).parts)
+
+
+def _is_label(name: str, below: Mapping[str, str]) -> bool:
+    """Return whether a file is what `generate` writes beside a text file, not a text itself."""
     return (
-        path.suffix == ".json"
-        and path.with_suffix("").is_file()
-        and f'"{MACHINE_WRITTEN}": true'.encode() in read_head(str(path))
+        name.endswith(".json")
+        and name.removesuffix(".json") in below
+        and f'"{MACHINE_WRITTEN}": true'.encode() in read_head(below[name])
     )
 
 
@@ -249,20 +268,22 @@ def _matches(path: Path, patterns: Sequence[str]) -> bool:
 
 
 def _as_input(name: str) -> Input:
-    path = Path(name)
-    if is_remote(name):
-        return Input(name)
     for source, target in PAIR_SUFFIXES.items():
-        if path.suffix in (source, target):
-            prompts, texts = path.with_suffix(source), path.with_suffix(target)
-            if prompts.exists() and texts.exists():
-                return Input(str(prompts), str(texts))
-            if path.suffix.startswith(".wp_"):
-                missing = texts if prompts.exists() else prompts
+        if name.endswith((source, target)):
+            stem = name.removesuffix(source).removesuffix(target)
+            prompts, texts = stem + source, stem + target
+            missing = [half for half in (prompts, texts) if not _exists(half)]
+            if not missing:
+                return Input(prompts, texts)
+            if source.startswith(".wp_"):
                 raise DataError(
-                    f"{name} needs the other half of the pair, {missing.name}, beside it."
+                    f"{name} needs the other half of the pair, {Path(missing[0]).name}, beside it."
                 )
     return Input(name)
+
+
+def _exists(name: str) -> bool:
+    return exists(name) if is_remote(name) else Path(name).exists()
 
 
 def _nearby(path: Path) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from penwright.errors import DataError, MissingExtraError
+from penwright.remote import is_remote, open_remote
 
 _OPENERS = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "zstandard"}
-_TELLING = ("size", "ETag", "etag", "mtime", "created", "LastModified", "last_modified", "blob_id")
 _PACKED = 1 << 12
 """Compressed bytes per read, few because they can be the beginning of very many."""
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
@@ -27,11 +27,6 @@ def kind_suffix(path: str | Path) -> str:
     return Path(name.stem if name.suffix.lower() in _OPENERS else name.name).suffix.lower()
 
 
-def is_remote(path: str) -> bool:
-    """Return whether a path is an address, such as https:// or hf://."""
-    return "://" in path
-
-
 @contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
     """Open a file's bytes, decompressed by its suffix (.gz .bz2 .xz .zst).
@@ -41,7 +36,7 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
     if kind_suffix(path) in _ARCHIVES:
         raise DataError(f"{path} is an archive.", fix="Unpack it, and give the folder.")
     kind = _OPENERS.get(Path(path.partition("?")[0]).suffix.lower())
-    with _open_remote(path) if is_remote(path) else _open_local(path) as stream:
+    with open_remote(path) if is_remote(path) else _open_local(path) as stream:
         if kind is None:
             yield stream
         else:
@@ -122,47 +117,6 @@ def _open_local(path: str) -> BinaryIO:
         raise DataError(f"{path} may not be read.", fix="Check its permissions.") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, not a file.") from None
-
-
-def _open_remote(path: str) -> BinaryIO:
-    try:
-        import fsspec  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingExtraError(f"Reading {path}", "remote") from None
-    try:
-        return cast("BinaryIO", fsspec.open(path, "rb").open())
-    except ImportError:
-        raise MissingExtraError(f"Reading {path}", "remote") from None
-    except Exception as error:  # each kind of place has errors of its own
-        raise _unreachable(path, error) from None
-
-
-def identify(address: str) -> str:
-    """Return an address with the size, tag and time of its content, as its server gives them.
-
-    Raises DataError when it cannot be reached.
-    """
-    try:
-        import fsspec
-    except ImportError:
-        raise MissingExtraError(f"Reading {address}", "remote") from None
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-        about = system.info(path)
-    except ImportError:
-        raise MissingExtraError(f"Reading {address}", "remote") from None
-    except Exception as error:
-        raise _unreachable(address, error) from None
-    known = sorted((key.lower(), str(value)) for key, value in about.items() if key in _TELLING)
-    return f"{address} {known}"
-
-
-def _unreachable(address: str, error: Exception) -> DataError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    return DataError(
-        f"{address} cannot be opened: {reason}.",
-        fix="See whether the address is right and this machine reaches it.",
-    )
 
 
 def read_head(path: str, size: int = 1 << 16) -> bytes:

@@ -211,10 +211,16 @@ def describe_work(tokenizer: Tokenizer, markers: Sequence[str]) -> tuple[Any, ..
 
 def make_work(setup: tuple[Any, ...]) -> Work:
     """Return the work of another process: texts to the fields of their block."""
-    module, name, content, markers = setup
+    return encoder(rebuild_tokenizer(setup), setup[-1])
+
+
+def rebuild_tokenizer(setup: tuple[Any, ...]) -> Tokenizer:
+    """Return the tokenizer that `describe_work` described."""
+    module, name, content, _ = setup
     traits = {text: Traits(*values) for text, values in content["traits"].items()}
     vocabulary = Vocabulary(**{**content, "traits": traits})
-    return encoder(getattr(importlib.import_module(module), name)(vocabulary), markers)
+    tokenizer: Tokenizer = getattr(importlib.import_module(module), name)(vocabulary)
+    return tokenizer
 
 
 def encoder(tokenizer: Tokenizer, markers: Sequence[str]) -> Work:

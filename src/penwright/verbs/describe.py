@@ -23,7 +23,8 @@ def names_model(name: str | Path) -> bool:
     """
     from penwright.formats.catalog import SUFFIXES
     from penwright.formats.corpora import PAIR_SUFFIXES
-    from penwright.formats.streams import is_remote, kind_suffix
+    from penwright.formats.streams import kind_suffix
+    from penwright.remote import is_remote
     from penwright.weights import names
 
     text = str(name)

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from penwright.config import KeywordsConfig, PrepareConfig, build
+from penwright.dataset.distributed import find_obstacle, prepare_parts
 from penwright.dataset.packed import SUFFIX, pack
+from penwright.dataset.remote_store import find_same, publish
 from penwright.dataset.store_cache import create_store, is_store, open_data, open_store
 from penwright.errors import DataError, UsageError, suggest
 from penwright.files import refuse_existing
 from penwright.formats.keyword_file import decode_file
 from penwright.formats.keyword_table import Encoded, encode
+from penwright.remote import is_remote
 from penwright.sections import NAMES, Marks
 from penwright.tokens import Store
 from penwright.wording import Warn, count, log
+
+
+class Prepared(NamedTuple):
+    """What a store that workers have written to an address holds."""
+
+    n_documents: int
+    n_tokens: int
 
 
 def prepare(
@@ -24,43 +34,61 @@ def prepare(
     warn: Callable[[str], None] = log,
     **options: Any,
 ) -> Store:
-    """Encode `data` into a new store in the folder `output`, or continue one that was stopped.
+    """Encode `data` into a new store at `output`, or continue one that was stopped; open it.
 
-    An `output` that ends in .zip is one compressed file, made from the store in the cache.
+    `output` is a folder; a name that ends in .zip, for one compressed file; or an address such as
+    s3://bucket/store, from where the store is downloaded into the cache.
 
     `options` are those of `penwright prepare`. Raises DataError and OutOfRoomError.
     """
-    return run_prepare(data, build(PrepareConfig, options | {"output": output}), warn)
+    made = run_prepare(data, build(PrepareConfig, options | {"output": str(output)}), warn)
+    return made if isinstance(made, Store) else open_store(output)
 
 
 def run_prepare(
     paths: Sequence[str | Path], config: PrepareConfig, warn: Callable[[str], None]
-) -> Store:
-    """Encode files into a store, as `config` asks."""
-    output = config.output
+) -> Store | Prepared:
+    """Encode files into a store, as `config` asks; returns it, or its counts if it is elsewhere."""
     if not paths:
         raise UsageError("There is no data to prepare.", fix="Name a file or a folder.")
-    stores, packs = [path for path in paths if is_store(path)], output.suffix.lower() == SUFFIX
-    if stores and (len(paths) > 1 or not packs):
+    stores = [path for path in paths if is_store(path)]
+    output, packs = Path(config.output), config.output.lower().endswith(SUFFIX)
+    away = is_remote(config.output)
+    if stores and (len(paths) > 1 or not (packs or away)):
         raise UsageError(
             f"'{stores[0]}' is a token store already.",
             fix="finetune takes it as it is; --output NAME.zip packs one into a file.",
+        )
+    if packs and away:
+        raise UsageError(
+            "A .zip is written on this machine.", fix="Copy it afterwards, or leave out .zip."
         )
     if packs:
         refuse_existing(output)
     if stores:
         store = open_store(stores[0])
-        pack(store, output)
-        return store
-    from penwright.weights import choose_model, read_shape  # imports torch
+    else:
+        from penwright.weights import choose_model, read_shape  # imports torch
 
-    _, read_tokenizer = read_shape(choose_model(config.model, warn), warn)
-    tokenizer = read_tokenizer()
+        _, read_tokenizer = read_shape(choose_model(config.model, warn), warn)
+        tokenizer = read_tokenizer()
+        if away and config.work.engine == "ray":
+            obstacle = find_obstacle(paths, config.data)
+            if obstacle is None:
+                made = prepare_parts(
+                    paths, config.data, tokenizer, config.output, warn, config.work
+                )
+                return Prepared(made["documents"], made["tokens"])
+            warn(f"This machine reads the files for the workers, since {obstacle}.")
+        if packs or away:
+            store = open_data(paths, config.data, tokenizer, warn, config.work).store
+        else:
+            store = create_store(paths, config.data, tokenizer, output, warn, config.work)
     if packs:
-        store = open_data(paths, config.data, tokenizer, warn, config.work).store
         pack(store, output)
-        return store
-    return create_store(paths, config.data, tokenizer, output, warn, config.work)
+    elif away and find_same(config.output, store.header["fingerprint"]) is None:
+        publish(store, config.output)
+    return store
 
 
 def encode_keywords(
