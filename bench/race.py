@@ -34,6 +34,7 @@ from typing import Any
 
 import keeping
 
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WHO = ("penwright", "run_clm", "notebook")
 HELD_OUT = 20  # every so many rows one, or so small a part of a text
 ROW = 512
@@ -98,6 +99,7 @@ def prepare(path: Path, options: argparse.Namespace, folder: Path) -> dict[str, 
         "lines": str(folder / "train.txt"),
         "texts": train,
         "held_out": held_out,
+        "share": options.share,
         "minutes": options.minutes,
     }
     (folder / "job.json").write_text(json.dumps(job))
@@ -306,7 +308,8 @@ def main() -> None:
     result: dict[str, Any] = keeping.describe(
         "seconds to the same held-out loss, nats a token", ("torch", "transformers")
     )
-    result |= {"model": options.model, "random": options.random, "share": options.share, "data": {}}
+    weights = "random weights" if options.random else "its weights"
+    result |= {"model": f"{options.model}, {weights}", "data": {}}
     for path in options.data:
         folder = options.folder / path.stem
         if not (folder / "job.json").exists():
@@ -315,17 +318,19 @@ def main() -> None:
             if not (folder / f"{who}.json").exists():
                 child = [sys.executable, __file__, "--part", who, "--folder", str(folder)]
                 subprocess.run(child, check=True, stdout=sys.stderr)
-        found = result["data"][path.stem] = outcome(folder)
+        found = outcome(folder)
+        share = json.loads((folder / "job.json").read_text())["share"]
+        result["data"][path.stem] = {"share": share, **found}
         draw(path.stem, found, options.folder / f"{path.stem}.svg")
         if options.keep:
-            draw(path.stem, found, keeping.RESULTS / keeping.kind() / f"race-{path.stem}.svg")
+            draw(path.stem, found, IMAGES / f"race-{options.model}-{path.stem}.svg")
         for who, part in found.items():
             told = {key: value for key, value in part.items() if key != "points"}
             print(f"{path.stem} {who}: {json.dumps(told)}", flush=True)
     if options.keep:
         keeping.keep(f"race-{options.model}", result)
     if options.json:
-        print(json.dumps({name: {who: part.get("times_as_fast") for who, part in one.items()}
+        print(json.dumps({name: {who: one[who]["times_as_fast"] for who in WHO[1:]}
                           for name, one in result["data"].items()}))  # fmt: skip
 
 

@@ -261,6 +261,23 @@ def _memory(result: dict[str, Any]) -> str:
     return _table(["Model and method", "Peak", "Predicted", "Two steps"], rows)
 
 
+def _race(result: dict[str, Any]) -> str:
+    """Return where each contender ended, and how long ours takes to that loss; and the plots."""
+    rows, plots = [], []
+    for data, found in result["data"].items():
+        for who, part in found.items():
+            if isinstance(part, dict):
+                cut = " (out of time)" if part["stopped_by_the_clock"] else ""
+                ours, ratio = part.get("ours_reaches_it_after"), part.get("times_as_fast")
+                row = [f"{part['seconds']:.0f} s{cut}", f"{part['loss']:.3f}"]
+                row += [f"{ours:.1f} s", _number(ratio)] if ours and ratio else ["", ""]
+                rows.append([f"{data} ({found['share']:.0%})", who, *row])
+        size = result["model"].partition(",")[0]
+        plots.append(f"![Held-out loss against seconds, {data}](images/race-{size}-{data}.svg)")
+    head = ["Data", "", "Ends after", "Held-out loss", "Penwright is there after", "Times as fast"]
+    return "\n\n".join([_table(head, rows), *plots])
+
+
 def make_readme() -> str:
     """Return the README with the figures of today's results."""
     text = (ROOT / "README.md").read_text("utf-8")
@@ -321,7 +338,7 @@ KINDS = {
 }
 """Headings of the folders of results."""
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "generate": _writing, "memory": _memory, "train": _training,
+    "generate": _writing, "memory": _memory, "race": _race, "train": _training,
 }  # fmt: skip
 """Results that have a table of their own; of others each figure is a line."""
 ELSEWHERE = {

@@ -1,6 +1,6 @@
 // The choice of a token, as sample/logits.py makes it: temperature, top-k, top-p, min-p, Gumbel
-// noise. Nothing sorts the vocabulary: what cannot be chosen is left out first, then parts are
-// divided around pivots, as quickselect does.
+// noise. Nothing sorts the vocabulary: what cannot be chosen is left out first, top-k divides around
+// pivots, as quickselect does, and top-p looks at the token that was drawn.
 #pragma once
 
 #include <stdlib.h>
@@ -13,7 +13,6 @@ typedef struct {
     int n;
     float *value;  // room for the whole vocabulary
     int32_t *id;
-    double *mass;
 } Candidates;
 
 INLINE uint32_t at_least(vf x, float border) {  // a bit for each lane
@@ -31,38 +30,31 @@ INLINE uint32_t at_least(vf x, float border) {  // a bit for each lane
 INLINE void swap(Candidates *c, int a, int b) {
     float value = c->value[a];
     int32_t id = c->id[a];
-    double mass = c->mass[a];
-    c->value[a] = c->value[b], c->id[a] = c->id[b], c->mass[a] = c->mass[b];
-    c->value[b] = value, c->id[b] = id, c->mass[b] = mass;
+    c->value[a] = c->value[b], c->id[a] = c->id[b];
+    c->value[b] = value, c->id[b] = id;
 }
 
-// Return the value at which the largest values, counted by their masses, reach `wanted`.
-static float find_border(Candidates *c, double wanted) {
+// Return the k-th largest value.
+static float find_border(Candidates *c, int k) {
     int low = 0, high = c->n;
-    double before = 0;
     for (;;) {
         float a = c->value[low], b = c->value[(low + high) / 2], d = c->value[high - 1];
         float pivot = a > b ? (b > d ? b : (a > d ? d : a)) : (a > d ? a : (b > d ? d : b));
         int larger = low, equal = low, end = high;  // [low, larger) > pivot, [larger, equal) = pivot
-        double above = 0, same = 0;
         while (equal < end) {
-            if (c->value[equal] > pivot) {
-                above += c->mass[equal];
+            if (c->value[equal] > pivot)
                 swap(c, equal++, larger++);
-            } else if (c->value[equal] == pivot) {
-                same += c->mass[equal++];
-            } else {
+            else if (c->value[equal] == pivot)
+                equal++;
+            else
                 swap(c, equal, --end);
-            }
         }
-        if (before + above >= wanted && larger > low) {
+        if (larger >= k)
             high = larger;
-        } else if (before + above + same >= wanted || equal == high) {
+        else if (equal >= k)
             return pivot;
-        } else {
-            before += above + same;
+        else
             low = equal;
-        }
     }
 }
 
@@ -96,7 +88,6 @@ static void collect_largest(Candidates *c, const float *x, int n, int k) {
             int at = i + __builtin_ctz(bits);
             if (at >= n) continue;
             c->value[c->n] = x[at];
-            c->mass[c->n] = 1;
             c->id[c->n++] = at;
         }
         if (c->n >= full) {
@@ -108,30 +99,55 @@ static void collect_largest(Candidates *c, const float *x, int n, int k) {
     keep_at_least(c, find_border(c, k));
 }
 
+// Return the sum of exp(value - most) over the candidates above a border.
+static double mass_above(Candidates *c, float border, float most) {
+    vf sums = splat(0);
+    for (int i = c->n; i % LANES; i++) c->value[i] = -INFINITY;
+    for (int i = 0; i < c->n; i += LANES) {
+        vf value = load(c->value + i);
+        sums += choose(value > border, exponential(value - most), splat(0));
+    }
+    return sum_of(sums);
+}
+
 static uint64_t mix(uint64_t state) {  // SplitMix64, as seeds.py
     uint64_t z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9u;
     z = (z ^ z >> 27) * 0x94D049BB133111EBu;
     return z ^ z >> 31;
 }
 
-// Return the candidate with the largest sum of value and Gumbel noise, -log(-log u). Most cannot
-// win, and need no logarithm: -log u >= 1 - u, and a winner has -log u < exp(value - best).
+// Return the place of the candidate with the largest sum of value and Gumbel noise, -log(-log u).
+// Most cannot win, and need no logarithm: -log u >= 1 - u, and a winner has
+// -log u < exp(value - best).
 static int draw(const Candidates *c, const Choice *choice) {
     const uint64_t gamma = 0x9E3779B97F4A7C15u;
     uint64_t key = mix(choice->key + ((uint64_t)choice->step + 1) * gamma);
     double best = -INFINITY;
-    int32_t chosen = ALL_RULED_OUT;
+    int chosen = 0;
     for (int i = 0; i < c->n; i++) {
         uint64_t bits = mix(key + ((uint64_t)c->id[i] + 1) * gamma);
         double u = ((double)(bits >> 11) + 0.5) * 0x1p-53, ahead = best - c->value[i];
         if (ahead > 0 && (1 - u) * (1 + ahead) >= 1) continue;  // exp(-a) <= 1 / (1 + a)
         double score = c->value[i] - log(-log(u));
-        if (score > best || (score == best && c->id[i] < chosen)) {
+        if (score > best || (score == best && c->id[i] < c->id[chosen])) {
             best = score;
-            chosen = c->id[i];
+            chosen = i;
         }
     }
     return chosen;
+}
+
+// Draw from the nucleus, the tokens with a mass above them of less than `wanted`. A token's noise
+// does not depend on the others, so a winner of all that is in the nucleus also wins there. If it is
+// not in the nucleus, nothing as small is.
+static int draw_from_nucleus(Candidates *c, const Choice *choice, double wanted, float most) {
+    for (;;) {
+        int drawn = draw(c, choice);
+        float value = c->value[drawn];
+        double above = mass_above(c, value, most);
+        if (above < wanted || above == 0) return drawn;
+        keep_at_least(c, nextafterf(value, INFINITY));
+    }
 }
 
 // Return the next token for these logits, which are changed, or a negative number when there is
@@ -163,29 +179,23 @@ static int choose_token(float *x, int n, const Choice *choice, Candidates *c) {
         for (int i = 0; i < n; i += LANES) store(x + i, load(x + i) / temperature);
         most /= temperature;
     }
-    double total = most, whole_mass = 1;
+    double wanted = choice->top_p;
     if (choice->top_k) {
         collect_largest(c, x, n, choice->top_k < n ? choice->top_k : n);
+        if (choice->top_p < 1) wanted *= mass_above(c, -INFINITY, most);
     } else if (choice->top_p >= 1) {
         collect(c, x, n, choice->min_p > 0 ? most + log(choice->min_p) - 1e-3 : -INFINITY);
     } else {
         vf sums = splat(0);
         for (int i = 0; i < n; i += LANES) sums += exponential(load(x + i) - most);
-        total = most + log((double)sum_of(sums));
+        double total = sum_of(sums);
+        wanted *= total;
         for (double share = FEW;; share *= 8) {  // mostly the first few hold the mass that counts
-            collect(c, x, n, total + log((1 - choice->top_p) / share));
-            double sum = 0;
-            for (int i = 0; i < c->n; i++) sum += c->mass[i] = exp(c->value[i] - total);
-            if (sum > choice->top_p + 1e-6 || share > 2 * n) break;
+            collect(c, x, n, most + log(total * (1 - choice->top_p) / share));
+            if (mass_above(c, -INFINITY, most) > wanted + 1e-6 * total || share > 2 * n) break;
         }
-    }
-    if (choice->top_p < 1) {
-        if (choice->top_k) {
-            whole_mass = 0;
-            for (int i = 0; i < c->n; i++) whole_mass += c->mass[i] = exp(c->value[i] - total);
-        }
-        keep_at_least(c, find_border(c, choice->top_p * whole_mass));
     }
     if (choice->min_p > 0) keep_at_least(c, most + log(choice->min_p));
-    return draw(c, choice);
+    return c->id[choice->top_p < 1 ? draw_from_nucleus(c, choice, wanted, most)
+                                   : draw(c, choice)];
 }

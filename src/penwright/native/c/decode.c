@@ -357,11 +357,10 @@ static void choose_one(void *job, int item, int thread) {
     c->chosen[item] = choose_token(logits, c->vocabulary, choice, &candidates);
 }
 
-// Give each thread room for candidates, 16 bytes a token.
+// Give each thread room for candidates, 8 bytes a token.
 static void divide(char *room, Candidates *candidates, int threads, long stride) {
-    for (int t = 0; t < threads; t++, room += stride * 16)
-        candidates[t] = (Candidates){0, (float *)(room + stride * 8),
-                                     (int32_t *)(room + stride * 12), (double *)room};
+    for (int t = 0; t < threads; t++, room += stride * 8)
+        candidates[t] = (Candidates){0, (float *)room, (int32_t *)(room + stride * 4)};
 }
 
 // Choose a token for each of n rows of logits, [n, stride], of which the first `vocabulary` count.
@@ -371,11 +370,11 @@ int PUBLIC(choose)(Pool *pool, const float *logits, long stride, int n, const Ch
     int threads = pool_threads(pool);
     long padded = round_up(vocabulary, PANEL);
     size_t row = (size_t)padded * 4;
-    char *room = pool_scratch(pool, (size_t)n * (row + 4) + 64 + (size_t)threads * row * 4);
+    char *room = pool_scratch(pool, (size_t)n * (row + 4) + 64 + (size_t)threads * row * 2);
     if (!room) return OUT_OF_MEMORY;
     Candidates candidates[MAX_THREADS];
     divide(room, candidates, threads, padded);
-    float *copy = (float *)(room + (size_t)threads * row * 4);
+    float *copy = (float *)(room + (size_t)threads * row * 2);
     int32_t *order = (int32_t *)(copy + n * padded);
     for (int r = 0; r < n; r++) {
         memcpy(copy + r * padded, logits + r * stride, (size_t)vocabulary * 4);
@@ -423,7 +422,7 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
         }
         Feed feed = {alive, rows->stride, starts, counts, last, pages};
         size_t logits_bytes = (size_t)alive * (size_t)logits_stride * 4;
-        size_t each = (size_t)logits_stride * 16;
+        size_t each = (size_t)logits_stride * 8;
         char *extra;
         Pass pass;
         failed = begin(&pass, m, pool, &feed, logits_bytes + (size_t)threads * each, &extra);
