@@ -55,10 +55,19 @@ class Choice(Structure):
 
 
 class _Page:
+    """Memory for keys and values, filled by the C library's `memset` and `memcpy`.
+
+    An operator of torch would wake its threads, which then spin and take time from the decoder's.
+    """
+
     def __init__(self, model: PackedModel) -> None:
-        self.data = torch.zeros(model.page_numbers, dtype=model.cache_type)
-        self.address = self.data.data_ptr()
+        self._data = torch.empty(model.page_numbers, dtype=model.cache_type)
+        self.address = self._data.data_ptr()
+        ctypes.memset(self.address, 0, self._data.nbytes)
         self.owners = 1
+
+    def copy(self, page: _Page) -> None:
+        ctypes.memmove(self.address, page.address, self._data.nbytes)
 
 
 class _Row:
@@ -216,7 +225,7 @@ class NativeDecoder:
         first = length // PAGE
         if new and first < len(row.pages) and row.pages[first].owners > 1:
             mine = self._new_page()
-            mine.data.copy_(row.pages[first].data)
+            mine.copy(row.pages[first])
             row.pages[first].owners -= 1
             row.pages[first] = mine
         while len(row.pages) * PAGE < length + new:
