@@ -65,6 +65,7 @@ def test_spans_are_counted_located_and_extended(tmp_path_factory, data, document
     found = occurrences(store, span)
     match = index.find(span)
     assert (match.count if match else 0) == len(found)
+    assert index.occurs(span) == bool(found)
     if match:
         assert match.length == len(span)
         assert index.locations(match).tolist() == found

@@ -17,7 +17,7 @@ import bisect
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +160,10 @@ class SuffixIndex:
         """Return the match of the span `tokens`, or None if it does not occur."""
         match = Match(len(tokens), tuple(block.find(tokens) for block in self.blocks))
         return match if match.count else None
+
+    def occurs(self, tokens: Sequence[int] | Array) -> bool:
+        """Return whether the span `tokens` occurs."""
+        return any(block.occurs(tokens) for block in self.blocks)
 
     def locations(self, match: Match, most: int | None = None) -> Int64:
         """Return the positions in the store where a match occurs, sorted, int64; at most `most`."""
@@ -312,6 +316,21 @@ class Block:
         """Return the range of the slots whose suffixes begin with `tokens`."""
         if not all(0 <= token < self.separator for token in tokens):
             return 0, 0
+        span, span_of = self._comparison(tokens)
+        slots = range(self.n_tokens)
+        first = bisect.bisect_left(slots, span, key=span_of)
+        return first, bisect.bisect_right(slots, span, lo=first, key=span_of)
+
+    def occurs(self, tokens: Sequence[int] | Array) -> bool:
+        """Return whether a suffix begins with `tokens`."""
+        if not all(0 <= token < self.separator for token in tokens):
+            return False
+        span, span_of = self._comparison(tokens)
+        first = bisect.bisect_left(range(self.n_tokens), span, key=span_of)
+        return first < self.n_tokens and span_of(first) == span
+
+    def _comparison(self, tokens: Sequence[int] | Array) -> tuple[bytes, Callable[[int], bytes]]:
+        """Return `tokens` in a form that is ordered as suffixes are, and a slot's suffix in it."""
         width = self.line.itemsize
         size = len(tokens) * width
         span = np.array(tokens, self.line.dtype.newbyteorder(">")).tobytes()
@@ -320,9 +339,7 @@ class Block:
             at = int(self.suffixes[slot]) * width
             return self._ordered[at : at + size]
 
-        slots = range(self.n_tokens)
-        first = bisect.bisect_left(slots, span, key=span_of)
-        return first, bisect.bisect_right(slots, span, lo=first, key=span_of)
+        return span, span_of
 
     def narrow_one(self, low: int, high: int, depth: int, token: int) -> tuple[int, int]:
         """Return the range of the slots in [low, high) whose token at `depth` is `token`."""

@@ -73,7 +73,7 @@ class CopyGuard:
         length = 0
         while length < len(span):
             length = min(max(4, 2 * length), len(span))
-            if training.index.find(span[-length:]) is None:
+            if not training.index.occurs(span[-length:]):
                 self._absent = len(ids) + 1 - length, len(ids) + 1, token
                 return False
         return True
