@@ -25,6 +25,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -246,10 +247,11 @@ def take_part(who: str, folder: Path) -> None:
     """Run one contender, and write its part of the race."""
     contenders = {"penwright": penwright_finetune, "run_clm": run_clm, "notebook": notebook}
     job = json.loads((folder / "job.json").read_text())
+    load = round(os.getloadavg()[0], 2)
     clock = Clock(make_score(job), job["minutes"])
     contenders[who](job, clock, folder)
-    stopped = clock.seconds > clock.limit
-    part = {"points": clock.points, "seconds": clock.seconds, "stopped_by_the_clock": stopped}
+    part = {"load": load, "points": clock.points, "seconds": clock.seconds}
+    part["stopped_by_the_clock"] = clock.seconds > clock.limit
     (folder / f"{who}.json").write_text(json.dumps(part))
 
 
@@ -273,7 +275,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     for who, part in parts.items():
         loss = part["points"][-1][1]
         found[who] = {"seconds": part["seconds"], "loss": loss, "points": part["points"]}
-        found[who]["stopped_by_the_clock"] = part["stopped_by_the_clock"]
+        found[who] |= {name: part.get(name) for name in ("stopped_by_the_clock", "load")}
         if who != "penwright":
             theirs, mine = seconds_to(part["points"], loss), seconds_to(ours, loss)
             ratio = theirs / mine if theirs and mine else None
@@ -308,6 +310,7 @@ def main() -> None:
     result: dict[str, Any] = keeping.describe(
         "seconds to the same held-out loss, nats a token", ("torch", "transformers")
     )
+    del result["load"]  # parts may have been run at other times; each has its own
     weights = "random weights" if options.random else "its weights"
     result |= {"model": f"{options.model}, {weights}", "data": {}}
     for path in options.data:
