@@ -70,7 +70,7 @@ class CopyGuard:
         if first <= start and end <= len(ids) and ids[end - 1] == last:
             return False
         span = [*ids[first:], token]
-        length = 0
+        length = min(end - start, len(span)) // 4  # the next piece is about as long as the last
         while length < len(span):
             length = min(max(4, 2 * length), len(span))
             if not training.index.occurs(span[-length:]):
