@@ -52,8 +52,11 @@ def _tokens(vocabulary: int, batch: int, length: int) -> torch.Tensor:
 
 
 def _products(who: str, size: str, batch: int, length: int, micro: int) -> Callable[[], Tensor]:
-    """The matrix products of our step, alone: same shapes, types, chunks and implementation."""
-    from penwright.model.loss import CHUNK_LOGITS, SLICE
+    """The matrix products of our step, alone: same shapes, types, chunks and implementation.
+
+    As in the step, what is read once lies in a buffer, and what is kept is allocated.
+    """
+    from penwright.model.loss import SLICE, split_rows
     from penwright.native.kernels import open_kernels
 
     config = config_of(size)
@@ -66,20 +69,26 @@ def _products(who: str, size: str, batch: int, length: int, micro: int) -> Calla
     layers = [[torch.randn(s).to(dtype) for s in shapes] for _ in range(config.n_layer)]
     rows = {n: torch.randn(micro * length, n).to(dtype) for shape in shapes for n in shape}
     head_VC = torch.randn(vocabulary, width).to(dtype)
-    chunk = max(1, CHUNK_LOGITS // vocabulary)
+    chunks = list(split_rows(micro * length, vocabulary, head_VC.device))
+    logits_nV = rows[width].new_empty(chunks[0].stop, vocabulary)
+    head_grad_vC = head_VC[:SLICE].clone()
+    out = {shape: torch.empty(micro * length, shape[1]).to(dtype) for shape in shapes}
+    into = {shape: torch.empty(micro * length, shape[0]).to(dtype) for shape in shapes}
 
     def step() -> Tensor:
         for _ in range(batch // micro):
             for weight in (weight for layer in layers for weight in layer):
                 x, slope = rows[weight.shape[0]], rows[weight.shape[1]]
-                multiply(x, weight)
-                multiply(slope, weight.T)
+                shape = (weight.shape[0], weight.shape[1])
+                multiply(x, weight, out=out[shape] if shape[1] == width else None)
+                multiply(slope, weight.T, out=into[shape])
                 multiply(x.T, slope)
-            for hidden_nC in rows[width].split(chunk):
-                slopes_nV = multiply(hidden_nC, head_VC.T)
+            for part in chunks:
+                hidden_nC = rows[width][part]
+                slopes_nV = multiply(hidden_nC, head_VC.T, out=logits_nV[: len(hidden_nC)])
                 multiply(slopes_nV, head_VC)
                 for part_nv in slopes_nV.split(SLICE, dim=1):
-                    multiply(part_nv.T, hidden_nC)
+                    multiply(part_nv.T, hidden_nC, out=head_grad_vC[: part_nv.shape[1]])
         return torch.ones(())
 
     return step

@@ -157,3 +157,14 @@ def test_no_tensor_of_all_logits_exists():
             held += event.nbytes()
             most = max(most, held)
     assert 0 < most < 400 * 3000 * 4 / 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_rows_are_split_into_as_few_and_even_chunks_as_the_largest_allows(rows, most):
+    slices = list(loss_module.split_rows(rows, 100, torch.device("cpu"), most))
+    assert [n for part in slices for n in range(part.start, part.stop)] == list(range(rows))
+    lengths = [part.stop - part.start for part in slices]
+    assert len(lengths) == -(-rows // most)
+    assert all(length <= most for length in lengths)
+    assert not lengths or max(lengths) - min(lengths) < len(lengths)

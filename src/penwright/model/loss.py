@@ -25,8 +25,8 @@ SLICE = 8192
 class LossKernels(Protocol):
     """Faster implementations of parts of the loss on a CPU, in float32 and bfloat16."""
 
-    def multiply(self, a_NK: Tensor, b_KM: Tensor) -> Tensor:
-        """Return a @ b."""
+    def multiply(self, a_NK: Tensor, b_KM: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return a @ b, in `out` where the product can write into a tensor."""
         ...
 
     def loss_slopes(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def token_logprobs(
     logprobs_N = hidden_NC.new_zeros(len(hidden_NC), dtype=_sum_dtype(dtype))
     with torch.autocast(hidden_NC.device.type, enabled=False):
         product_VC = _product_weight(weight_VC, dtype)
-        for rows in _chunks(hidden_NC, weight_VC, chunk):
+        for rows in split_rows(len(hidden_NC), len(weight_VC), hidden_NC.device, chunk):
             logp_nV = _log_softmax(hidden_NC[rows].to(dtype), product_VC)
             logprobs_N[rows] = _pick(logp_nV, targets_N[rows])
     return logprobs_N
@@ -103,7 +103,7 @@ def token_scores(hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, best: 
     found: list[tuple[Tensor, ...]] = []
     with torch.autocast(hidden_NC.device.type, enabled=False):
         product_VC = _product_weight(weight_VC, dtype)
-        for rows in _chunks(hidden_NC, weight_VC, None):
+        for rows in split_rows(len(hidden_NC), len(weight_VC), hidden_NC.device):
             logp_nV = _log_softmax(hidden_NC[rows].to(dtype), product_VC)
             logp_n = _pick(logp_nV, targets_N[rows])
             ranks_n = (logp_nV > logp_n[:, None]).sum(1) + 1
@@ -134,9 +134,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if with_grad and ctx.needs_input_grad[1]:
             weight_sum = _WeightSum(weight_VC, dtype, kernels)
         product_VC = _product_weight(weight_VC, dtype, kernels)
-        for rows in _chunks(hidden_NC, weight_VC, chunk):
+        chunks = list(split_rows(len(hidden_NC), len(weight_VC), hidden_NC.device, chunk))
+        largest = max((rows.stop - rows.start for rows in chunks), default=0)
+        buffer_nV = hidden_NC.new_empty((largest, len(weight_VC)), dtype=dtype)
+        for rows in chunks:
             hidden_nC, targets_n = hidden_NC[rows].to(dtype), targets_N[rows]
-            slopes_nV = multiply(hidden_nC, product_VC.T)
+            slopes_nV = multiply(hidden_nC, product_VC.T, out=buffer_nV[: len(targets_n)])
             loss -= make_slopes(slopes_nV, targets_n).sum()
             if hidden_grad is not None:
                 hidden_grad[rows] = multiply(slopes_nV, product_VC)
@@ -222,6 +225,7 @@ class _WeightSum:
     def __init__(self, weight_VC: Tensor, dtype: torch.dtype, kernels: LossKernels | None) -> None:
         self.sum_VC = torch.empty_like(weight_VC, dtype=_sum_dtype(dtype))
         self.kernels = kernels
+        self.buffer_vC = torch.empty_like(weight_VC[:SLICE], dtype=dtype)
         self.begun = False
 
     def result(self) -> Tensor:
@@ -233,7 +237,8 @@ class _WeightSum:
         multiply = torch.mm if self.kernels is None else self.kernels.multiply
         for rows in _slices(len(self.sum_VC), SLICE):
             target_vC = self.sum_VC[rows]
-            product_vC = multiply(slopes_nV[:, rows].T, hidden_nC)
+            buffer_vC = self.buffer_vC[: len(target_vC)]
+            product_vC = multiply(slopes_nV[:, rows].T, hidden_nC, out=buffer_vC)
             if not self.begun:
                 target_vC.copy_(product_vC)
             elif self.kernels is None:
@@ -243,14 +248,21 @@ class _WeightSum:
         self.begun = True
 
 
-def _chunks(hidden_NC: Tensor, weight_VC: Tensor, chunk: int | None) -> Iterator[slice]:
-    logits = CHUNK_LOGITS if hidden_NC.device.type == "cpu" else GPU_CHUNK_LOGITS
-    return _slices(len(hidden_NC), chunk or max(1, logits // len(weight_VC)))
+def split_rows(
+    rows: int, vocabulary: int, device: torch.device, chunk: int | None = None
+) -> Iterator[slice]:
+    """Yield slices of the rows whose logits exist at once: as few as may be, and even.
+
+    The products of a short chunk would take almost as long as those of a whole one.
+    """
+    logits = CHUNK_LOGITS if device.type == "cpu" else GPU_CHUNK_LOGITS
+    count = -(-rows // (chunk or max(1, logits // vocabulary)))
+    return _slices(rows, max(1, -(-rows // max(1, count))))
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:
     for start in range(0, length, step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, length))
 
 
 def _product_dtype(hidden_NC: Tensor) -> torch.dtype:

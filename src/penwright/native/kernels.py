@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import Structure, c_float, c_int32, c_int64, c_void_p
 from typing import NamedTuple
 
@@ -33,10 +33,7 @@ class Kernels:
         self, library: Library, threads: int | None = None, products: KernelsName = "native"
     ) -> None:
         threads = threads or torch.get_num_threads()
-        self.multiply: Callable[[Tensor, Tensor], Tensor] = (
-            self._multiply_by_onednn if products == "onednn" else torch.mm
-        )
-        self.writes_into = products == "native"  # oneDNN's operator always allocates
+        self._products = products
         self._run = library.training
         self._pool = open_pool(library, threads, os.getpid())
         if parallel := getattr(ctypes.CDLL(None), "GOMP_parallel", None):
@@ -206,26 +203,21 @@ class Kernels:
                 *(share, *betas, epsilon),
             )
 
-    def _multiply_by_onednn(self, a_NK: Tensor, b_KM: Tensor) -> Tensor:
-        """Return a @ b in float32; torch's own product is MKL's.
+    def multiply(self, a_NK: Tensor, b_KM: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return a @ b, in `out` where the product can write into a tensor.
 
-        MKL uses AVX2 at most on processors that are not Intel's, oneDNN what the processor has.
+        In float32 torch's own product is MKL's, which uses AVX2 at most on processors that are not
+        Intel's; oneDNN's uses what the processor has, but always allocates.
         """
-        if a_NK.dtype != torch.float32:
-            return torch.mm(a_NK, b_KM)
+        if self._products == "native" or a_NK.dtype != torch.float32:
+            return torch.mm(a_NK, b_KM, out=out)
         if a_NK.stride(0) == 1 and a_NK.stride(1) > 1:  # it would be copied, slowly
             a_KN, a_NK = a_NK.T, torch.empty(a_NK.shape)
             rows, width = a_KN.shape
             with self._pool.lock:
                 self._run["transpose"](
-                    *(
-                        self._pool.address,
-                        rows,
-                        width,
-                        a_KN.stride(0),
-                        a_KN.data_ptr(),
-                        a_NK.data_ptr(),
-                    )
+                    *(self._pool.address, rows, width, a_KN.stride(0)),
+                    *(a_KN.data_ptr(), a_NK.data_ptr()),
                 )
         product: Tensor = torch.ops.mkldnn._linear_pointwise(a_NK, b_KM.T, None, "none", [], "")
         return product

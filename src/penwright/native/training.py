@@ -47,10 +47,8 @@ class _Setting(NamedTuple):
 
     def product(self, name: str, a_NK: Tensor, b_KM: Tensor) -> Tensor:
         """Return a @ b, in the buffer of that name where the product can write into one."""
-        if not self.kernels.writes_into:
-            return self.kernels.multiply(a_NK, b_KM)
         out_NM = self.buffers.get(name, (len(a_NK), b_KM.shape[1]), a_NK.dtype)
-        return torch.mm(a_NK, b_KM, out=out_NM)
+        return self.kernels.multiply(a_NK, b_KM, out_NM)
 
 
 def _forward(
