@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import penwright
 from penwright.config import LoraConfig, OptimizerConfig, Precision
 from penwright.model import GPT2, SIZES, GPT2Config, init_weights
+from penwright.tokens import Batch
 from penwright.train.calibrate import choose_kernels
 from penwright.train.optimizer import Schedule
 from penwright.train.plan import TrainPlan
@@ -49,6 +50,18 @@ def _tokens(vocabulary: int, batch: int, length: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     words = torch.randint(0, 400, (batch, length + 1), generator=generator)
     return words * min(100, vocabulary // 400)
+
+
+def batch_of(config: GPT2Config, batch: int, length: int, documents: int = 1) -> Batch:
+    """A batch of rows that are packed with so many documents each."""
+    tokens_BT = _tokens(config.vocab_size, batch, length)
+    return Batch(
+        tokens_BT[:, :-1].contiguous(),
+        tokens_BT[:, 1:].contiguous(),
+        (torch.arange(length) % -(-length // documents)).repeat(batch, 1),
+        (torch.arange(length) // -(-length // documents)).repeat(batch, 1).int(),
+        batch * length,
+    )
 
 
 def _products(who: str, size: str, batch: int, length: int, micro: int) -> Callable[[], Tensor]:
@@ -161,7 +174,7 @@ def _peer_step(
 def _ours(
     who: str, size: str, batch: int, length: int, micro: int, device_name: str, documents: int
 ) -> Callable[[], Tensor]:
-    from penwright.tokens import Batch, split_micro
+    from penwright.tokens import split_micro
     from penwright.train.methods import make_method
     from penwright.train.process import limit_malloc
     from penwright.train.replica import batch_loss
@@ -182,15 +195,7 @@ def _ours(
     for group in method.optimizer.param_groups:
         group["lr"] = 1e-4
     scaler = torch.amp.GradScaler(device_name, enabled=False)
-    tokens_BT = _tokens(config.vocab_size, batch, length)
-    whole = Batch(
-        tokens_BT[:, :-1].contiguous(),
-        tokens_BT[:, 1:].contiguous(),
-        (torch.arange(length) % -(-length // documents)).repeat(batch, 1),
-        (torch.arange(length) // -(-length // documents)).repeat(batch, 1).int(),
-        batch * length,
-    )
-
+    whole = batch_of(config, batch, length, documents)
     norm = torch.ones((), device=device) if method.waits_for_norm else None
 
     def step() -> Tensor:

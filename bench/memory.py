@@ -5,15 +5,22 @@
 Two steps of one sequence in a process of its own each; anonymous memory is sampled every 10 ms.
 With --limit the process may not hold more data than that, which is how transformers' own training
 is shown to end; it is run for the sizes of --peer.
+
+    python bench/memory.py --ranks 2 --sizes 1558M --methods full --optimizer sgd --length 128
+
+trains on several processes of this machine instead, which torchrun starts, under --parallel; the
+batch is that of one of them, and the peak is of each, from its start on: rank 0 makes the model.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +43,76 @@ built = peak.bytes()
 losses = [float(take_step()) for _ in range(2)]
 print(json.dumps({"built": built, "peak": peak.bytes(), "losses": losses}))
 """
+
+RANK = """
+import json, sys, time
+from dataclasses import replace
+shape = json.loads(sys.argv[1])
+sys.path.insert(0, sys.argv[2])
+import torch
+from contenders import batch_of, config_of, plan_of
+from watching import Peak
+from penwright.config import OptimizerConfig
+from penwright.model import GPT2, init_weights
+from penwright.train.parallel import join
+from penwright.train.ranks import Leader, follow, lead
+peak = Peak()
+device, config = torch.device("cpu"), config_of(shape["size"])
+world = join(device)
+rows, length = shape["batch"], shape["length"]
+plan = replace(
+    plan_of(shape["who"], rows * world.size, length, config.n_embd),
+    micro_batch=rows,
+    parallel=shape["parallel"],
+    optim=OptimizerConfig(optimizer=shape["optimizer"]),
+)
+def body():
+    model = GPT2(config)
+    init_weights(model, seed=0)
+    model.set_dropout(0.0)
+    leader = Leader(world, model, plan, device)
+    batch = batch_of(config, rows * world.size, length)
+    made = time.perf_counter()
+    losses = [float(leader.step(batch, n, 1e-4)[0]) / batch.n_learned for n in (1, 2)]
+    return losses, (time.perf_counter() - made) / 2
+losses, seconds = lead(world, body) if world.rank == 0 else follow(world)
+print(json.dumps({"rank": world.rank, "peak": peak.bytes(), "losses": losses, "step": seconds}))
+"""
+
+
+def measure_ranks(who: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Peak memory of each rank in two steps of several, and what was predicted for one."""
+    from contenders import plan_of
+
+    shape = {"who": who, "size": size, "batch": options.batch, "length": options.length}
+    shape |= {"parallel": options.parallel, "optimizer": options.optimizer}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--no-python"]
+    torchrun += [f"--nproc-per-node={options.ranks}", "--rdzv-backend=c10d"]
+    torchrun += ["--rdzv-endpoint=localhost:0", sys.executable, "-c", RANK]
+    started = time.perf_counter()
+    child = subprocess.run(
+        [*torchrun, json.dumps(shape), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    ranks = sorted(map(json.loads, child.stdout.splitlines()), key=lambda rank: rank["rank"])
+    load = replace(
+        load_of(plan_of(who, options.batch, options.length, SIZES[size].n_embd), "cpu"),
+        optimizer=options.optimizer,
+        devices=options.ranks,
+        shard=options.parallel == "fsdp",
+    )
+    predicted = predict(SIZES[size], load).total
+    peaks = [rank["peak"] for rank in ranks]
+    return {
+        "seconds": time.perf_counter() - started,
+        "seconds_per_step": ranks[0]["step"],
+        "losses": ranks[0]["losses"],
+        "peaks": peaks,
+        "predicted": predicted,
+        "predicted_over_peak": [predicted / peak for peak in peaks],
+    }
 
 
 def measure(
@@ -90,11 +167,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--limit", default="0GB")
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--parallel", choices=["ddp", "fsdp"], default="fsdp")
+    parser.add_argument("--optimizer", default="adamw", help="of several ranks")
     keeping.add_options(parser)
     options = parser.parse_args()
     result: dict[str, Any] = {
         **keeping.describe(f"{options.batch} x {options.length} tokens, limit {options.limit}")
     }
+    if options.ranks > 1:
+        for size, who in itertools.product(options.sizes, options.methods):
+            about = f"{options.optimizer}, {options.batch} x {options.length} tokens a rank"
+            name = f"{size} {who}, {options.ranks} ranks, {options.parallel}, {about}"
+            result[name] = measure_ranks(who, size, options)
+            print(name, json.dumps(result[name]), flush=True)
+        if options.keep:
+            keeping.keep("memory_ranks", result, add=True)
+        return
     runs = [(who, size) for size in options.sizes for who in options.methods]
     for who, size in [*runs, *(("peer-fp32", size) for size in options.peer)]:
         result[f"{size} {who}"] = measure(who, size, options)
