@@ -1,6 +1,6 @@
 """Peak anonymous memory of training steps, beside what was predicted.
 
-    python bench/memory.py [--sizes 124M 355M] [--methods lean full] [--limit 18GB] [--keep]
+    python bench/memory.py [--sizes 124M 355M] [--methods lean full] [--ranks 2] [--keep]
 
 Two steps of one sequence in a process of its own each; anonymous memory is sampled every 10 ms.
 With --limit the process may not hold more data than that, which is how transformers' own training
@@ -109,9 +109,10 @@ def measure_ranks(who: str, size: str, options: argparse.Namespace) -> dict[str,
         "seconds": time.perf_counter() - started,
         "seconds_per_step": ranks[0]["step"],
         "losses": ranks[0]["losses"],
+        "peak": max(peaks),
         "peaks": peaks,
         "predicted": predicted,
-        "predicted_over_peak": [predicted / peak for peak in peaks],
+        "predicted_over_peak": predicted / max(peaks),
     }
 
 
@@ -176,13 +177,13 @@ def main() -> None:
         **keeping.describe(f"{options.batch} x {options.length} tokens, limit {options.limit}")
     }
     if options.ranks > 1:
+        result["what"] = f"{options.ranks} ranks of {options.batch} x {options.length} tokens"
         for size, who in itertools.product(options.sizes, options.methods):
-            about = f"{options.optimizer}, {options.batch} x {options.length} tokens a rank"
-            name = f"{size} {who}, {options.ranks} ranks, {options.parallel}, {about}"
+            name = f"{size} {who}, {options.parallel}, {options.optimizer}"
             result[name] = measure_ranks(who, size, options)
             print(name, json.dumps(result[name]), flush=True)
         if options.keep:
-            keeping.keep("memory_ranks", result, add=True)
+            keeping.keep("memory-ranks", result, add=True)
         return
     runs = [(who, size) for size in options.sizes for who in options.methods]
     for who, size in [*runs, *(("peer-fp32", size) for size in options.peer)]:

@@ -342,6 +342,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
 }  # fmt: skip
 """Results that have a table of their own; of others each figure is a line."""
 ELSEWHERE = {
+    "scale": "The figures are in [Large data](scale.md).",
     "runtimes": "The figures stand in [Opening and exporting models](runtimes.md#accuracy).",
     "systems": "The figures stand in [Recipes](systems.md#measurements).",
 }

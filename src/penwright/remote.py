@@ -31,6 +31,11 @@ def has_folders(address: str) -> bool:
     return not address.lower().startswith(_WITHOUT_FOLDERS)
 
 
+def inside(address: str, name: str) -> str:
+    """Return the address of a file or folder in the folder at an address."""
+    return f"{address.rstrip('/')}/{name}"
+
+
 def open_remote(address: str) -> BinaryIO:
     """Open the file at an address for reading; raises DataError when it cannot be opened."""
     with _reaching(address) as fsspec:

@@ -167,10 +167,11 @@ def test_prepare_reads_and_writes_addresses(texts, tmp_path, capsys):
     made = prepare(f"memory:/{root}/texts", output=address, model="base", workers=0, warn=print)
     assert "1 of 6 files are not read: 1 .png" in capsys.readouterr().out
     assert is_store(address)
+    assert is_store(f"{address}/")
     opened = open_data([address], DataConfig(), base_tokenizer, print)
     assert opened.store.folder != made.folder
     assert contents(opened.store.folder) == contents(made.folder)
-    again = prepare(f"memory:/{root}/texts", output=address, model="base", warn=print)
+    again = prepare(f"memory:/{root}/texts/", output=f"{address}/", model="base", warn=print)
     assert again.n_tokens == made.n_tokens
     one = f"memory:/{root}/texts/a.csv"
     with pytest.raises(DataError, match="another store at"):

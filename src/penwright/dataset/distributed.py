@@ -24,7 +24,7 @@ from penwright.dataset.remote_store import (
 from penwright.dataset.store_cache import Found, create_store, find, name_data
 from penwright.formats.cleaning import REPORT, Tally
 from penwright.formats.reader import Input
-from penwright.remote import is_remote, size
+from penwright.remote import inside, is_remote, size
 from penwright.tokens import Tokenizer
 from penwright.tokens.encode import SHARD_TOKENS, describe_work, rebuild_tokenizer
 from penwright.wording import Warn
@@ -83,7 +83,7 @@ def prepare_parts(
     for note in found.notes:
         tell(note)
     jobs = [
-        (f"{address}/{part_name(number)}", [astuple(item) for item in group])
+        (inside(address, part_name(number)), [astuple(item) for item in group])
         for number, group in enumerate(groups)
     ]
     setup = (describe_work(tokenizer, tokenizer.always), asdict(data))

@@ -26,7 +26,7 @@ from penwright.errors import DataError
 from penwright.files import cache_folder, disk_errors
 from penwright.formats.catalog import SUFFIXES
 from penwright.formats.streams import kind_suffix
-from penwright.remote import delete, download, exists, has_folders, read, upload, write
+from penwright.remote import delete, download, exists, has_folders, inside, read, upload, write
 from penwright.tokens import Store
 from penwright.tokens.blocks import Block
 from penwright.tokens.encode import SHARD_TOKENS
@@ -43,12 +43,12 @@ _ROOM = "Free some room, or name another place in PENWRIGHT_CACHE."
 def is_remote_store(address: str) -> bool:
     """Return whether there is a token store at an address; raises DataError."""
     may_be = has_folders(address) and kind_suffix(address) not in SUFFIXES
-    return may_be and exists(f"{address}/{HEADER}")
+    return may_be and exists(inside(address, HEADER))
 
 
 def read_header(address: str) -> dict[str, Any] | None:
     """Return the header of the store at an address; None if there is none. Raises DataError."""
-    name = f"{address}/{HEADER}"
+    name = inside(address, HEADER)
     return _parse(read(name), address) if exists(name) else None
 
 
@@ -64,10 +64,10 @@ def find_same(address: str, fingerprint: str) -> dict[str, Any] | None:
 
 def publish(store: Store, address: str) -> None:
     """Write a store to an address; raises DataError."""
-    delete(f"{address}/{HEADER}")
+    delete(inside(address, HEADER))
     for name in _files(store.header):
-        upload(store.folder / name, f"{address}/{name}")
-    upload(store.folder / HEADER, f"{address}/{HEADER}")
+        upload(store.folder / name, inside(address, name))
+    upload(store.folder / HEADER, inside(address, HEADER))
 
 
 def publish_parts(
@@ -82,7 +82,7 @@ def publish_parts(
         "parts": [part_name(number) for number in range(len(parts))],
         "fingerprints": [part["fingerprint"] for part in parts],
     }
-    write(f"{address}/{HEADER}", json.dumps(whole, indent=1, sort_keys=True).encode())
+    write(inside(address, HEADER), json.dumps(whole, indent=1, sort_keys=True).encode())
     return whole
 
 
@@ -97,7 +97,7 @@ def fetch(address: str) -> Path:
     Returns its folder. Raises DataError for a store that is damaged or cannot be reached,
     OutOfRoomError where there is no room.
     """
-    content = read(f"{address}/{HEADER}")
+    content = read(inside(address, HEADER))
     header = _parse(content, address)
     folder = cache_folder() / "stores" / f"remote-{hashlib.sha256(content).hexdigest()}"
     if folder.exists():
@@ -138,11 +138,11 @@ def _files(header: dict[str, Any]) -> list[str]:
 def _download(address: str, folder: Path) -> Store:
     """Download an ordinary store into a new folder, and compare every file with its checksum."""
     folder.mkdir()
-    content = read(f"{address}/{HEADER}")
+    content = read(inside(address, HEADER))
     for name in _files(_parse(content, address)):
         if Path(name).name != name:
             raise DataError(f"{address}/{HEADER} is damaged: it names the file '{name}'.")
-        download(f"{address}/{name}", folder / name)
+        download(inside(address, name), folder / name)
     (folder / HEADER).write_bytes(content)
     try:
         store = Store.open(folder)
@@ -157,7 +157,7 @@ def _join(address: str, header: dict[str, Any], folder: Path) -> None:
     writer: StoreWriter | None = None
     for name, made in zip(header["parts"], header["fingerprints"], strict=True):
         with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
-            part = _download(f"{address}/{name}", Path(place) / "part")
+            part = _download(inside(address, name), Path(place) / "part")
             if part.header["fingerprint"] != made:
                 raise DataError(f"{address}/{name} is of another store.", fix=REDO)
             if writer is None:

@@ -44,7 +44,7 @@ from penwright.formats.reader import Input, Reader
 from penwright.formats.record_files import is_archive, open_json, open_jsonl, open_parquet
 from penwright.formats.streams import kind_suffix, read_head, refuse_suffix
 from penwright.formats.tables import open_csv, open_xlsx
-from penwright.remote import exists, expand, is_remote, list_folder
+from penwright.remote import exists, expand, inside, is_remote, list_folder
 from penwright.wording import Warn
 
 
@@ -187,7 +187,7 @@ def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
     if is_remote(name):
         for match in expand(name):
             names = list_folder(match)
-            files = {file: f"{match.rstrip('/')}/{file}" for file in names or ()}
+            files = {file: inside(match, file) for file in names or ()}
             yield from (match,) if names is None else _folder(match, files, patterns, warn)
     elif path.is_dir():
         yield from _folder(name, _files_below(path), patterns, warn)
