@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test coverage check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/penwright quickstart
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --cov
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -22,11 +25,13 @@ docs: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@echo "Installing Penwright and PyTorch into $(VENV); this takes some minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[serve]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing Penwright, PyTorch and what the tests need into $(VENV); this takes some minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(VENV)/.installed $@
 

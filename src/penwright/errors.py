@@ -20,6 +20,9 @@ is shown only for errors that are not in this tree, since those are bugs.
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
+import sys
 from collections.abc import Iterable
 
 
@@ -79,8 +82,14 @@ class MissingExtraError(PenwrightError):
         """Say that `what` needs `extra`, or, where the extra lacks it too, what it `needs`."""
         super().__init__(
             f"{what} needs an optional package that is not installed.",
-            fix=f"{needs}." if needs else f"Install it with: pip install 'penwright[{extra}]'",
+            fix=f"{needs}." if needs else f"Install it with: {_pip()} install 'penwright[{extra}]'",
         )
+
+
+def _pip() -> str:
+    """Return the command for this environment's pip; the environment need not be activated."""
+    activated = os.path.dirname(sys.executable) in os.get_exec_path()  # noqa: PTH120
+    return "pip" if activated else f"{shlex.quote(sys.executable)} -m pip"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

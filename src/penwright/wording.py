@@ -79,11 +79,14 @@ def data_size(n_bytes: float) -> str:
 def parse_size(text: str) -> int:
     """Return the bytes in `8GB`, `500 MB`, `6.5g` or a plain number, in powers of ten.
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, and for a number below 1000 without a unit.
     """
     found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([kmgt]?)i?b?\s*", text.lower())
     if not found:
         raise UsageError(f"'{text}' is not a size.", fix="Write it as 500MB or 8GB.")
+    if not found[2] and float(found[1]) < 1000:
+        number = text.strip()
+        raise UsageError(f"'{number}' has no unit.", fix=f"Write it as {number}GB or {number}MB.")
     return int(float(found[1]) * _UNITS[found[2]])
 
 

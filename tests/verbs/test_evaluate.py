@@ -133,7 +133,7 @@ def test_an_epoch_may_be_so_many_steps(pairs):
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     rates = [line["lr"] for line in lines if line["kind"] == "step"]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
-    with pytest.raises(UsageError, match="at least one step"):
+    with pytest.raises(UsageError, match="--steps-per-epoch cannot be 0"):
         penwright.finetune(pairs, **SHORT, steps_per_epoch=0)
 
 

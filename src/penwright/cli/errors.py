@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from cyclopts import (
     CoercionError,
@@ -108,6 +109,10 @@ OLD_FLAGS: dict[str, tuple[str, ...]] = {
     "context": ("max-length",),
     "bs": ("batch-size",),
     "out": ("output", "output-dir"),
+    "output": ("name", "output-dir"),
+    "words": ("max-new-tokens",),
+    "number": ("n",),
+    "number-of-samples": ("n",),
     "iters": ("steps",),
     "validation": ("held-out",),
     "val-split": ("held-out",),
@@ -125,7 +130,7 @@ OLD_VERBS = {
     "sample": "generate", "predict": "generate", "complete": "generate", "chat": "write",
     "eval": "evaluate", "test": "evaluate", "perplexity": "evaluate", "encode": "prepare",
     "list": "runs", "ls": "runs", "demo": "quickstart", "convert": "export", "upload": "push",
-    "train_tokenizer": "tokenizer train", "run": "recipe",
+    "train_tokenizer": "tokenizer train", "run": "recipe", "version": "--version",
 }  # fmt: skip
 """Commands of older tools, and other words for ours."""
 
@@ -171,6 +176,8 @@ def _explain_command(error: UnknownCommandError, argv: Sequence[str]) -> tuple[s
         return "A command comes first, then its options.", f"penwright COMMAND {shlex.join(argv)}"
     near = f"Here it is `penwright {OLD_VERBS[name]}`." if name in OLD_VERBS else ""
     said = f"There is no command '{name}'. {near or suggest(name, known)}".rstrip()
+    if not inner and Path(name).exists():
+        return said, f"To train on it: penwright finetune {shlex.quote(name)}"
     return said, f"`penwright {argv[0]} --help` lists the commands." if inner else _TOP
 
 
@@ -178,7 +185,9 @@ def _explain_missing(error: MissingArgumentError, help_: str) -> tuple[str, str]
     assert error.argument is not None
     name = error.argument.name
     if error.keyword:
-        return f"{error.keyword} needs a value.", f"Write a value that begins with - as {name}=-x."
+        return f"{error.keyword} needs a value.", (
+            f"{help_} A value that begins with - is written {name}=-x."
+        )
     name = name.lstrip("-").upper() if error.argument.index is not None else name
     return f"{name} is missing.", help_
 
@@ -186,6 +195,8 @@ def _explain_missing(error: MissingArgumentError, help_: str) -> tuple[str, str]
 def _translate(flag: str, known: Collection[str]) -> str:
     """Return a sentence with the options that do here what `flag` does elsewhere."""
     name = flag.lstrip("-").replace("_", "-")
+    if name in DATA_FLAGS and "--prompts" in known:
+        return "A file of prompts is given as --prompts FILE."
     if name in DATA_FLAGS:
         return "Files and folders are given without a flag, after the command."
     ours = [f"--{new}" for new in OLD_FLAGS.get(name, ()) if f"--{new.split()[0]}" in known]

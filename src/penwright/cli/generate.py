@@ -72,12 +72,16 @@ def _print_texts(
 
     alone = prompts.total * options.n == 1
     live = alone and not as_json and not writer.sections and not options.strip
-    if live and not options.drop_prompt:
-        _show("", next(iter(prompts)).prompt)
-    texts = write_texts(writer, prompts, options, on_text=_show if live else None, warn=warn)
+    # The prompt waits for the first piece, so that what is told before stands on a line of its own.
+    waiting = [next(iter(prompts)).prompt] if live and not options.drop_prompt else []
+
+    def show(number: int, piece: str) -> None:
+        _show(number, waiting.pop() + piece if waiting else piece)
+
+    texts = write_texts(writer, prompts, options, on_text=show if live else None, warn=warn)
     for number, text in enumerate(texts):
         if live:
-            print()
+            show(0, "\n")
         elif as_json:
             print(_line(text, writer if verbose else None), flush=True)
         else:

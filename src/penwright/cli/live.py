@@ -139,9 +139,11 @@ class PlainView:
         loss = "left out" if step["loss"] is None else f"{step['loss']:.3f}"
         found = [("step", f"{step['step']:,}/{self.steps:,}"), ("loss", loss)]
         if self.evaluation:
-            found.append(("held-out perplexity", f"{self.evaluation['perplexity']:.2f}"))
+            part = "" if self.evaluation["full"] else " (on a part)"
+            found.append(("held-out perplexity", f"{self.evaluation['perplexity']:.2f}{part}"))
         found.append(("tokens/s", f"{step['tokens_per_s']:,.0f}"))
-        found.append(("left", self.time_left()))
+        if left := self.time_left():
+            found.append(("left", left))
         found.append(("memory", data_size(step["memory_mb"] * 1e6)))
         self.machine |= {name: step[name] for name in MACHINE if name in step}
         found += [(MACHINE[name], f"{value:.0f} %") for name, value in self.machine.items()]
@@ -157,20 +159,26 @@ class PlainView:
         return ", ".join([*found, f"{data_size(self.step['memory_mb'] * 1e6)} of memory at most"])
 
     def time_left(self) -> str:
-        """Return the expected duration of the remaining steps as text."""
+        """Return the expected duration of the remaining steps as text; empty at the first step."""
         done = self.step["step"] - (self._first_step or 0)
         if not done:
-            return "?"
+            return ""
         pace = (time.monotonic() - self._started) / done
         return duration(pace * (self.steps - self.step["step"]))
 
     def show_result(self, run: FinishedRun) -> None:
         """Print the outcome and the command to type next."""
         self.close()
+        if run.steps < self.steps:
+            self.say(
+                f"Stopped after step {run.steps:,} of {self.steps:,}: it no longer improved "
+                "(--patience 0 goes on)."
+            )
         if run.perplexity_before and run.perplexity_after:
             self.say(
                 f"Held-out perplexity: {run.perplexity_before:,.2f} before, "
-                f"{run.perplexity_after:,.2f} after (step {run.best_step:,} of {run.steps:,})."
+                f"{run.perplexity_after:,.2f} after (step {run.best_step:,} of {run.steps:,}), "
+                "on all of the held-out text."
             )
         if self.step:
             self.say(f"{self.cost()}.")

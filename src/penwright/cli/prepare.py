@@ -307,8 +307,8 @@ def list_facts(found: Examination) -> list[tuple[str, str]]:
     if found.documents > 1:
         spread = f"{lengths.shortest:,} to {lengths.longest:,} tokens"
         rows.append(("a document", f"{spread}, half of them at most {lengths.median:,}"))
-        rows.append(("shortest", _places(found.extremes.shortest)))
-        rows.append(("longest", _places(found.extremes.longest)))
+        rows.append(("shortest", _extremes(found, found.extremes.shortest)))
+        rows.append(("longest", _extremes(found, found.extremes.longest)))
     share = f" ({longer / found.documents:.0%} of the documents are longer)" if longer else ""
     rows.append(("cut", found.cut.says + share))
     rows.append(("white space", f"{found.white_space:.1%} of the tokens"))
@@ -321,8 +321,14 @@ def list_facts(found: Examination) -> list[tuple[str, str]]:
     return rows
 
 
-def _places(extremes: tuple[tuple[str, int], ...]) -> str:
-    return ", ".join(f"{place} ({tokens:,})" for place, tokens in extremes[:_PLACES])
+def _extremes(found: Examination, extremes: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{_place(found, place)} ({tokens:,})" for place, tokens in extremes[:_PLACES])
+
+
+def _place(found: Examination, place: str) -> str:
+    """Return a place as `path:3`, or as `line 3` in the only file, which is named above."""
+    only = f"{found.files[0].path}:" if len(found.files) == 1 else ""
+    return place.replace(only, "line ") if only else place
 
 
 def show_findings(found: Examination, console: Console) -> None:
@@ -338,9 +344,8 @@ def show_findings(found: Examination, console: Console) -> None:
         if finding.places:
             more = finding.count - len(finding.places[:_PLACES])
             rest = f", and {more:,} more" if more > 0 else ""
-            console.print(
-                Text("    " + ", ".join(finding.places[:_PLACES]) + rest, style="bright_black")
-            )
+            places = ", ".join(_place(found, place) for place in finding.places[:_PLACES])
+            console.print(Text(f"    {places}{rest}", style="bright_black"))
         if finding.fix:
             console.print(Text(f"    {finding.fix}"))
 

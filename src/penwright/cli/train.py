@@ -67,7 +67,7 @@ def quickstart() -> None:
     for sample in writer.generate(QUICKSTART_PROMPT, n=3, seed=_SEED + 1, max_new_tokens=250):
         show(sample)
     view.show_result(run)
-    console.print(f"With a text of your own: penwright finetune FILE --model {name}", markup=False)
+    console.print("With a text of your own: penwright finetune FILE", markup=False)
 
 
 def finetune(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from penwright.config.data import DataConfig
 from penwright.config.fields import Names, Numbers, Spelling, Texts
+from penwright.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -21,6 +22,15 @@ MethodName = Literal["full", "lean", "lora"]
 KernelsName = Literal["torch", "native", "onednn"]
 BatchShape = Literal["packed", "windows", "rows"]
 ParallelName = Literal["ddp", "fsdp"]
+
+
+def require_positive(options: object, *names: str) -> None:
+    """Raise UsageError for an option that is given and not above 0."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} cannot be {value:g}.", fix="Give a number above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,9 @@ class ScheduleConfig:
     """For --schedule wsd: share of the steps in which the rate falls."""
     decay_epochs: Numbers = ()
     """For --schedule step: epochs after which the rate is multiplied."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +209,14 @@ class FinetuneConfig:
     """Length of a sample in tokens."""
     log: Annotated[tuple[LoggerName, ...], Spelling.LIST] = ()
     """Also log to tensorboard (a folder in the run's folder) or wandb (Weights & Biases)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "epochs", "steps", "steps_per_epoch", "batch_size", "micro_batch")
+        if self.held_out is not None and not 0 <= self.held_out < 1:
+            raise UsageError(
+                f"--held-out cannot be {self.held_out:g}.",
+                fix="It is a share: --held-out 0.1 measures on a tenth of the text.",
+            )
 
 
 MAY_CHANGE = (

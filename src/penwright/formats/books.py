@@ -320,7 +320,10 @@ def _unzip(path: str, kind: str) -> Iterator[zipfile.ZipFile]:
         try:
             archive = zipfile.ZipFile(stream)
         except zipfile.BadZipFile:
-            raise DataError(f"{path} is not {kind}, or a damaged one.") from None
+            raise DataError(
+                f"{path} is not {kind}, or a damaged one.",
+                fix="Open it in the program that it is from, and save it again.",
+            ) from None
         with archive:
             yield archive
 

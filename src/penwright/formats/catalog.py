@@ -197,7 +197,10 @@ def _expand(name: str, patterns: Sequence[str], warn: Warn) -> Iterator[str]:
         # Path.glob takes no absolute patterns.
         matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
         if not matches:
-            raise DataError(f"Nothing matches '{name}'.")
+            raise DataError(
+                f"Nothing matches '{name}'.",
+                fix=f"The pattern is relative to {Path.cwd()}. Name a file, a folder or a pattern.",
+            )
         for match in matches:
             below = _files_below(Path(match)) if Path(match).is_dir() else None
             yield from (match,) if below is None else _folder(match, below, patterns, warn)
@@ -222,7 +225,7 @@ def _folder(
     """
     names = sorted((name for name in below if not _is_hidden(name)), key=Path)
     if not names:
-        raise DataError(f"The folder '{folder}' has no files in it.")
+        raise DataError(f"The folder '{folder}' has no files in it.", fix="Name another.")
     labels = {name for name in names if _is_label(name, below)}
     if patterns:
         chosen = [name for name in names if _matches(Path(name), patterns)]

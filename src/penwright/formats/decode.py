@@ -54,7 +54,8 @@ def find_encoding(path: str, encoding: str | None) -> str:
             return codecs.lookup(encoding).name
         except LookupError:
             raise UsageError(
-                f"There is no encoding '{encoding}'.", fix=suggest(encoding, _COMMON)
+                f"There is no encoding '{encoding}'.",
+                fix=suggest(encoding, _COMMON) or f"Common ones are {', '.join(_COMMON)}.",
             ) from None
     head = read_head(path)
     for mark, name in _BOMS:
@@ -137,7 +138,7 @@ def _decode_strictly(path: str, name: str) -> Iterator[str]:
                 raise DataError(
                     f"{path}:{line + before}: byte 0x{error.object[error.start]:02x} at offset "
                     f"{offset - held + error.start:,} is not valid {name}.",
-                    fix="Give the file's true encoding with --encoding.",
+                    fix="Give the file's true encoding; without --encoding, likely ones are named.",
                 ) from None
             offset += len(block)
             line += text.count("\n")

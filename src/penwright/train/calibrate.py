@@ -36,6 +36,7 @@ from penwright.train import native_adamw
 from penwright.train.adamw8bit import AdamW8bit
 from penwright.train.memory import Counts, Load
 from penwright.train.process import limit_malloc
+from penwright.wording import Warn
 
 _SECONDS = 0.5  # for each rate
 _SECONDS_OF_PEAK = 0.1
@@ -123,9 +124,14 @@ def measure(config: GPT2Config, precision: str, load: Load, device: torch.device
 
 
 def rates_of(
-    config: GPT2Config, precision: str, load: Load, device: torch.device, kept: Path
+    config: GPT2Config,
+    precision: str,
+    load: Load,
+    device: torch.device,
+    kept: Path,
+    tell: Warn = lambda _: None,
 ) -> Rates:
-    """Return the rates from the file `kept`, or measure them and keep them there."""
+    """Return the rates from the file `kept`, or measure them, say so, and keep them there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     shape = config.n_embd, config.n_head, config.vocab_size
     plain = load.kernels == "torch" or load.method == "lora"
@@ -134,6 +140,7 @@ def rates_of(
         return Rates(**read_measurements(kept)[key])  # type: ignore[arg-type]
     except (KeyError, TypeError):
         pass
+    tell(f"Measuring how fast this machine trains (method {load.method}), once.")
     rates = measure(config, precision, load, device)
     keep_measurement(kept, key, asdict(rates))
     return rates

@@ -161,12 +161,9 @@ def choose_held_out(config: FinetuneConfig, documents: int, tokens: int) -> floa
 
     A tenth of the data, but at most 200,000 tokens, and little enough that scoring it before and
     after takes at most a tenth of the time of training on as many tokens as the run will see.
-    Nothing of a few short documents, each of which is needed. Raises UsageError for a share that
-    is none.
+    Nothing of a few short documents, each of which is needed.
     """
     if config.held_out is not None:
-        if not 0 <= config.held_out < 1:
-            raise UsageError("held_out must be at least 0 and below 1.")
         return config.held_out
     if documents < _FEW_DOCUMENTS and tokens < _FEW_TOKENS:
         return 0.0
@@ -258,8 +255,6 @@ def _plan_steps(
         steps_per_epoch = math.ceil(rows / batch_size)
     epochs = config.epochs or choose_epochs(training.n_tokens)
     steps = config.steps if config.steps is not None else math.ceil(epochs * steps_per_epoch)
-    if steps < 1 or batch_size < 1 or steps_per_epoch < 1:
-        raise UsageError("A run takes at least one step of one sequence.")
     return batch_size, steps_per_epoch, steps
 
 

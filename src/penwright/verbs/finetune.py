@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -46,9 +46,7 @@ from penwright.verbs.generate import Writer, load
 from penwright.verbs.notebook import frame
 from penwright.verbs.writing_quality import record_quality
 from penwright.weights.opening import with_tokens
-from penwright.wording import Warn, duration
-
-_TRAINING_OVER_SCORING = 3.0  # how much longer a token takes to train on than to score
+from penwright.wording import Warn
 
 
 @dataclass(frozen=True)
@@ -205,6 +203,11 @@ def start(
         raise UsageError("There is no data to learn from.", fix="Name a file or a folder.")
     tell = observer.on_message
     device = choose_device(config.compute.device)
+    if config.name and Path(config.name).name != config.name:
+        raise UsageError(
+            f"A run cannot be named '{config.name}'.",
+            fix=f"Its folder is given as --output-dir {shlex.quote(config.name)}.",
+        )
     find_inputs(paths)  # a name that is wrong is refused before a model is downloaded
     opened = _open_model(weights.choose_model(config.model, tell), config, tell)
     dataset = open_training_data(paths, config, opened.tokenizer, tell)
@@ -361,17 +364,10 @@ def finished(run: Run) -> FinishedRun:
 
 
 def _measure_before(trainer: Trainer) -> None:
-    """Score and sample the model as it came, and say how long the run will take."""
+    """Score and sample the model as it came."""
     if len(trainer.held_out):
-        start = time.perf_counter()
         score = trainer.score_all(0).total
-        seconds_a_token = (time.perf_counter() - start) / trainer.held_out.n_tokens
-        plan = trainer.plan
-        seconds = plan.steps * plan.tokens_a_step * seconds_a_token * _TRAINING_OVER_SCORING
-        trainer.run.update(
-            result={"perplexity_before": score.perplexity, "seconds_expected": seconds}
-        )
-        trainer.observer.on_message(f"About {duration(seconds)} to go.")
+        trainer.run.update(result={"perplexity_before": score.perplexity})
     if trainer.plan.sample_every:
         trainer.sample()
 

@@ -11,7 +11,7 @@ from typing import Any
 from penwright.compute import calibration_file, choose_device, choose_precision, is_emulated
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.dataset.training import open_training_data
-from penwright.errors import OutOfRoomError
+from penwright.errors import OutOfRoomError, UsageError
 from penwright.tokens import BatchSchedule
 from penwright.train.calibrate import Rates, choose_kernels, rates_of, seconds_a_step
 from penwright.train.free_memory import budget_of
@@ -27,6 +27,7 @@ from penwright.train.plan import (
     choose_epochs,
     choose_window,
 )
+from penwright.verbs.describe import names_model
 from penwright.weights import choose_model, read_shape
 from penwright.wording import log, parse_size
 
@@ -101,6 +102,10 @@ def run_plan(
     warn: Callable[[str], None] = log,
 ) -> Planned:
     """Plan as `finetune` with the same options would."""
+    if name is not None and Path(name).is_file() and not names_model(name):
+        raise UsageError(
+            f"{name} is data; the model comes first.", fix=f"Type: penwright plan base {name}"
+        )
     name = str(choose_model(name, warn))
     shape, read_tokenizer = read_shape(name, warn)
     device = choose_device(config.compute.device)
@@ -129,7 +134,7 @@ def run_plan(
     options = tuple(list_options(shape, wanted, budget))
     known = {
         load.method: rates_of(
-            shape, "bf16" if load.method == "lean" else precision, load, device, kept
+            shape, "bf16" if load.method == "lean" else precision, load, device, kept, warn
         )
         for load in {option.load.method: option.load for option in options}.values()
     }

@@ -141,12 +141,11 @@ function progress(run) {
   </div>`;
 }
 
-function timeLeft({ steps, plan, result }) {
+function timeLeft({ steps, plan }) {
   const recent = steps.slice(-MEASURED);
   const [first, last] = [recent[0], recent.at(-1)];
-  if (recent.length > 1)
-    return ((last.seconds - first.seconds) / (last.step - first.step)) * (plan.steps - last.step);
-  return result?.seconds_expected ?? null;
+  if (recent.length < 2) return null;
+  return ((last.seconds - first.seconds) / (last.step - first.step)) * (plan.steps - last.step);
 }
 
 function actions(run) {
