@@ -19,7 +19,7 @@ from penwright.tokens import Tokenizer
 
 VOCAB_SHA256 = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
 MERGES_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
-SCRIPT = Path(__file__).parents[2] / "scripts" / "build_gpt2_vocabulary.py"
+SCRIPT = Path(__file__).parents[2] / "tools" / "build_gpt2_vocabulary.py"
 
 
 @pytest.fixture(scope="module")

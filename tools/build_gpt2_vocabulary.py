@@ -1,6 +1,6 @@
 """Rebuild GPT-2's vocabulary, byte for byte, from the ranks in the npm package tiktoken (MIT).
 
-    python scripts/build_gpt2_vocabulary.py [--package tiktoken-1.0.22.tgz] [--output FOLDER]
+    python tools/build_gpt2_vocabulary.py [--package tiktoken-1.0.22.tgz] [--output FOLDER]
 
 The package carries, for every token, its rank: the order in which byte-pair merges were learned.
 A token's two halves are what the merges of lower rank make of it, so the ranks give back OpenAI's

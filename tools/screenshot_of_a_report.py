@@ -1,6 +1,6 @@
 """Take the pictures of pages in docs/images.
 
-python scripts/take_screenshots.py PAGE.html NAME [--phone] [--dark] [--at SECTION]
+python tools/screenshot_of_a_report.py PAGE.html NAME [--phone] [--dark] [--at SECTION]
 """
 
 from __future__ import annotations
