@@ -17,7 +17,7 @@ from penwright.errors import PenwrightError, RankError, RankLostError
 
 VERBS = {
     "Prepare": {
-        "inspect": "prepare:inspect",
+        "inspect": "inspect:inspect",
         "plan": "prepare:plan",
         "prepare": "prepare:prepare",
         "keywords encode": "prepare:encode",

@@ -26,8 +26,8 @@ def quickstart() -> None:
 
     from rich.console import Console
 
+    from penwright.cli.inspect import show_inspection
     from penwright.cli.live import make_view
-    from penwright.cli.prepare import show_inspection
     from penwright.config import InspectConfig
     from penwright.runs import RUNS, new_name
     from penwright.sample import Sample
