@@ -157,7 +157,7 @@ def penwright_finetune(job: dict[str, Any], clock: Clock, folder: Path) -> None:
     from penwright.config import FinetuneConfig, build
     from penwright.train import Silent
     from penwright.verbs.copied import record_copies
-    from penwright.verbs.finetune import start
+    from penwright.verbs.starting import start
 
     config = build(FinetuneConfig, {"model": job["model"], "output_dir": folder / "run"})
     trainer, text = start([job["file"]], config, Silent(), "race")

@@ -75,7 +75,7 @@ def known_speed(monkeypatch) -> None:
         adamw8bit_weight=2e-9,
     )
     monkeypatch.setattr("penwright.train.calibrate.measure", lambda *_: rates)
-    monkeypatch.setattr("penwright.verbs.finetune.peak_flops", lambda *_: 1e12)
+    monkeypatch.setattr("penwright.verbs.starting.peak_flops", lambda *_: 1e12)
 
 
 @pytest.fixture
