@@ -1,6 +1,6 @@
-"""Held-out loss, perplexity and bits per byte, by document or token; notebooks' perplexity.
+"""Held-out loss, perplexity and bits per byte: every learned token once, by document and window.
 
-Every learned token counts once, with as much context as it can have.
+Each token has as much context as it can have.
 
 Legend: B batch, T time, C channels, D documents, N scored tokens.
 """
@@ -11,9 +11,8 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from penwright.document import IGNORED
 from penwright.errors import UsageError
-from penwright.model import GPT2, evaluating, token_logprobs, token_scores
+from penwright.model import GPT2, evaluating, token_logprobs
 from penwright.tokens import Split, Store
 from penwright.tokens.store import Int64
 
@@ -138,9 +137,9 @@ def score_windows(
     `spread` computes the losses of batches elsewhere, in place of `token_losses` here.
     """
     context = model.config.n_positions
-    stride = _check_stride(stride, context)
+    stride = check_stride(stride, context)
     if batch_tokens is None:
-        batch_tokens = _batch_tokens(model)
+        batch_tokens = tokens_a_batch(model)
     windows = list(learned(part, context, stride))
     places = {window: place for place, window in enumerate(windows)}
     losses_W = np.zeros(len(windows), dtype=np.float64)
@@ -157,7 +156,7 @@ def score_windows(
     return Losses(losses_W, tokens_W, documents_W, len(part.ranges), part.n_bytes)
 
 
-def _check_stride(stride: int | None, context: int) -> int:
+def check_stride(stride: int | None, context: int) -> int:
     stride = max(1, context // 2) if stride is None else stride
     if not 1 <= stride <= context:
         raise UsageError(
@@ -167,99 +166,8 @@ def _check_stride(stride: int | None, context: int) -> int:
     return stride
 
 
-def _batch_tokens(model: GPT2) -> int:
+def tokens_a_batch(model: GPT2) -> int:
     return BATCH_TOKENS if model.head_weight_VC.is_cpu else GPU_BATCH_TOKENS
-
-
-@dataclass(frozen=True)
-class DocumentScores:
-    """The scores of a document's T tokens, in nats; K is the number of likeliest tokens.
-
-    Tokens that are not `scored`, as they are context or the first one, have zeros.
-    """
-
-    ids_T: np.ndarray[Any, Any]
-    scored_T: np.ndarray[Any, Any]
-    logprobs_T: np.ndarray[Any, Any]
-    ranks_T: np.ndarray[Any, Any]
-    entropies_T: np.ndarray[Any, Any]
-    best_TK: np.ndarray[Any, Any]
-    best_logprobs_TK: np.ndarray[Any, Any]
-
-    @classmethod
-    def zeros(cls, ids_T: np.ndarray[Any, Any], best: int) -> DocumentScores:
-        """Return scores to be filled in."""
-        n = len(ids_T)
-        return cls(
-            ids_T,
-            np.zeros(n, dtype=bool),
-            np.zeros(n),
-            np.zeros(n, dtype=np.int64),
-            np.zeros(n),
-            np.zeros((n, best), dtype=np.int64),
-            np.zeros((n, best)),
-        )
-
-
-def score_tokens(
-    model: GPT2,
-    part: Split,
-    *,
-    best: int = 5,
-    stride: int | None = None,
-    autocast: AbstractContextManager[object] | None = None,
-) -> Iterator[DocumentScores]:
-    """Yield the scores of each document's tokens, with the `best` tokens at each place.
-
-    The tokens and their windows are those of `score_documents`, so the sums are equal.
-    """
-    context = model.config.n_positions
-    stride = _check_stride(stride, context)
-    best = min(best, len(model.head_weight_VC))
-    waiting: list[int] = []
-    held = 0
-    for document, (a, b) in enumerate(part.ranges.tolist()):
-        waiting.append(document)
-        held += b - a
-        if held >= _batch_tokens(model) or document == len(part) - 1:
-            with autocast or nullcontext():
-                found = _score_some(model, part, waiting, best, stride)
-            yield from found
-            waiting, held = [], 0
-
-
-def _score_some(
-    model: GPT2, part: Split, documents: Sequence[int], best: int, stride: int
-) -> list[DocumentScores]:
-    some = Split(part.store, part.ranges[documents[0] : documents[-1] + 1])
-    found = [
-        DocumentScores.zeros(part.store.tokens(a, b).astype(np.int64), best)
-        for a, b in some.ranges.tolist()
-    ]
-    device = model.head_weight_VC.device
-    windows = list(learned(some, model.config.n_positions, stride))
-    for batch in batches(windows, _batch_tokens(model)):
-        tokens_BT, targets_BT = load(part.store, batch)
-        with evaluating(model), torch.no_grad():
-            hidden_BTC = model(tokens_BT.to(device))
-            for row, window in enumerate(batch):
-                wanted_T = targets_BT[row] != IGNORED
-                scores = token_scores(
-                    hidden_BTC[row][wanted_T.to(device)],
-                    model.head_weight_VC,
-                    targets_BT[row][wanted_T].to(device),
-                    best,
-                )
-                first = window.start + 1 - int(some.ranges[window.document][0])
-                places = first + np.flatnonzero(wanted_T.numpy())
-                document = found[window.document]
-                document.scored_T[places] = True
-                document.logprobs_T[places] = scores.logprobs_N.cpu().double().numpy()
-                document.ranks_T[places] = scores.ranks_N.cpu().numpy()
-                document.entropies_T[places] = scores.entropies_N.cpu().double().numpy()
-                document.best_TK[places] = scores.best_NK.cpu().numpy()
-                document.best_logprobs_TK[places] = scores.best_logprobs_NK.cpu().double().numpy()
-    return found
 
 
 def token_losses(model: GPT2, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
@@ -341,73 +249,3 @@ def load(store: Store, batch: Sequence[ScoredWindow]) -> tuple[Tensor, Tensor]:
         tokens_BT[row, :length] = line[:-1]
         targets_BT[row, :length] = np.where(learn, line[1:], IGNORED)
     return torch.from_numpy(tokens_BT), torch.from_numpy(targets_BT)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchAverage:
-    """The mean of the batches' mean losses, in nats."""
-
-    loss: float
-    losses: tuple[float, ...]
-    """The mean loss of each batch."""
-    tokens: int
-    documents: int
-
-    @property
-    def batches(self) -> int:
-        """Return the number of batches with a learned token."""
-        return len(self.losses)
-
-    @property
-    def perplexity(self) -> float:
-        return exp(self.loss)
-
-
-def batch_average(
-    model: GPT2,
-    part: Split,
-    *,
-    eot_id: int,
-    batch_size: int = 4,
-    max_length: int = 512,
-    autocast: AbstractContextManager[object] | None = None,
-) -> BatchAverage:
-    """Average the losses of batches as notebooks do, with documents in their order.
-
-    A document is its text alone, without the end-of-text tokens around it, cut at `max_length`;
-    its first token is never a target. Each batch's loss is averaged over its own learned
-    tokens, and the batches count alike, whatever they hold; one that holds none does not count.
-    Raises UsageError for a `max_length` beyond the model's context.
-    """
-    context = model.config.n_positions
-    if not 1 <= max_length <= context:
-        raise UsageError(
-            f"The maximum length cannot be {max_length} tokens.",
-            fix=f"Give one from 1 to {context}, the model's context.",
-        )
-    windows = list(_texts(part, eot_id, max_length))
-    means: list[float] = []
-    tokens = 0
-    with evaluating(model), torch.no_grad(), autocast or nullcontext():
-        for first in range(0, len(windows), batch_size):
-            tokens_BT, targets_BT = load(part.store, windows[first : first + batch_size])
-            learned = int((targets_BT != IGNORED).sum())
-            if learned:
-                loss_sum = float(token_losses(model, tokens_BT, targets_BT).sum())
-                means.append(loss_sum / learned)
-                tokens += learned
-    return BatchAverage(
-        loss=math.fsum(means) / len(means) if means else math.nan,
-        losses=tuple(means),
-        tokens=tokens,
-        documents=len(windows),
-    )
-
-
-def _texts(part: Split, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
-    """Yield each document without its end-of-text tokens as one window."""
-    for document, (a, b) in enumerate(part.ranges.tolist()):
-        a += int(b > a and int(part.store.tokens(a, a + 1)[0]) == eot_id)
-        b -= int(b > a and int(part.store.tokens(b - 1, b)[0]) == eot_id)
-        if b > a:
-            yield ScoredWindow(document, a, min(b - a, max_length) - 1, 0)
