@@ -17,7 +17,7 @@ def test_the_page_says_what_where_and_what_to_type(penwright, tmp_path):
     lines = [line.strip() for line in said.out.splitlines()]
     at = next(n for n, line in enumerate(lines) if "repeats an earlier one exactly" in line)
     assert lines[at + 1 : at + 3] == [
-        "rows.csv:32 repeats rows.csv:31",
+        "line 32 repeats line 31",
         "Leave them out with --drop-duplicates.",
     ]
     assert any("hold HTML entities" in line for line in lines)

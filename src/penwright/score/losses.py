@@ -167,6 +167,7 @@ def check_stride(stride: int | None, context: int) -> int:
 
 
 def tokens_a_batch(model: GPT2) -> int:
+    """Return the number of tokens to score at once, padding included."""
     return BATCH_TOKENS if model.head_weight_VC.is_cpu else GPU_BATCH_TOKENS
 
 
