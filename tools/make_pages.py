@@ -246,7 +246,14 @@ def _training(result: dict[str, Any]) -> str:
                 speed, memory = _number(figures["tokens_per_s"]), _number(figures["peak_mb"])
                 rows.append([f"Penwright, {who}" if name != peer else who, speed, memory])
         rows.append(["ratio", _number(pair["seconds_ratio"]), _number(pair["memory_ratio"])])
-    return _table(["124M, float32 weights", "Tokens/s", "Peak MB"], rows)
+    lines = [_table([result["what"], "Tokens/s", "Peak MB"], rows)]
+    if "products" in result:
+        share = result["products"]["share"]
+        lines.append(f"Matrix products, timed alone in the same run, are {share:.0%} of a step.")
+    if "beside_a_busy_process" in result:
+        share = result["beside_a_busy_process"]["share"]
+        lines.append(f"Beside a process that keeps all cores busy: {share:.0%} of the idle speed.")
+    return "\n\n".join(lines)
 
 
 def _memory(result: dict[str, Any]) -> str:
