@@ -79,3 +79,18 @@ def test_the_end_tells_speed_mfu_and_memory():
     view, out = shown(PlainView, STEP, STEP | {"step": 4}, fast)
     view.show_result(FinishedRun(Path("runs/r"), None, None, 5, 5, 60.0))
     assert "1,000 tokens/s, 40 % of the machine's arithmetic (MFU), 2.0 GB" in out.getvalue()
+
+
+def test_a_measurement_of_a_part_and_an_early_stop_are_named():
+    view, out = shown(PlainView, STEP)
+    assert "left" not in dict(view.figures()), "one step says nothing about the pace"
+    view.on_evaluate({"step": 3, "perplexity": 20.0, "full": False})
+    assert dict(view.figures())["held-out perplexity"] == "20.00 (on a part)"
+    view.on_step(STEP | {"step": 5})
+    view.on_evaluate({"step": 5, "perplexity": 21.0, "full": True})
+    figures = dict(view.figures())
+    assert figures["held-out perplexity"] == "21.00"
+    assert "left" in figures
+    view.show_result(FinishedRun(Path("runs/r"), 90.0, 21.0, 5, 5, 60.0))
+    assert "Stopped after step 5 of 9: it no longer improved" in out.getvalue()
+    assert "90.00 before, 21.00 after (step 5 of 5), on all" in out.getvalue()
