@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from penwright.verbs.sequence import cross_train as cross_train
     from penwright.verbs.token_scores import score_tokens as score_tokens
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 _HOMES = {
     "Comparison": "compare",
     "Copied": "copied",
