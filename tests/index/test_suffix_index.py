@@ -55,6 +55,28 @@ def test_longest_matches_are_those_of_brute_force(
             assert positions[start] == -1
 
 
+@pytest.mark.parametrize("at_least", [1, 900])
+def test_long_copies_have_the_lengths_of_brute_force(tmp_path_factory, at_least):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 5, size).tolist() for size in (1500, 900))
+    store = ArrayStore([a, b, a[700:1200] + b[:400], [1] * 800], 6)
+    index = build(store, tmp_path_factory)
+    query = a[100:1300] + a[600:1200] + b[:500] + [5] + b + [1] * 1000 + a
+    lengths, positions = index.longest_matches(np.array(query, np.int64), at_least)
+    documents = ["".join(map(str, store.tokens(*ends))) for ends in store.ranges.tolist()]
+    text = "".join(map(str, query))
+    end = 0
+    for start in range(len(text)):
+        end = max(end, start)
+        while end < len(text) and any(text[start : end + 1] in one for one in documents):
+            end += 1
+        longest = end - start if end - start >= at_least else 0
+        assert lengths[start] == longest
+        if longest:
+            at = positions[start]
+            assert store.tokens(at, at + longest).tolist() == query[start : start + longest]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.data(), documents_of(3), st.integers(1, 100))
 def test_spans_are_counted_located_and_extended(tmp_path_factory, data, documents, block_tokens):
