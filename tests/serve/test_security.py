@@ -100,6 +100,7 @@ def test_every_answer_forbids_frames_sniffing_and_foreign_scripts(guarded, metho
         assert "default-src 'self'" in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "no-" in answer.headers["cache-control"]
         assert "set-cookie" not in answer.headers
 
 

@@ -38,6 +38,7 @@ REPORTS = "/report/"
 """Reports of runs: a browser opens them, so the path itself holds a secret."""
 
 HEADERS = {
+    "Cache-Control": "no-cache",  # an update must not leave old files of the page in a browser
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "img-src 'self' data:; object-src 'none'"
