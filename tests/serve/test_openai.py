@@ -340,6 +340,16 @@ def test_nulls_are_defaults_and_the_end_is_marked(client):
     assert set(reasons[:-1]) <= {None}
 
 
+def test_a_text_that_repeats_itself_says_why_it_ended(client):
+    body = {"prompt": "The sea", "allowed_token_ids": [257], "max_tokens": 40}
+    choices = [
+        client.post("/v1/completions", json=body | {"on_loop": on_loop}).json()["choices"][0]
+        for on_loop in ("stop", "allow")
+    ]
+    assert [one["finish_reason"] for one in choices] == ["stop", "length"]
+    assert [one.get("stop_reason") for one in choices] == ["loop", None]
+
+
 def test_keywords_and_the_form_of_the_training_data(tmp_path):
     writer = replace(
         make_writer("titles", 3),

@@ -261,6 +261,8 @@ class _Completion:
             "logprobs": None,
             "finish_reason": FINISH_REASONS[reason] if reason else None,
         }
+        if reason == "loop":
+            choice["stop_reason"] = reason
         if self.body.logprobs is not None:
             choice["logprobs"] = show_logprobs(self.model, tokens, offsets)
         if self.body.return_token_ids:
