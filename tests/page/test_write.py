@@ -421,3 +421,68 @@ def test_a_server_that_is_killed_while_it_streams_loses_nothing(browser, killabl
     assert desk.text == text
     assert stored(desk)["text"] == text
     context.close()
+
+
+def test_a_copy_shows_its_source_to_a_pointer_a_finger_and_the_keyboard(browser, live):
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
+    desk = Desk(context.new_page(), live.address)
+    desk.new_document()
+    desk.type("It rained for a week, and then for another.")
+    span = {"start": 3, "end": 20, "tokens": 12, "source": "rain.txt:7", "before": "", "after": ""}
+    desk.page.route(
+        "**/penwright/copied", lambda route: route.fulfill(json={"spans": [span], "share": 1.0})
+    )
+    desk.page.get_by_role("button", name="Copied").click()
+    copy = desk.page.locator(".copied")
+    assert copy.inner_text() == "rained for a week"
+    copy.hover()
+    desk.page.locator(".tooltip").get_by_text("rain.txt:7").wait_for()
+    copy.tap()
+    source = desk.page.get_by_role("region", name="Alternatives").get_by_text("rain.txt:7")
+    source.wait_for()
+    desk.press("Escape")
+    source.wait_for(state="detached")
+    desk.press("Alt+a")
+    source.wait_for()
+    context.close()
+
+
+def test_keys_go_on_working_after_a_click_and_from_the_panel(desk):
+    desk.type("It rained")
+    desk.page.get_by_role("button", name="Choices").click()
+    desk.wait_for("document.querySelector('.tray-foot .primary')?.disabled === false")
+    desk.press("Tab")
+    assert len(desk.text) > len("It rained")
+    before = desk.text
+    desk.page.get_by_role("tab", name="Context").click()
+    desk.page.get_by_label("Memory").fill("A wet tale.")
+    desk.press("Control+Enter")
+    desk.wait_text(f"text.length > {len(before) + 20}")
+    desk.wait_idle()
+    assert (
+        ask(desk.address, f"/penwright/documents/{desk.id}")["settings"]["memory"] == "A wet tale."
+    )
+
+
+def test_a_text_that_is_blank_is_said_and_a_new_document_keeps_the_options(desk):
+    set_options(desk, max_tokens=8)
+    desk.type("It rained")
+    events = [
+        {"index": 0, "text": "\n ", "finish_reason": None, "logprobs": None},
+        {"index": 0, "text": "", "finish_reason": "stop", "stop_reason": "loop", "logprobs": None},
+    ]
+    body = "".join(f"data: {json.dumps({'choices': [one], 'seed': 1})}\n\n" for one in events)
+    desk.page.route(
+        "**/v1/completions",
+        lambda route: route.fulfill(
+            body=body + "data: [DONE]\n\n", content_type="text/event-stream"
+        ),
+    )
+    desk.press("Control+Enter")
+    desk.page.get_by_text("Only blank space came.").wait_for()
+    assert desk.page.get_by_role("button", name="Try again").is_visible()
+    first = desk.id
+    desk.page.get_by_role("button", name="New document").first.click()
+    desk.wait_for(f"location.hash !== '#write/{first}'")
+    path = f"/penwright/documents/{desk.id}"
+    assert ask(desk.address, path)["settings"]["sampling"]["max_tokens"] == 8

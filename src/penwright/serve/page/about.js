@@ -2,6 +2,7 @@
 import { html, nothing } from "./vendor/lit.js";
 import { signal } from "./vendor/signals.js";
 import { get, post } from "./api.js";
+import { short } from "./chart.js";
 import { loadModels, model, models } from "./shell.js";
 import { fail, mount, say } from "./ui.js";
 
@@ -34,9 +35,6 @@ async function unload(name) {
   }
 }
 
-const size = (count) =>
-  count >= 1e9 ? `${(count / 1e9).toFixed(1)} billion` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} million`;
-
 function about() {
   for (const one of models.value) queueMicrotask(() => look(one.id));
   const first = Object.values(found.value).find(Boolean);
@@ -66,7 +64,7 @@ function about() {
 const card = (one, told) => html`<details class="card" ?open=${one.id === model.value}>
   <summary>
     <span>${one.id}</span>
-    <span class="soft small">${told ? `${size(told.parameters)} parameters` : ""}</span>
+    <span class="soft small">${told ? `${short(told.parameters)} parameters` : ""}</span>
   </summary>
   ${told
     ? html`<dl class="facts">

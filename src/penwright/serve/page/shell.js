@@ -2,7 +2,7 @@
 import { effect, signal } from "./vendor/signals.js";
 import { html, live } from "./vendor/lit.js";
 import { connection, get } from "./api.js";
-import { icon, keyName, openDialog, stored } from "./ui.js";
+import { iconButton, keyName, openDialog, stored } from "./ui.js";
 
 export const VIEWS = {
   write: { title: "Write", load: () => import("./write.js") },
@@ -25,9 +25,8 @@ export async function loadModels() {
 /** The entry of the chosen model, or null before the list is there. */
 export const chosenModel = () => models.value.find((one) => one.id === model.value) ?? null;
 
-const ICONS = { auto: "auto", light: "sun", dark: "moon" };
-const NEXT = { auto: "light", light: "dark", dark: "auto" };
-const THEME_NAMES = { auto: "as the system", light: "light", dark: "dark" };
+/** The icon of each theme, its name, and the next one. */
+const THEMES = { auto: ["auto", "as the system", "light"], light: ["sun", "light", "dark"], dark: ["moon", "dark", "auto"] };
 const theme = stored("theme", "auto");
 effect(() => (document.documentElement.dataset.theme = theme.value));
 
@@ -64,6 +63,7 @@ export function showShortcuts() {
 
 export function header() {
   const state = connection.value;
+  const [image, name, next] = THEMES[theme.value];
   return html`
     <a class="wordmark" href="#write">Penwright</a>
     <nav aria-label="Views">
@@ -96,21 +96,7 @@ export function header() {
         )}
       </select>
     </label>
-    <button
-      class="bare"
-      title="Theme: ${THEME_NAMES[theme.value]}"
-      aria-label="Theme: ${THEME_NAMES[theme.value]}. Change it"
-      @click=${() => (theme.value = NEXT[theme.value])}
-    >
-      ${icon(ICONS[theme.value])}
-    </button>
-    <button
-      class="bare wide-only"
-      title="Keyboard shortcuts (F1)"
-      aria-label="Keyboard shortcuts"
-      @click=${showShortcuts}
-    >
-      ${icon("keyboard")}
-    </button>
+    ${iconButton(image, `Theme: ${name}. Change it`, () => (theme.value = next))}
+    ${iconButton("keyboard", "Keyboard shortcuts", showShortcuts, { more: "wide-only", key: "F1" })}
   `;
 }

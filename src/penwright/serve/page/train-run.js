@@ -5,7 +5,7 @@ import { get, post } from "./api.js";
 import { chart, short, smooth } from "./chart.js";
 import { loadModels, model } from "./shell.js";
 import { bytes, duration } from "./train-start.js";
-import { fail, icon } from "./ui.js";
+import { fail, icon, iconButton } from "./ui.js";
 
 export const STATUS = {
   starting: "Starting",
@@ -271,13 +271,9 @@ function samples({ samples: sets }) {
     <div class="row section-head">
       <h2 id="samples">What it writes</h2>
       <span class="spacer"></span>
-      <button class="bare turn left" aria-label="Earlier samples" ?disabled=${at === 0} @click=${() => go(at - 1)}>
-        ${icon("up")}
-      </button>
+      ${iconButton("left", "Earlier samples", () => go(at - 1), { disabled: at === 0 })}
       <span class="soft small" role="status">${set.step ? `after step ${set.step.toLocaleString()}` : "before training"}</span>
-      <button class="bare turn right" aria-label="Later samples" ?disabled=${at === sets.length - 1} @click=${() => go(at + 1)}>
-        ${icon("up")}
-      </button>
+      ${iconButton("right", "Later samples", () => go(at + 1), { disabled: at === sets.length - 1 })}
     </div>
     ${set.texts.map(
       (one) => html`<blockquote class="sample"><span class="soft">${one.prompt}</span>${one.text}</blockquote>`,

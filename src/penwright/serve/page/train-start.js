@@ -2,7 +2,7 @@
 import { html, nothing } from "./vendor/lit.js";
 import { signal } from "./vendor/signals.js";
 import { asBase64, post } from "./api.js";
-import { box, choice, fail, field, icon, say } from "./ui.js";
+import { box, choice, fail, field, iconButton, say } from "./ui.js";
 
 /**
  * The run that is being made, or null: {name, size, sent, file, options, applied, found, plan,
@@ -134,9 +134,7 @@ export function startForm(bounds) {
     <div class="row section-head">
       <h2 id="file-name">${name}</h2>
       <span class="spacer"></span>
-      <button class="bare" aria-label="Put this file away" @click=${() => (draft.value = null)}>
-        ${icon("close")}
-      </button>
+      ${iconButton("close", "Put this file away", () => (draft.value = null))}
     </div>
     ${found ? aboutFile(found) : waiting(sent, size, problem)}
     ${found ? html`${findings()} ${preview(found)} ${choices(bounds, found)}` : nothing}

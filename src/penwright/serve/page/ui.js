@@ -33,17 +33,32 @@ const PATHS = {
   auto: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 3v18M12 7h5M12 12h8.5M12 17h5",
   close: "m6 6 12 12M18 6 6 18",
   plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  compare: "M4 5h6v14H4zM14 5h6v14h-6z",
   keyboard: "M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M18 10h.01M8 14h8",
   sentence: "M4 12h12M20 12h.01",
   keep: "M6 4h12v17l-6-4-6 4z",
   more: "M5 12a.5.5 0 1 0 .1 0zM12 12a.5.5 0 1 0 .1 0zM19 12a.5.5 0 1 0 .1 0z",
   up: "m6 15 6-6 6 6",
   down: "m6 9 6 6 6-6",
+  left: "m15 6-6 6 6 6",
+  right: "m9 6 6 6-6 6",
 };
 
 /** An icon, for the eye only: the control around it has a name. */
 export const icon = (name) =>
   html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${svg`<path d=${PATHS[name]} />`}</svg>`;
+
+/** A button of an icon alone, named by `label`; `more` are classes, `key` its shortcut. */
+export const iconButton = (name, label, run, { more = "", key = "", disabled = false } = {}) => html`<button
+  class="bare ${more}"
+  aria-label=${label}
+  title=${key ? `${label} (${keyName(key)})` : label}
+  ?disabled=${disabled}
+  @click=${run}
+>
+  ${icon(name)}
+</button>`;
 
 /** A control under its label. */
 export const field = (label, control, name = "") =>
@@ -113,9 +128,7 @@ export function overlay() {
                 ${one.action.label}
               </button>`
             : nothing}
-          <button class="bare" aria-label="Close the message" @click=${() => unsay(one)}>
-            ${icon("close")}
-          </button>
+          ${iconButton("close", "Close the message", () => unsay(one))}
         </div>`,
       )}
     </div>
@@ -132,7 +145,7 @@ function showDialog({ title, content }) {
     <div class="dialog-body">
       <div class="row">
         <h2 id="dialog-title">${title}</h2>
-        <button class="bare" aria-label="Close" @click=${closeDialog}>${icon("close")}</button>
+        ${iconButton("close", "Close", closeDialog)}
       </div>
       ${content()}
     </div>
@@ -156,9 +169,9 @@ export const keyName = (keys) =>
     .replaceAll("-", mac ? "" : "+");
 
 /** Give the browser a file to save. */
-export function download(name, text, type) {
+export function download(name, text) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(new Blob([text]));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

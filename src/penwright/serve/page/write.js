@@ -1,11 +1,11 @@
 // The Write view: the documents, the editor, the tray of choices, the panel.
 import { effect, signal, untracked } from "./vendor/signals.js";
-import { html, nothing } from "./vendor/lit.js";
+import { html, nothing, render } from "./vendor/lit.js";
 import { post } from "./api.js";
 import { model, shortcuts } from "./shell.js";
-import { fail, icon, keyName, mount, say, stored } from "./ui.js";
+import { fail, icon, iconButton, keyName, mount, say, stored } from "./ui.js";
 import { buildContext, loadPresets } from "./write/request.js";
-import { create, documents, list, reload, showActions } from "./write/documents.js";
+import { create, documents, list, nameOf, reload, showActions } from "./write/documents.js";
 import { copiedAt, makeEditor, mark, setLayer, showGhost } from "./write/editor.js";
 import * as generate from "./write/generate.js";
 import { inspector, received, tab } from "./write/inspector.js";
@@ -19,6 +19,7 @@ const session = signal(null);
 const edited = signal(0);
 const wordCount = signal(0);
 const isWide = matchMedia("(min-width: 70rem)");
+const hasMouse = matchMedia("(pointer: fine)");
 const showsDocuments = stored("documents", true);
 const showsPanel = stored("panel", true);
 const drawer = signal(""); // on narrow screens: "", "documents" or "panel"
@@ -55,7 +56,7 @@ const COMMANDS = [
   ["Mod-f", "Find and replace", null],
   ["Mod-s", "Everything is saved as you write", act((s) => (s.commit(), say("Everything is saved as you write.")))],
 ];
-shortcuts.Writing = COMMANDS.filter(([, what]) => what).map(([keys, what]) => [keys, what]);
+shortcuts.Writing = COMMANDS.filter(([, what]) => what);
 
 function escape() {
   const isOpen = generate.busy.value || generate.choices.value || words.looked.value;
@@ -66,28 +67,23 @@ function escape() {
 }
 
 export async function show(element) {
-  const frame = document.createElement("div");
-  frame.className = "write";
-  const [left, desk, right] = ["aside", "section", "aside"].map((name) =>
-    frame.appendChild(document.createElement(name)),
+  render(
+    html`<div class="write">
+      <aside class="documents" aria-label="Documents"></aside>
+      <section class="desk" aria-label="The text">
+        <div class="desk-head"></div>
+        <div class="editor"></div>
+        <div class="below"></div>
+      </section>
+      <aside class="inspector" aria-label="The model"></aside>
+    </div>`,
+    element,
   );
-  left.className = "documents";
-  left.setAttribute("aria-label", "Documents");
-  desk.className = "desk";
-  desk.setAttribute("aria-label", "The text");
-  right.className = "inspector";
-  right.setAttribute("aria-label", "The model");
-  const [head, host, below] = ["div", "div", "div"].map((name) =>
-    desk.appendChild(document.createElement(name)),
-  );
-  head.className = "desk-head";
-  host.className = "editor";
-  below.className = "below";
-  element.append(frame);
+  const [frame, left, head, host, below, right] = element.querySelectorAll("div, aside");
 
   const close = () => (drawer.value = "");
   const ends = [
-    mount(left, () => list(session.value?.id, close)),
+    mount(left, () => list(session.value, close)),
     mount(head, deskHead),
     mount(below, () => (session.value ? footer(session.value) : nothing)),
     mount(right, () => (session.value ? inspector(session.value, close) : nothing)),
@@ -98,15 +94,25 @@ export async function show(element) {
     }),
     ...keepUpToDate(),
   ];
-  const onKey = (event) =>
-    event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog") && escape();
-  addEventListener("keydown", onKey);
-  const onHash = () => openFrom(host).catch(fail);
-  const onHide = () => session.value?.commit();
-  const onVisible = () => document.visibilityState === "visible" && catchUp().catch(fail);
-  addEventListener("hashchange", onHash);
-  addEventListener("pagehide", onHide);
-  addEventListener("visibilitychange", onVisible);
+  const over = new AbortController();
+  const on = (name, act) => addEventListener(name, act, { signal: over.signal });
+  on("keydown", (event) => {
+    if (event.defaultPrevented || document.querySelector("dialog")) return;
+    if (event.key === "Escape") escape();
+    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && session.value) {
+      document.activeElement.blur(); // what was typed in the panel counts
+      session.value.view.focus();
+      generate[event.shiftKey ? "choose" : "continueHere"](session.value);
+    }
+  });
+  // The keys of the editor go on working after a click on a button, or when it is gone.
+  below.addEventListener("click", ({ detail, target }) => {
+    if (hasMouse.matches && (detail || !target.isConnected)) session.value?.view.focus();
+  });
+  host.addEventListener("click", close);
+  on("hashchange", () => openFrom(host).catch(fail));
+  on("pagehide", () => session.value?.commit());
+  on("visibilitychange", () => document.visibilityState === "visible" && catchUp().catch(fail));
   loadPresets();
   recover()
     .then((found) => found.length && say("Text that had not reached the server was recovered."))
@@ -115,10 +121,7 @@ export async function show(element) {
     .then(() => openFrom(host))
     .catch(fail);
   return () => {
-    removeEventListener("keydown", onKey);
-    removeEventListener("hashchange", onHash);
-    removeEventListener("pagehide", onHide);
-    removeEventListener("visibilitychange", onVisible);
+    over.abort();
     leaveSession();
     for (const end of ends) end();
   };
@@ -138,19 +141,19 @@ async function openFrom(host) {
   const [view, id] = address.slice(1).split("/");
   if (view && view !== "write") return;
   const wanted = id ?? documents.value[0]?.id;
-  if (!wanted) return create("Untitled", "", stays);
+  if (!wanted) return create({}, stays);
   if (wanted === session.value?.id) return;
   const opened = await Session.open(wanted);
   if (!stays()) return;
   leaveSession();
   host.replaceChildren();
   host.dataset.document = opened.id;
-  makeEditor(host, opened, { commands: COMMANDS.filter(([, , run]) => run).map(([key, , run]) => [key, run]), onUpdate, onClick });
+  makeEditor(host, opened, { commands: COMMANDS, onUpdate, onClick });
   session.value = opened;
   history.replaceState(null, "", `#write/${opened.id}`);
   if (opened.damaged) say(`${opened.damaged} lines of this document could not be read.`, { error: true });
   opened.view.dispatch({ selection: { anchor: opened.view.state.doc.length }, scrollIntoView: true });
-  if (isWide.matches) opened.view.focus();
+  if (hasMouse.matches) opened.view.focus();
   edited.value++;
 }
 
@@ -180,6 +183,7 @@ function keepUpToDate() {
     if (!generate.busy.value) {
       if (shows.surprise.value) words.colour(current).catch(fail);
       if (tab.value === "context") receive(current).catch(fail);
+      if (shows.copied.value) words.findCopies(current).catch((error) => ((shows.copied.value = false), fail(error)));
     }
   };
   const follow = (run) => effect(() => session.value && void run(session.value));
@@ -191,6 +195,7 @@ function keepUpToDate() {
       session.value?.settings.value;
       const current = session.value;
       shows.surprise.value;
+      shows.copied.value;
       tab.value;
       clearTimeout(timer);
       if (current) timer = setTimeout(() => refresh(current), IDLE);
@@ -230,12 +235,7 @@ function keepUpToDate() {
       });
     }),
     follow((current) => {
-      const wanted = shows.copied.value;
-      untracked(() => {
-        if (wanted) {
-          words.findCopies(current).catch((error) => ((shows.copied.value = false), fail(error)));
-        } else setLayer(current.view, "copied", []);
-      });
+      if (!shows.copied.value) untracked(() => words.hideCopies(current));
     }),
   ];
 }
@@ -289,30 +289,26 @@ const toggle = (kept, name) => {
 
 function deskHead() {
   const current = session.value;
-  const title = current?.settings.value.title ?? "";
+  const listed = nameOf(current?.id);
+  const { title } = current?.settings.value ?? {};
   return html`
-    <h1 class="hidden">Write: ${title}</h1>
-    <button class="bare" aria-label="Documents" title="Documents" @click=${() => toggle(showsDocuments, "documents")}>
-      ${icon("menu")}
-    </button>
+    <h1 class="hidden">Write: ${listed}</h1>
+    ${iconButton("menu", "Documents", () => toggle(showsDocuments, "documents"))}
     ${current ? countOf(current) : nothing}
     <input
       class="title"
       aria-label="Title"
-      placeholder="Untitled"
-      .value=${title}
+      placeholder=${listed}
+      .value=${title === "Untitled" ? "" : (title ?? "")}
+      @keydown=${({ key }) => key === "Enter" && current.view.focus()}
       ?disabled=${!current}
       @change=${({ target }) => {
         current.set({ title: target.value.trim() || "Untitled" });
         setTimeout(() => reload().catch(fail), 300);
       }}
     />
-    <button class="bare" aria-label="Find, export, and more" title="Find, export, and more" ?disabled=${!current} @click=${() => showActions(current)}>
-      ${icon("more")}
-    </button>
-    <button class="bare" aria-label="Options, context and branches" title="Options, context and branches" @click=${() => toggle(showsPanel, "panel")}>
-      ${icon("panel")}
-    </button>
+    ${iconButton("more", "Find, export, and more", () => showActions(current), { disabled: !current })}
+    ${iconButton("panel", "Options, context and branches", () => toggle(showsPanel, "panel"))}
   `;
 }
 
@@ -333,15 +329,7 @@ function footer(current) {
   >
     ${label}
   </button>`;
-  const button = (name, label, key, run, disabled = false) => html`<button
-    class="bare"
-    aria-label=${label}
-    title="${label} (${keyName(key)})"
-    ?disabled=${disabled}
-    @click=${() => run(current)}
-  >
-    ${icon(name)}
-  </button>`;
+  const button = (name, label, key, run, disabled) => iconButton(name, label, () => run(current), { key, disabled });
   current.version.value;
   const head = current.head.value;
   return html`

@@ -1,13 +1,11 @@
 // The tree of a document as an outline: walk, compare and hide branches.
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
-import { icon, openDialog, tick } from "../ui.js";
+import { iconButton, openDialog, tick } from "../ui.js";
 
 const ROW = 46; // pixels; CSS gives rows this height
 const scroll = signal({ top: 0, height: 800 });
 const showsHidden = signal(false);
-/** The node to compare another one with, or null. */
-const compared = signal(null);
 
 const hiddenOf = (session) => new Set(session.settings.value.hidden ?? []);
 
@@ -54,8 +52,7 @@ export function branches(session) {
   return html`<div class="row small soft branch-head">
       <span>${rows.length.toLocaleString()} ${rows.length === 1 ? "branch" : "branches"}</span>
       <span class="spacer"></span>
-      <button class="quiet" @click=${() => session.sibling(-1)} aria-label="Previous version">${icon("up")}</button>
-      <button class="quiet" @click=${() => session.sibling(1)} aria-label="Next version">${icon("down")}</button>
+      ${iconButton("up", "Previous version", () => session.sibling(-1))} ${iconButton("down", "Next version", () => session.sibling(1))}
       ${hiddenOf(session).size
         ? tick("hidden ones", showsHidden.value, (on) => (showsHidden.value = on))
         : nothing}
@@ -90,23 +87,8 @@ function branchRow(session, row, onPath) {
       <span class="who ${node.author}"></span>
       <span class="excerpt">${excerpt(tree, row)}</span>
     </button>
-    <button
-      class="bare small"
-      aria-pressed=${compared.value === row.last}
-      title="Compare with another branch"
-      aria-label="Compare with another branch"
-      @click=${() => compare(session, row.last)}
-    >
-      ${icon("panel")}
-    </button>
-    <button
-      class="bare small"
-      title=${isHidden ? "Show again" : "Hide; nothing is deleted"}
-      aria-label=${isHidden ? "Show again" : "Hide this branch"}
-      @click=${() => hide(session, row.first, !isHidden)}
-    >
-      ${icon(isHidden ? "plus" : "close")}
-    </button>
+    ${isOn ? nothing : iconButton("compare", "Compare with the text that is shown", () => compare(session, row.last))}
+    ${iconButton(isHidden ? "plus" : "minus", isHidden ? "Show again" : "Hide this branch; nothing is deleted", () => hide(session, row.first, !isHidden))}
   </div>`;
 }
 
@@ -121,13 +103,9 @@ function hide(session, id, value) {
 }
 
 function compare(session, id) {
-  const other = compared.value;
-  if (other === null || other === id) {
-    compared.value = other === id ? null : id;
-    return;
-  }
-  compared.value = null;
-  const [a, b] = [other, id].map((one) => session.tree.textOf(one).toString());
+  session.commit();
+  const shown = session.head.value;
+  const [a, b] = [shown, id].map((one) => session.tree.textOf(one).toString());
   let same = 0;
   while (same < Math.min(a.length, b.length) && a[same] === b[same]) same++;
   let tail = 0;
@@ -137,5 +115,5 @@ function compare(session, id) {
     <p class="compared"><span class="soft">${before}</span>${text.slice(same, text.length - tail)}<span class="soft">${text.slice(text.length - tail).slice(0, 120)}</span></p>
     <button @click=${(event) => (session.move(node), event.target.closest("dialog").close())}>Write on with this</button>
   </section>`;
-  openDialog("Two branches", () => html`<div class="side-by-side">${side(a, other)}${side(b, id)}</div>`);
+  openDialog("Two branches; the left one is shown", () => html`<div class="side-by-side">${side(a, shown)}${side(b, id)}</div>`);
 }

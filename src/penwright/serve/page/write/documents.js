@@ -3,7 +3,7 @@ import { openSearchPanel } from "../vendor/codemirror.js";
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
 import { asBase64, get, getText, post } from "../api.js";
-import { closeDialog, download, fail, icon, openDialog, say } from "../ui.js";
+import { closeDialog, download, fail, iconButton, openDialog, say } from "../ui.js";
 
 const PATH = "/penwright/documents";
 const LARGEST = 5_000_000;
@@ -12,37 +12,37 @@ const LARGEST = 5_000_000;
 export const documents = signal([]);
 export const reload = async () => (documents.value = await get(PATH));
 
-/** Make a document and show it, unless by then `stays` says that the view was left. */
-export async function create(title = "Untitled", text = "", stays = () => true) {
-  const { id } = await post(PATH, { title, text });
+/** Make a document, with the options of another one, and show it unless `stays` says that the view was left. */
+export async function create({ sampling, preset } = {}, stays = () => true) {
+  const { id } = await post(PATH, { title: "Untitled", text: "" });
+  if (sampling) await post(`${PATH}/${id}/settings`, { values: { sampling, preset } });
   await reload();
   if (stays()) location.hash = `write/${id}`;
 }
 
+/** The title of a document, or its first words. */
+export const nameOf = (id) => documents.value.find((one) => one.id === id)?.title ?? "Untitled";
+
 const asDate = (seconds) => {
   const date = new Date(seconds * 1000);
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday
-    ? date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
-    : date.toLocaleDateString([], { day: "numeric", month: "short" });
+  return date.toLocaleString([], isToday ? { timeStyle: "short" } : { day: "numeric", month: "short" });
 };
 
-/** The list; `current` is the id of the open document. */
-export const list = (current, close) => html`
+/** The list; `session` is the open document, or null. */
+export const list = (session, close) => html`
   <div class="row panel-head">
     <h2>Documents</h2>
     <span class="spacer"></span>
-    <button class="bare" title="New document" aria-label="New document" @click=${() => create().catch(fail)}>
-      ${icon("plus")}
-    </button>
-    <button class="bare narrow-only" aria-label="Close the list" @click=${close}>${icon("close")}</button>
+    ${iconButton("plus", "New document", () => create(session?.settings.peek()).catch(fail))}
+    ${iconButton("close", "Close the list", close, { more: "narrow-only" })}
   </div>
   <ul class="document-list">
     ${documents.value.map(
       (one) => html`<li>
         <a
           href="#write/${one.id}"
-          aria-current=${one.id === current ? "true" : "false"}
+          aria-current=${one.id === session?.id ? "true" : "false"}
           @click=${close}
           ><span class="document-title">${one.title}</span>
           <span class="soft small">${asDate(one.modified)}</span></a
@@ -78,15 +78,13 @@ async function importFile(file) {
   location.hash = `write/${id}`;
 }
 
-const FORMATS = { txt: "text/plain", md: "text/markdown", json: "application/json" };
-
 /** Ask how to export a document, or to put it aside. */
 export function showActions(session) {
-  const title = session.settings.value.title ?? "Untitled";
+  const title = nameOf(session.id);
   const save = async (format) => {
     session.commit();
     const text = await getText(`${PATH}/${session.id}/export?format=${format}`);
-    download(`${title.replace(/[^\p{L}\p{N} _-]/gu, "")}.${format}`, text, FORMATS[format]);
+    download(`${title.replace(/[^\p{L}\p{N} _-]/gu, "")}.${format}`, text);
     closeDialog();
   };
   openDialog(
@@ -94,7 +92,7 @@ export function showActions(session) {
     () => html`<p><button @click=${() => (closeDialog(), openSearchPanel(session.view))}>Find and replace</button></p>
       <h3>Export</h3>
       <p class="row">
-        ${Object.keys(FORMATS).map(
+        ${["txt", "md", "json"].map(
           (format) => html`<button @click=${() => save(format).catch(fail)}>${format}</button>`,
         )}
       </p>
@@ -103,10 +101,7 @@ export function showActions(session) {
       <p>
         <button @click=${() => putAside(session).catch(fail)}>Take it off the list</button>
       </p>
-      <p class="soft small">Its file stays in the documents' folder, with the ending .removed.</p>
-      ${session.damaged
-        ? html`<p>${session.damaged} lines of the file could not be read.</p>`
-        : nothing}`,
+      <p class="soft small">Its file stays in the documents' folder, with the ending .removed.</p>`,
   );
 }
 

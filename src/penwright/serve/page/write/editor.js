@@ -80,9 +80,11 @@ export function showGhost(view, at, text) {
   const marks = text ? [Decoration.widget({ widget: new Ghost(text), side: 1 }).range(at)] : [];
   if (!text && !wasShown) return;
   setLayer(view, "ghost", marks);
-  if (text && !wasShown)
-    view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 110 }) });
+  if (text && !wasShown) scrollTo(view, at);
 }
+
+export const scrollTo = (view, at) =>
+  view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 110 }) });
 
 /** The copied span at a place: {from, to, span}, or null. */
 export function copiedAt(view, at) {
@@ -106,9 +108,9 @@ const sourceTooltip = hoverTooltip((view, at) => {
   return { pos: found.from, end: found.to, above: true, create: () => ({ dom }) };
 });
 
-/** Make the editor of a session in `parent`. `commands` are [key, function] of our own. */
+/** Make the editor of a session in `parent`. `commands` are [key, what it does, function] of our own. */
 export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
-  const bindings = commands.map(([key, run]) => ({
+  const bindings = commands.filter(([, , run]) => run).map(([key, , run]) => ({
     key,
     run: () => run() !== false,
     preventDefault: true,

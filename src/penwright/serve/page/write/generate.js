@@ -54,6 +54,9 @@ const request = (context, fields) => ({
   ...fields,
 });
 
+/** What was written, without the space that the document already has. */
+const shown = ({ dropped }, text) => (dropped ? text.replace(/^ /, "") : text);
+
 /** Stream one continuation into the text at a place. */
 export function write(session, { at, fields = {}, sentence = false }) {
   return run(session, "writing", async (mine) => {
@@ -66,33 +69,38 @@ export function write(session, { at, fields = {}, sentence = false }) {
     if (mine.signal.aborted) return;
     session.beginStream(at, { model: model.value, settings: sampling });
     const about = { tokens: [] };
+    let all = "";
     let text = "";
-    let dropped = context.dropped;
     try {
       const body = request(context, { ...sampling, stream: true });
       for await (const { choices: [choice], seed } of stream("/v1/completions", body, mine.signal)) {
         if (!session.isStreaming) break; // an undo ended it
         about.seed = seed;
-        let piece = choice.text;
-        if (dropped && piece) {
-          piece = piece.replace(/^ /, "");
-          dropped = 0;
-        }
+        all += choice.text;
+        let piece = shown(context, all).slice(text.length);
         const end = sentence ? SENTENCE.exec(text + piece) : null;
         if (end) piece = (text + piece).slice(text.length, end.index + end[0].length);
         if (piece) session.streamIn(piece);
         text += piece;
         about.tokens.push(...asTokens(choice.logprobs));
-        if (choice.finish_reason) about.finish_reason = choice.finish_reason;
+        if (choice.finish_reason) about.finish_reason = choice.stop_reason ?? choice.finish_reason;
         if (end) break;
       }
-      if (!text && session.isStreaming) say("The model ends the text here. Try again, or write on.");
+      if (session.isStreaming && (!text.trim() || about.finish_reason === "loop"))
+        explain(text, () => (text ? retry(session) : write(session, { at, fields, sentence })));
     } finally {
       mine.abort();
       session.endStream(about);
     }
   });
 }
+
+/** Say why so little came, and offer to `run` it again. */
+const explain = (text, run) =>
+  say(
+    !text ? "The model ends the text here." : text.trim() ? "The model repeated itself, and was stopped." : "Only blank space came.",
+    { action: { label: "Try again", run } },
+  );
 
 const asTokens = (found) =>
   found ? found.tokens.map((token, i) => [token, round(found.token_logprobs[i])]) : [];
@@ -110,7 +118,7 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
       signal: mine.signal,
     });
     if (mine.signal.aborted) return;
-    const items = Array.from({ length: n }, () => ({ id: newId(), text: "", ids: [], tokens: [] }));
+    const items = Array.from({ length: n }, () => ({ id: newId(), all: "", text: "", ids: [], tokens: [] }));
     let chosen = { at, parent: session.head.value, fill, active: 0, items, about: {} };
     const update = () => (choices.value = chosen = { ...chosen, active: choices.value?.active ?? 0 });
     update();
@@ -118,8 +126,8 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
       const body = request(context, { ...sampling, n, stream: true });
       for await (const { choices: [choice], seed } of stream("/v1/completions", body, mine.signal)) {
         const item = items[choice.index];
-        const isFirst = !item.text && choice.text;
-        item.text += isFirst && context.dropped ? choice.text.replace(/^ /, "") : choice.text;
+        item.all += choice.text;
+        item.text = shown(context, item.all);
         item.tokens.push(...asTokens(choice.logprobs));
         item.ids.push(...(choice.logprobs?.token_ids ?? []));
         chosen.about = { model: model.value, settings: sampling, seed };
@@ -148,8 +156,9 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
       await rank(context, written).catch(fail);
       written.sort((a, b) => b.score - a.score);
     }
-    choices.value = written.length ? { ...chosen, items: written, active: 0, done: true } : null;
-    if (!written.length) say("The model ends the text here. Try again, or write on.");
+    const blank = n - written.length;
+    choices.value = written.length ? { ...chosen, items: written, active: 0, done: true, blank } : null;
+    if (!written.length) explain(items[0].text, () => choose(session, { at }));
   });
 }
 
@@ -187,13 +196,12 @@ export function accept(session, how) {
     session.move(item.id);
   } else {
     const taken = item.taken ?? 0;
-    session.insert(at, part, { ...about, from: item.id, taken });
+    session.replace(at, at, part, { ...about, from: item.id, taken });
     item.taken = taken + part.length;
   }
   const done = part.length === rest.length;
   // `at` has moved with the text, as for any other edit.
   choices.value = done ? null : { ...choices.value };
-  session.view.focus();
 }
 
 /** Put the continuations away; they stay in the tree. */

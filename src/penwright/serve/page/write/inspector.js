@@ -2,7 +2,7 @@
 import { html, live, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
 import { model } from "../shell.js";
-import { box, choice, field, icon, stored, tick } from "../ui.js";
+import { box, choice, field, iconButton, stored, tick } from "../ui.js";
 import { branches } from "./branches.js";
 import { ABOUT, DEFAULTS, MAIN, OPTIONS, TEXTS, dropPreset, isOwn, keepPreset, presets } from "./request.js";
 
@@ -30,7 +30,7 @@ export const inspector = (session, close) => html`
       )}
     </div>
     <span class="spacer"></span>
-    <button class="bare narrow-only" aria-label="Close the panel" @click=${close}>${icon("close")}</button>
+    ${iconButton("close", "Close the panel", close, { more: "narrow-only" })}
   </div>
   <div id="panel-body" class="panel-body ${tab.value}" role="tabpanel" aria-labelledby="tab-${tab.value}" tabindex="0">
     ${{ options, context, branches }[tab.value](session)}
@@ -93,9 +93,7 @@ const entries = (list, set, empty, show) => html`${list.map((entry, index) => {
     return html`<div class="entry">
       <div class="row">
         ${line}
-        <button class="bare" aria-label="Remove the entry" @click=${() => set(list.filter((_, i) => i !== index))}>
-          ${icon("close")}
-        </button>
+        ${iconButton("close", "Remove the entry", () => set(list.filter((_, i) => i !== index)))}
       </div>
       ${below}
     </div>`;

@@ -77,13 +77,13 @@ const RIGHT = 800;
 /** The parts of a document's settings that the model receives. */
 export const ABOUT = { memory: "", note: "", note_lines: 3, lore: [], keywords: "", category: "", fields: {} };
 
-/** Ask the server for the tokens of a place. `dropped` are spaces that tokens bring along. */
+/** Ask the server for the tokens of a place. `dropped` is 1 for a space that the next token brings along. */
 export async function buildContext(session, at, { maxTokens, signal } = {}) {
   const { doc } = session.view.state;
   const settings = { ...ABOUT, ...session.settings.value };
   const from = Math.max(0, at - LEFT);
   const whole = doc.sliceString(from, at);
-  const left = /\S/.test(whole) ? whole.replace(/ +$/, "") : whole;
+  const left = whole.replace(/ $/, "");
   const body = {
     model: model.value,
     left,

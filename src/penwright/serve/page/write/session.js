@@ -114,9 +114,7 @@ export class Session {
     tabs.postMessage({ document: this.id, nodes, before, head });
   }
 
-  /** Put a text at a place, as a node of the model's. */
-  insert = (at, text, about) => this.replace(at, at, text, about);
-
+  /** Put a text in the place of another, as a node of the model's. */
   replace(from, to, text, about = {}) {
     this.commit();
     const parent = this.head.value;

@@ -1,14 +1,14 @@
 // The tray below the text: continuations to choose from, or the alternatives to a word.
 import { html, nothing } from "../vendor/lit.js";
-import { icon, keyName } from "../ui.js";
+import { iconButton, keyName } from "../ui.js";
 import { sourceOf } from "./editor.js";
 import { accept, activate, busy, choices, dismiss } from "./generate.js";
-import { looked, take } from "./words.js";
+import { looked, percent, take } from "./words.js";
 
 export const tray = (session) =>
   choices.value ? continuations(session, choices.value) : looked.value ? alternatives(session, looked.value) : nothing;
 
-function continuations(session, { items, active, fill, done }) {
+function continuations(session, { items, active, fill, done, blank }) {
   const about = !fill
     ? "Continuations"
     : busy.value === "ranking"
@@ -16,11 +16,9 @@ function continuations(session, { items, active, fill, done }) {
       : "For this gap: written from the left, ranked by how likely your text after it follows";
   return html`<section class="tray" aria-label="Continuations">
     <div class="row tray-head">
-      <h2 class="small">${about}</h2>
+      <h2 class="small">${about}${blank ? `; ${blank} more came out blank` : ""}</h2>
       <span class="spacer"></span>
-      <button class="bare" aria-label="Put them away; they stay in the tree" title="Put them away; they stay in the tree (Esc)" @click=${dismiss}>
-        ${icon("close")}
-      </button>
+      ${iconButton("close", "Put them away; they stay in the tree", dismiss, { key: "Escape" })}
     </div>
     <div class="cards">
       ${items.map(
@@ -31,13 +29,13 @@ function continuations(session, { items, active, fill, done }) {
           @dblclick=${() => done && accept(session, "all")}
         >
           <span class="choice-text">${item.text.slice(item.taken ?? 0).trim() || "..."}</span>
-          ${item.score === undefined ? nothing : html`<span class="small soft">${rankName(index)}</span>`}
+          ${item.score === undefined ? nothing : html`<span class="small soft">${index ? index + 1 : "fits best"}</span>`}
         </button>`,
       )}
     </div>
     <div class="row tray-foot">
       <button class="primary" ?disabled=${!done} title=${keyName("Tab")} @click=${() => accept(session, "all")}>Take it</button>
-      <button ?disabled=${!done} title=${keyName("Alt-ArrowRight")} @click=${() => accept(session, "sentence")}>Sentence</button>
+      <button ?disabled=${!done} title=${keyName("Alt-Shift-ArrowRight")} @click=${() => accept(session, "sentence")}>Sentence</button>
       <button ?disabled=${!done} title=${keyName("Alt-ArrowRight")} @click=${() => accept(session, "word")}>Word</button>
       <span class="spacer"></span>
       <span class="small soft wide-only">${keyName("Alt")} and arrows choose; Tab takes</span>
@@ -45,15 +43,11 @@ function continuations(session, { items, active, fill, done }) {
   </section>`;
 }
 
-const rankName = (index) => (index === 0 ? "fits best" : `${index + 1}`);
-
-const percent = (share) => (share >= 0.1 ? `${Math.round(share * 100)} %` : share >= 0.001 ? `${(share * 100).toFixed(1)} %` : "< 0.1 %");
-
 const alternatives = (session, { word, share, list, copied }) => html`<section class="tray" aria-label="Alternatives">
   <div class="row tray-head">
     <h2 class="small">Instead of "${word.trim()}" (${percent(share)})</h2>
     <span class="spacer"></span>
-    <button class="bare" aria-label="Close" @click=${() => (looked.value = null)}>${icon("close")}</button>
+    ${iconButton("close", "Close", () => (looked.value = null))}
   </div>
   ${copied ? html`<div class="small">${sourceOf(copied)}</div>` : nothing}
   <div class="alternatives">

@@ -4,11 +4,14 @@ import { post } from "../api.js";
 import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
 import { buildContext } from "./request.js";
-import { copiedAt, mark, setLayer } from "./editor.js";
+import { copiedAt, mark, scrollTo, setLayer } from "./editor.js";
 import { dismiss, write } from "./generate.js";
 
 /** The word that is looked at, or null: {from, to, word, share, list: [[text, share]], copied}. */
 export const looked = signal(null);
+
+export const percent = (share) =>
+  share >= 0.1 ? `${Math.round(share * 100)} %` : share >= 0.001 ? `${(share * 100).toFixed(1)} %` : "< 0.1 %";
 
 const BEST = 20;
 const WORD = /[\p{L}\p{N}'’_-]/u;
@@ -51,6 +54,7 @@ export async function lookAt(session, place) {
       .sort((a, b) => b[1] - a[1]);
     dismiss();
     looked.value = { from, to, word, share, list, copied: copiedAt(session.view, place)?.span };
+    scrollTo(session.view, from);
   } catch (error) {
     fail(error);
   }
@@ -66,7 +70,6 @@ export function take(session, text) {
     .find(([start, end]) => start <= to - 1 && end >= to);
   const end = passage ? passage[1] : to;
   session.replace(from, end, text);
-  session.view.focus();
   if (passage) write(session, { at: from + text.length });
 }
 
@@ -110,17 +113,24 @@ function coloursOf(part, { tokens, token_logprobs, text_offset }, first, begin) 
     const next = i + 1 < first + part.tokens ? text_offset[i + 1] - text_offset[first] : places.length - 1;
     const from = begin + (places[text_offset[i] - text_offset[first]] ?? 0) + lead;
     const to = begin + (places[next] ?? 0);
-    const percent = `${(100 * Math.exp(logprob)).toPrecision(2)} %`;
     if (strength && to > from)
-      marks.push(mark(from, to, `surprise s${strength}`, { attributes: { title: percent } }));
+      marks.push(mark(from, to, `surprise s${strength}`, { attributes: { title: percent(Math.exp(logprob)) } }));
   }
   return marks;
 }
 
-/** Underline what stands word for word in the training text. */
-export async function findCopies(session) {
-  const { view } = session;
+/** What was found last. */
+let told = {};
+
+export function hideCopies({ view }) {
+  told = {};
+  setLayer(view, "copied", []);
+}
+
+/** Underline what stands word for word in the training text; says how much, when that changes. */
+export async function findCopies({ view }) {
   const { doc } = view.state;
+  if (doc === told.doc && model.value === told.by) return;
   const text = doc.toString();
   const found = await post("/penwright/copied", { model: model.value, text });
   if (!view.state.doc.eq(doc)) return;
@@ -131,9 +141,11 @@ export async function findCopies(session) {
     found.spans.map((span) => mark(places[span.start], places[span.end], "copied", { span })),
   );
   const number = found.spans.length;
-  say(
+  const isNews = number !== told.number;
+  told = { doc, by: model.value, number };
+  if (isNews) say(
     number
-      ? `${number} ${number === 1 ? "passage is" : "passages are"} copied word for word; rest the pointer on one, or tap it, to see its source.`
+      ? `${number} ${number === 1 ? "passage is" : "passages are"} copied word for word. Point at one, or tap it, to see its source.`
       : "Nothing here is copied from the training text.",
   );
 }
