@@ -65,7 +65,7 @@ class SamplingConfig:
     finish_sentence: bool = False
     """Go on to the end of the sentence, at most 64 tokens beyond --max-new-tokens."""
     on_loop: Literal["allow", "stop", "retry"] = "allow"
-    """When the text repeats itself, four times over 32 tokens or more: end it, or write it again,
+    """When the text repeats itself, four times over 64 tokens or more: end it, or write it again,
     at most ten times."""
     stop: Texts = ()
     """End the text before this string; \\n is a new line. May be given several times."""

@@ -11,7 +11,7 @@ from penwright.tokens.bpe import Tokenizer
 
 SENTENCE_TOKENS = 64
 """Most tokens beyond `max_new_tokens` that are written to finish a sentence."""
-LOOP_TOKENS = 32
+LOOP_TOKENS = 64  # an indentation may be some fifty spaces
 LOOP_REPEATS = 4
 LONGEST_LOOP = 64
 _SHORT = "".join(rf"(?<!\b{word})" for word in ("Mr", "Mrs", "Ms", "Dr", "St", "[A-HJ-Z]"))
@@ -98,7 +98,7 @@ def find_sentence_end(before: str, piece: str) -> int | None:
 def is_looping(tokens: Sequence[int]) -> bool:
     """Return whether the end of a text is at least four copies of a sequence of 64 tokens or fewer.
 
-    Shorter sequences must fill the last 32 tokens.
+    Shorter sequences must fill the last 64 tokens.
     """
     for period in range(1, LONGEST_LOOP + 1):
         size = max(LOOP_REPEATS * period, LOOP_TOKENS)
