@@ -26,6 +26,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -273,6 +274,9 @@ def outcome(folder: Path) -> dict[str, Any]:
     ours = parts["penwright"]["points"]
     found: dict[str, Any] = {}
     for who, part in parts.items():
+        if not part["points"]:
+            found[who] = {"out_of_memory": True}
+            continue
         loss = part["points"][-1][1]
         found[who] = {"seconds": part["seconds"], "loss": loss, "points": part["points"]}
         found[who] |= {name: part.get(name) for name in ("stopped_by_the_clock", "load")}
@@ -288,7 +292,7 @@ def draw(name: str, found: dict[str, Any], path: Path) -> None:
     from penwright.report.chart import as_svg
     from penwright.report.comparison import make_chart
 
-    series = {who: [(s, v) for s, v in part["points"]] for who, part in found.items()}
+    series = {who: part["points"] for who, part in found.items() if "points" in part}
     path.write_text(as_svg(make_chart(series, "seconds"), f"{name}: held-out loss"))
 
 
@@ -320,7 +324,11 @@ def main() -> None:
         for who in WHO:
             if not (folder / f"{who}.json").exists():
                 child = [sys.executable, __file__, "--part", who, "--folder", str(folder)]
-                subprocess.run(child, check=True, stdout=sys.stderr)
+                ended = subprocess.run(child, stdout=sys.stderr)
+                if ended.returncode == -signal.SIGKILL:  # Linux does so where memory runs out
+                    (folder / f"{who}.json").write_text(json.dumps({"points": []}))
+                else:
+                    ended.check_returncode()
         found = outcome(folder)
         share = json.loads((folder / "job.json").read_text())["share"]
         result["data"][path.stem] = {"share": share, **found}
@@ -333,7 +341,7 @@ def main() -> None:
     if options.keep:
         keeping.keep(f"race-{options.model}", result)
     if options.json:
-        print(json.dumps({name: {who: one[who]["times_as_fast"] for who in WHO[1:]}
+        print(json.dumps({name: {who: one[who].get("times_as_fast") for who in WHO[1:]}
                           for name, one in result["data"].items()}))  # fmt: skip
 
 

@@ -273,7 +273,9 @@ def _race(result: dict[str, Any]) -> str:
     rows, plots = [], []
     for data, found in result["data"].items():
         for who, part in found.items():
-            if isinstance(part, dict):
+            if isinstance(part, dict) and "out_of_memory" in part:
+                rows.append([f"{data} ({found['share']:.0%})", who, "out of memory", "", "", ""])
+            elif isinstance(part, dict):
                 cut = " (out of time)" if part["stopped_by_the_clock"] else ""
                 ours, ratio = part.get("ours_reaches_it_after"), part.get("times_as_fast")
                 row = [f"{part['seconds']:.0f} s{cut}", f"{part['loss']:.3f}"]
