@@ -137,7 +137,9 @@ def make_score(job: dict[str, Any]) -> Callable[[Any], float]:
     batches = [rows[at : at + 16] for at in range(0, len(rows), 16)]
 
     def score(model: Any) -> float:
-        scorer.load_state_dict(model.state_dict(), strict=False)
+        # A model of transformers also names its head, which is the embedding.
+        loaded = scorer.load_state_dict(model.state_dict(), strict=False)
+        assert not loaded.missing_keys, loaded.missing_keys
         total = tokens = 0.0
         with torch.no_grad():
             for batch in batches:

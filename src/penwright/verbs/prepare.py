@@ -22,7 +22,7 @@ from penwright.wording import Warn, count, log
 
 
 class Prepared(NamedTuple):
-    """What a store that workers have written to an address holds."""
+    """Numbers of documents and tokens in a store that workers wrote to an address."""
 
     n_documents: int
     n_tokens: int
