@@ -63,7 +63,7 @@ def test_a_looping_text_is_ended_or_written_again(make_model, tokenizer):
     model = make_model(std=0.15)
     with torch.no_grad():  # a model that loves to repeat one token
         model.embed_tokens.weight[tokenizer.encode(" tea")[0]] *= 2.6
-    options = {"max_new_tokens": 60, "min_new_tokens": 60, "temperature": 0.7}
+    options = {"max_new_tokens": 100, "min_new_tokens": 100, "temperature": 0.7}
     loops = sample.generate(model, tokenizer, PROMPTS, 8, SamplingConfig(on_loop="stop", **options))
     looping = {one.index for one in loops if one.finish_reason == "loop"}
     assert 0 < len(looping) < 24
