@@ -1,7 +1,7 @@
 """Time to the same held-out loss: transformers' run_clm, the story notebook's loop, and finetune.
 
     python bench/race.py SCREENPLAY TITLES --folder race [--minutes 20] [--share 1.0] [--keep]
-    python bench/race.py SCREENPLAY --folder race-124m --model 124M --random --minutes 15
+    python bench/race.py SCREENPLAY --folder race-124M --model 124M --random --minutes 4
 
 All three begin with the same weights (`base`, or `--random` ones of a size) and learn the same:
 of a plain text all but its last twentieth, of a CSV the last column of all rows but each

@@ -181,11 +181,12 @@ def make_benchmarks() -> str:
 def _bench(path: Path) -> str:
     """Return the section of one result: what was measured, where, by which command, the figures."""
     result = json.loads(path.read_text("utf-8"))
-    bench = path.stem.partition("-")[0]  # what follows names the model or the case
+    bench, _, case = path.stem.partition("-")  # the case is a model or a kind of load
     about, _, usage = ast.get_docstring(
         ast.parse((ROOT / "bench" / f"{bench}.py").read_text("utf-8"))
     ).partition("\n\n")
-    command = next(line.strip() for line in usage.splitlines() if "python bench/" in line)
+    commands = [line.strip() for line in usage.splitlines() if "python bench/" in line]
+    command = next((one for one in commands if case and f" {case}" in one), commands[0])
     heads = [result, *(value for value in result.values() if isinstance(value, dict))]
     head = next((one for one in heads if "machine" in one), {})
     words = [head.get("what"), _machine(head.get("machine")), head.get("when")]
