@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -51,7 +52,7 @@ def test_few_bad_bytes_are_windows_1252_with_one_warning(tmp_path: Path, block: 
     assert text == "é\n" * 500 + "meansß\ncafé " + "x" * 1000
     assert warnings == [
         f"{path}:501: byte 0xdf at offset 2,005 is not UTF-8 (and so are 1 more); "
-        "read as Windows-1252."
+        "read as windows-1252. --encoding sets another."
     ]
 
 
@@ -68,6 +69,57 @@ def test_many_bad_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         read_all(path)
     assert read_all(path, "windows-1252")[0] == "un\ncafé\n"
+
+
+CURLY_AND_SMALL = "’“”‘–—…áàâäãåæçéèêëíìîïñóòôöõøùúûüß"
+CLEAR = ["don’t", "“so”", "café", "über", "naïve", "garçon", "été…", "là"]
+UNCLEAR = ["plain", "señor", "cómo", "aquí", "Ärger", "À", "SEÑOR", "RENÉ", "½"]
+
+
+@given(
+    words=st.lists(
+        st.tuples(
+            st.from_regex("[A-Za-zÀÉÖÜ]?[a-z]+", fullmatch=True), st.sampled_from(CURLY_AND_SMALL)
+        ).map("".join),
+        min_size=1,
+    )
+)
+def test_windows_1252_is_never_taken_for_mac_roman(
+    tmp_path_factory: pytest.TempPathFactory, words: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "text"
+    path.write_bytes(" ".join(words).encode("windows-1252"))
+    assert decode.guess_encoding(str(path)) == "windows-1252"
+
+
+@given(
+    clear=st.lists(st.sampled_from(CLEAR), min_size=1),
+    others=st.lists(st.sampled_from(UNCLEAR)),
+    encoding=st.sampled_from(["windows-1252", "mac-roman"]),
+)
+def test_the_likelier_encoding_is_offered_first_and_reads_the_text(
+    tmp_path_factory: pytest.TempPathFactory, clear: list[str], others: list[str], encoding: str
+) -> None:
+    if encoding == "mac-roman":
+        others = [word.replace("½", "π") for word in others]
+    text = " ".join([*others, *clear])
+    path = tmp_path_factory.mktemp("f") / "text"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(DataError) as caught:
+        read_all(path)
+    offered = re.search(r"--encoding (\S+)", caught.value.fix or "")
+    assert offered is not None
+    assert offered[1] == encoding
+    assert read_all(path, offered[1])[0] == text
+
+
+def test_few_bytes_of_mac_roman_are_read_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    text = "It doesn’t matter, said the baker. " + "He went on with his bread. " * 100
+    path.write_bytes(text.encode("mac-roman"))
+    found, (warning,) = read_all(path)
+    assert found == text
+    assert warning.endswith("read as mac-roman. --encoding sets another.")
 
 
 def test_a_given_encoding_is_meant_strictly(tmp_path: Path) -> None:

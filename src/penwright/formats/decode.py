@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,21 +28,45 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _COMMON = ("utf-8", "utf-16", "windows-1252", "latin-1", "shift_jis", "gb18030", "big5", "koi8-r")
+_WESTERN = {"windows-1252": "Windows in Western Europe", "mac-roman": "old Macs"}
+"""The encodings that are guessed, and who writes them; the first where both are as likely."""
+_USUAL = frozenset("áàâäãåæçéèêëíìîïñóòôöõøœúùûüß‘’“”–—…«»¿¡€£°\u00a0")
+"""What texts in Western languages use besides ASCII and capitals."""
 _AROUND = 30
 """Bytes on each side of an invalid one that a message shows."""
 _ESCAPED = re.compile("[\udc80-\udcff]")
+_AFTER = re.compile("([a-z]?)([\udc80-\udcff])")
 
 
 class _Damage(NamedTuple):
-    """Invalid UTF-8: the number of bytes, the file's size, and the first one's value and place."""
+    """Invalid UTF-8: its bytes, the file's size, and the first one's value and place."""
 
-    invalid: int
+    invalid: Counter[tuple[str, str]]
+    """How often each byte, as a surrogate escape, follows each small letter or none."""
     total: int
     byte: int
     offset: int
     line: int
     around: bytes = b""
     """The bytes of the first one's line on both sides of it."""
+
+    @property
+    def likely(self) -> str:
+        """The encoding of `_WESTERN` in which more of the bytes are usual in their places.
+
+        Curly quotes of one are capitals of the other (0xD2 is “ or Ò), and so are small letters
+        (0xE9 is é or È): capitals are not usual within a word.
+        """
+
+        def usual(encoding: str) -> int:
+            said = 0
+            for (before, byte), times in self.invalid.items():
+                character = _read_escapes(byte, encoding)
+                capital = character.isupper() and character.lower() in _USUAL and not before
+                said += times * (capital or character in _USUAL)
+            return said
+
+        return max(_WESTERN, key=usual)
 
 
 def find_encoding(path: str, encoding: str | None) -> str:
@@ -85,8 +110,8 @@ def find_line_ends(path: str, encoding: str) -> str:
 def read_blocks(path: str, encoding: str | None, warn: Warn) -> Iterator[str]:
     """Yield the file's text in blocks, line ends as `\\n`, without a byte order mark.
 
-    Bytes that are not UTF-8 are read as Windows-1252, with one warning, when there are few of
-    them and no encoding was given; otherwise they raise DataError.
+    Bytes that are not UTF-8 are read as Windows-1252 or Mac Roman, with one warning, when there
+    are few of them and no encoding was given; otherwise they raise DataError.
     """
     name = find_encoding(path, encoding)
     lenient = encoding is None and name in ("utf-8", "utf-8-sig")
@@ -147,8 +172,13 @@ def _decode_strictly(path: str, name: str) -> Iterator[str]:
                 return
 
 
+def guess_encoding(path: str) -> str:
+    """Return windows-1252 or mac-roman, the likelier encoding of a file that is not UTF-8."""
+    return _measure(path).likely
+
+
 def _decode_leniently(path: str, warn: Warn) -> Iterator[str]:
-    pending, warned = b"", False
+    pending, guess = b"", ""
     with open_bytes(path) as stream:
         while True:
             block = read_block(stream, BLOCK, path)
@@ -156,11 +186,12 @@ def _decode_leniently(path: str, warn: Warn) -> Iterator[str]:
             try:
                 text, used = codecs.utf_8_decode(data, "strict", not block)
             except UnicodeDecodeError:
-                if not warned:
-                    _judge(path, _measure(path), warn)
-                    warned = True
+                if not guess:
+                    damage = _measure(path)
+                    _judge(path, damage, warn)
+                    guess = damage.likely
                 text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
-                text = _ESCAPED.sub(_windows_1252, text)
+                text = _read_escapes(text, guess)
             pending = data[used:]
             yield text
             if not block:
@@ -170,20 +201,22 @@ def _decode_leniently(path: str, warn: Warn) -> Iterator[str]:
 def _judge(path: str, damage: _Damage, warn: Warn) -> None:
     """Warn of bytes that are not UTF-8, or refuse the file when there are too many."""
     place = f"{path}:{damage.line}: byte 0x{damage.byte:02x} at offset {damage.offset:,}"
-    if damage.invalid > TOLERATED * damage.total:
+    invalid, likely = damage.invalid.total(), damage.likely
+    if invalid > TOLERATED * damage.total:
+        others = (*(name for name in _WESTERN if name != likely), "windows-1250", "windows-1251")
         raise DataError(
-            f"{place} is not UTF-8. In all, {damage.invalid:,} of {damage.total:,} bytes are not.",
-            fix=f"Say which encoding it has. With --encoding windows-1252 (Windows in Western "
-            f"Europe) the place reads: {damage.around.decode('windows-1252', 'replace').strip()!r}."
-            " Others are windows-1250, windows-1251, mac-roman, shift_jis, gb18030.",
+            f"{place} is not UTF-8. In all, {invalid:,} of {damage.total:,} bytes are not.",
+            fix=f"Say which encoding it has. With --encoding {likely} ({_WESTERN[likely]}) the "
+            f"place reads: {damage.around.decode(likely, 'replace').strip()!r}. "
+            f"Others are {', '.join(others)}, shift_jis, gb18030.",
         )
-    others = damage.invalid - 1
-    also = f" (and so are {others:,} more)" if others else ""
-    warn(f"{place} is not UTF-8{also}; read as Windows-1252.")
+    also = f" (and so are {invalid - 1:,} more)" if invalid > 1 else ""
+    warn(f"{place} is not UTF-8{also}; read as {likely}. --encoding sets another.")
 
 
 def _measure(path: str) -> _Damage:
-    invalid = total = line_ends = 0
+    total = line_ends = 0
+    invalid: Counter[tuple[str, str]] = Counter()
     first: _Damage | None = None
     pending = b""
     with open_bytes(path) as stream:
@@ -200,20 +233,25 @@ def _measure(path: str) -> _Damage:
                     before, after = data[: error.start][-_AROUND:], data[error.start :][:_AROUND]
                     around = before.split(b"\n")[-1] + after.split(b"\n")[0]
                     place = start + error.start
-                    first = _Damage(0, 0, data[error.start], place, line, around)
+                    first = _Damage(invalid, 0, data[error.start], place, line, around)
                 text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
-                invalid += len(_ESCAPED.findall(text))
+                invalid.update(_AFTER.findall(text))
             line_ends += data.count(b"\n", 0, used)
             pending = data[used:]
             if not block:
                 break
-    return (first or _Damage(0, 0, 0, 0, 1))._replace(invalid=invalid, total=total)
+    return (first or _Damage(invalid, 0, 0, 0, 1))._replace(total=total)
 
 
-def _windows_1252(match: re.Match[str]) -> str:
-    byte = bytes([ord(match.group()) - 0xDC00])
-    try:
-        return byte.decode("windows-1252")
-    except UnicodeDecodeError:
-        # Five bytes have no character there; browsers read them as control characters.
-        return byte.decode("latin-1")
+def _read_escapes(text: str, encoding: str) -> str:
+    """Return `text` with the characters of its invalid bytes, which are surrogate escapes."""
+
+    def read(match: re.Match[str]) -> str:
+        byte = bytes([ord(match[0]) - 0xDC00])
+        try:
+            return byte.decode(encoding)
+        except UnicodeDecodeError:
+            # Windows-1252 lacks five bytes; browsers read them as control characters.
+            return byte.decode("latin-1")
+
+    return _ESCAPED.sub(read, text)

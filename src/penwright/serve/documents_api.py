@@ -14,7 +14,7 @@ from starlette.responses import Response
 from penwright import formats
 from penwright.config import DataConfig
 from penwright.errors import DataError
-from penwright.formats.decode import find_encoding, read_blocks
+from penwright.formats.decode import find_encoding, guess_encoding, read_blocks
 from penwright.formats.streams import refuse_suffix
 from penwright.serve.documents import Document, Documents
 from penwright.serve.server import server_of
@@ -112,9 +112,10 @@ def _decode(path: str, notes: list[str]) -> str:
     try:
         return "".join(read_blocks(path, None, notes.append))
     except DataError:
-        text = "".join(read_blocks(path, "windows-1252", notes.append))
+        encoding = guess_encoding(path)
+        text = "".join(read_blocks(path, encoding, notes.append))
         notes.append(
-            f"{path} is not UTF-8, so it was read as Windows-1252. "
+            f"{path} is not UTF-8, so it was read as {encoding}. "
             "Where letters look wrong, save it as UTF-8 and import it again."
         )
         return text
