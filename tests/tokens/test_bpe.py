@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from penwright.errors import DataError, TokenizerError, UsageError
 from penwright.tokens import Tokenizer, text_splitter, word_table
-from penwright.tokens.bpe import _FEW
+from penwright.tokens.text_encoder import FEW
 from tests.tokens.conftest import SCALARS, TEXTS
 
 
 def by_table(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     """Ids by the table of words, which short texts do not reach otherwise."""
-    ids, lengths = tokenizer._table.encode(texts)
+    ids, lengths = tokenizer.encoder.table.encode(texts)
     return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])]
 
 
 def by_engine(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     """Ids by the tokenizers library alone."""
-    return [e.ids for e in tokenizer._engine.encode_batch(texts, add_special_tokens=False)]
+    return [e.ids for e in tokenizer.encoder.engine.encode_batch(texts, add_special_tokens=False)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -62,7 +62,7 @@ def test_known_ids(gpt2):
 
 
 def test_batches_are_the_texts_one_by_one(gpt2):
-    texts = ["", "It's", " 'squid'll", "a\n\n", " b" * _FEW, "", "日本語 \u3000é", ""]
+    texts = ["", "It's", " 'squid'll", "a\n\n", " b" * FEW, "", "日本語 \u3000é", ""]
     batch = gpt2.encode_batch(texts)
     assert [ids.tolist() for ids in batch] == [gpt2.encode(text) for text in texts]
     assert all(ids.dtype == np.uint32 for ids in batch)
@@ -105,7 +105,7 @@ def test_bytes_that_are_not_text_are_replaced(gpt2):
         gpt2.decode([50257])
 
 
-@pytest.mark.parametrize("length", [1, 3 * _FEW, 3 * text_splitter.CHUNK])
+@pytest.mark.parametrize("length", [1, 3 * FEW, 3 * text_splitter.CHUNK])
 def test_half_a_surrogate_pair_is_refused(gpt2, length):
     text = "x" * length + "\ud83d"
     with pytest.raises(DataError, match=r"half of a surrogate pair \(U\+D83D\)") as caught:
@@ -120,7 +120,8 @@ def test_long_runs_are_encoded_as_in_one_go(gpt2, monkeypatch, unit):
     monkeypatch.setattr(text_splitter, "CHUNK", 300)
     monkeypatch.setattr(text_splitter, "WINDOW", 200)
     monkeypatch.setattr(text_splitter, "RUN_WINDOW", 64)
-    monkeypatch.setattr("penwright.tokens.bpe.RUN_WINDOW", 64)
+    monkeypatch.setattr("penwright.tokens.text_encoder.RUN_WINDOW", 64)
+    monkeypatch.setattr("penwright.tokens.text_encoder.CHUNK", 300)
     monkeypatch.setattr("penwright.tokens.bpe.CHUNK", 300)
     for text in (unit * 900, "well " + unit * 900 + " done", unit * 700 + "x y" + unit * 500):
         assert gpt2.encode(text) == by_engine(gpt2, [text])[0]
@@ -134,6 +135,7 @@ def test_cutting_never_shows(gpt2, parts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_splitter, "CHUNK", 20)
         patch.setattr(text_splitter, "WINDOW", 12)
+        patch.setattr("penwright.tokens.text_encoder.CHUNK", 20)
         patch.setattr("penwright.tokens.bpe.CHUNK", 20)
         cut = gpt2.encode(text)
     assert cut == by_engine(gpt2, [text])[0]
@@ -153,7 +155,7 @@ def test_the_table_forgets_before_it_grows_too_large(small, monkeypatch):
     for first in range(0, 500, 50):
         some = words[first : first + 50] * 2
         assert by_table(fresh, some) == by_engine(small, some)
-        assert fresh._table._n_words <= 90
+        assert len(fresh.encoder.table) <= 90
 
 
 def test_words_beyond_the_tables_room_are_encoded_all_the_same(small, monkeypatch):
@@ -162,7 +164,7 @@ def test_words_beyond_the_tables_room_are_encoded_all_the_same(small, monkeypatc
     fresh = Tokenizer(small.vocabulary)
     for _ in range(2):
         assert by_table(fresh, words) == by_engine(small, words)
-        assert fresh._table._n_words == 48
+        assert len(fresh.encoder.table) == 48
 
 
 def test_words_are_told_apart_by_all_their_bytes(gpt2):
@@ -198,5 +200,5 @@ def test_training_takes_long_texts_and_refuses_small_vocabularies():
 @settings(max_examples=50, deadline=None)
 @given(SCALARS)
 def test_the_ends_of_words_are_the_librarys(gpt2, text):
-    words = gpt2._engine.pre_tokenizer.pre_tokenize_str(text)
+    words = gpt2.encoder.engine.pre_tokenizer.pre_tokenize_str(text)
     assert gpt2.word_ends(text).tolist() == [end for _, (_, end) in words]

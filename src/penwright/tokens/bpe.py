@@ -21,18 +21,14 @@ from penwright.document import END_OF_TEXT
 from penwright.errors import DataError, TokenizerError, UsageError
 from penwright.tokens import tokenizer_files
 from penwright.tokens import vocabulary as vocabularies
-from penwright.tokens.text_splitter import CHUNK, RUN_WINDOW, Words, cut, encode_run, find_cut
+from penwright.tokens.text_encoder import EncodeJob, TextEncoder
+from penwright.tokens.text_splitter import CHUNK, find_cut
 from penwright.tokens.vocabulary import Vocabulary, byte_alphabet, marker_pattern, split_at
-from penwright.tokens.word_table import WordTable
 
 Ids = npt.NDArray[np.uint32]
 
-_FEW = 1 << 12
-"""Characters from which on it pays to look words up in a table."""
-_WORDS_AT_ONCE = 1 << 11
 _TRAINING_PIECE = 1 << 16
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BYTES_TO_SPELLING = dict(enumerate(byte_alphabet()))
 
 
 class Tokenizer:
@@ -92,6 +88,11 @@ class Tokenizer:
         )
         engine.train_from_iterator(_short_texts(texts), trainer)
         return cls(tokenizer_files.parse_tokenizer(engine.to_str(), "The trained tokenizer"))
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """The encoder of text without markers."""
+        return TextEncoder(self.vocabulary)
 
     @property
     def hash(self) -> str:
@@ -180,8 +181,8 @@ class Tokenizer:
         spaced = self.vocabulary.add_prefix_space
         try:
             if not table and not spaced and sum(map(len, texts)) <= 4 * CHUNK:
-                return self._encode_chunks(list(texts))
-            job = _Job(self, len(texts))
+                return self.encoder.encode(texts)
+            job = EncodeJob(self.encoder, len(texts))
             pattern = marker_pattern(table, self.vocabulary.traits_of) if table else None
             for owner, text in enumerate(texts):
                 begins = goes_on is None or not goes_on[owner]
@@ -238,9 +239,7 @@ class Tokenizer:
 
     def word_ends(self, text: str) -> npt.NDArray[np.int64]:
         """Return where the words that are merged by themselves end in a text, in characters."""
-        if self.vocabulary.library:
-            return np.array(vocabularies.find_word_ends(text), dtype=np.int64)
-        return self._words.ends(text)
+        return self.encoder.word_ends(text)
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
         """Write tokenizer.json, tokenizer_config.json, vocab.json and merges.txt.
@@ -259,127 +258,6 @@ class Tokenizer:
             files["merges.txt"] = tokenizer_files.render_merges(vocabulary)
         for name, content in files.items():
             (target / name).write_bytes(content)
-
-    @cached_property
-    def _engine(self) -> tokenizers.Tokenizer:
-        """Encodes text; knows no markers, so that all text is text."""
-        vocabulary = self.vocabulary
-        if vocabulary.library:
-            return vocabularies.load_tokenizer(vocabulary.library)
-        model = models.BPE(vocab=dict(vocabulary.ids), merges=list(vocabulary.merges))
-        engine = tokenizers.Tokenizer(model)
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        return engine
-
-    @cached_property
-    def _merger(self) -> tokenizers.Tokenizer:
-        """Merges the bytes of words, given as spellings with spaces between them."""
-        merger = tokenizers.Tokenizer(self._engine.model)
-        merger.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
-        return merger
-
-    @cached_property
-    def _words(self) -> Words:
-        return Words(lambda text: self._engine.pre_tokenizer.pre_tokenize_str(text))
-
-    @cached_property
-    def _table(self) -> WordTable:
-        return WordTable(self._words, self._merge_words, self.vocab_size)
-
-    def _encode_chunks(self, texts: list[str]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Do as `encode_flat` for texts that are not too long together."""
-        if sum(map(len, texts)) >= _FEW and not self.vocabulary.library:
-            return self._table.encode(texts)
-        for text in texts:
-            text.encode()
-        encodings = self._engine.encode_batch_fast(texts, add_special_tokens=False)
-        rows = [encoding.ids for encoding in encodings]
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        return np.array([id_ for row in rows for id_ in row], dtype=np.uint32), lengths
-
-    def _merge_words(self, words: list[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the ids of words, each merged by itself, and the number of each."""
-        ids: list[Ids] = [np.empty(0, dtype=np.uint32)]
-        counts = np.zeros(len(words), dtype=np.int64)
-        for first in range(0, len(words), _WORDS_AT_ONCE):
-            some = words[first : first + _WORDS_AT_ONCE]
-            if max(map(len, some)) > RUN_WINDOW:
-                rows = [encode_run(word, self._merge, self._all_sizes) for word in some]
-                ids += rows
-                counts[first : first + len(some)] = [len(row) for row in rows]
-                continue
-            encoding = self._merger.encode(" ".join(map(_spell, some)), add_special_tokens=False)
-            ids.append(np.array(encoding.ids, dtype=np.uint32))
-            numbers = np.array(encoding.word_ids, dtype=np.int64)
-            counts[first : first + len(some)] = np.bincount(numbers, minlength=len(some))
-        return np.concatenate(ids), counts
-
-    def _merge(self, word: bytes) -> Ids:
-        encoding = self._merger.encode(_spell(word), add_special_tokens=False)
-        return np.array(encoding.ids, dtype=np.uint32)
-
-    @cached_property
-    def _all_sizes(self) -> npt.NDArray[np.int64]:
-        return np.array([len(token) for token in self.vocabulary.token_bytes], dtype=np.int64)
-
-
-class _Job:
-    """Collects the chunks of many texts, encodes them together, counts each text's ids."""
-
-    def __init__(self, tokenizer: Tokenizer, n_texts: int) -> None:
-        self._tokenizer = tokenizer
-        self._lengths = np.zeros(n_texts, dtype=np.int64)
-        self._done: list[Ids] = [np.empty(0, dtype=np.uint32)]
-        self._begin_group()
-
-    def add_marker(self, owner: int, id_: int) -> None:
-        self._lengths[owner] += 1
-        self._markers.append((len(self._waiting), id_))
-
-    def add_text(self, owner: int, text: str) -> None:
-        if len(text) <= 2 * CHUNK or self._tokenizer.vocabulary.library:
-            self._add_chunk(owner, text)
-            return
-        for chunk in cut(text, self._tokenizer.word_ends, CHUNK):
-            part = text[chunk.start : chunk.end]
-            if chunk.run:
-                self._flush()
-                ids, _ = self._tokenizer._merge_words([part.encode()])
-                self._done.append(ids)
-                self._lengths[owner] += len(ids)
-            else:
-                self._add_chunk(owner, part)
-
-    def finish(self) -> tuple[Ids, npt.NDArray[np.int64]]:
-        self._flush()
-        return np.concatenate(self._done), self._lengths
-
-    def _add_chunk(self, owner: int, text: str) -> None:
-        self._waiting.append(text)
-        self._owners.append(owner)
-        self._characters += len(text)
-        if self._characters >= 2 * CHUNK:
-            self._flush()
-
-    def _flush(self) -> None:
-        ids, lengths = self._tokenizer._encode_chunks(self._waiting)
-        np.add.at(self._lengths, self._owners, lengths)
-        if self._markers:
-            ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-            places = ends[[before for before, _ in self._markers]]
-            ids = np.insert(ids, places, [id_ for _, id_ in self._markers])
-        self._done.append(ids)
-        self._begin_group()
-
-    def _begin_group(self) -> None:
-        self._waiting: list[str] = []
-        self._owners: list[int] = []
-        self._markers: list[tuple[int, int]] = []
-        self._characters = 0
-
-
-def _spell(word: bytes) -> str:
-    return word.decode("latin-1").translate(_BYTES_TO_SPELLING)
 
 
 def _refuse_surrogate(texts: Sequence[str]) -> DataError:

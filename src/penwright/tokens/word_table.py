@@ -49,6 +49,9 @@ class WordTable:
         self._vocab_size = vocab_size
         self._forget()
 
+    def __len__(self) -> int:
+        return self._n_words
+
     def _forget(self) -> None:
         """Begin with an empty table, so that memory stays bounded."""
         self._n_words = 0
