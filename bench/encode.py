@@ -144,7 +144,7 @@ def cpu_seconds() -> float:
 
 
 def run_tokenizers(text: Path) -> tuple[float, int]:
-    engine = Tokenizer.gpt2()._engine
+    engine = Tokenizer.gpt2().encoder.engine
     seconds, tokens = 0.0, 0
     for batch in batches(text):
         started = time.perf_counter()

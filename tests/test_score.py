@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from penwright.document import Document, Source, Span
 from penwright.errors import UsageError
-from penwright.score import batch_average, batches, cut, score_part, score_windows
+from penwright.score import batch_average, batches, cut, score_windows
 from penwright.tokens import Split, Tokenizer, prepare
 from tests.model.conftest import make, tiny, twin
 
@@ -103,7 +103,7 @@ def test_each_token_is_scored_once_with_all_context_there_is(
                 count += 1
         assert counts_D[document] == count
         assert losses_D[document] == pytest.approx(expected, rel=1e-5, abs=1e-5)
-    score = score_part(model, part, stride=stride, batch_tokens=batch_tokens)
+    score = score_windows(model, part, stride=stride, batch_tokens=batch_tokens).total
     assert score.tokens == sum(counts_D)
     assert score.documents == len(lengths)
     assert score.loss_sum == pytest.approx(sum(losses_D))
@@ -115,7 +115,7 @@ def test_with_a_stride_of_one_the_context_is_full(model, logprob):
     expected = [
         -logprob(tokens[max(0, target - CONTEXT) : target + 1]) for target in range(1, len(tokens))
     ]
-    score = score_part(model, part, stride=1)
+    score = score_windows(model, part, stride=1).total
     assert score.loss_sum == pytest.approx(sum(expected), rel=1e-5)
     assert score.tokens == 41
     assert score.perplexity == pytest.approx(math.exp(sum(expected) / 41), rel=1e-5)
@@ -150,7 +150,7 @@ def test_batches_are_bounded_and_complete(lengths, batch_tokens):
 
 def test_the_batches_do_not_change_the_score(model):
     part = make_part([3, 50, 0, 17, 17, 30], 0.7)
-    scores = [score_part(model, part, batch_tokens=n).loss_sum for n in (1, 40, 4096)]
+    scores = [score_windows(model, part, batch_tokens=n).total.loss_sum for n in (1, 40, 4096)]
     assert scores == pytest.approx([scores[0]] * 3, rel=1e-6)
 
 
@@ -160,12 +160,12 @@ def test_a_range_that_begins_inside_a_document(model, logprob):
     part.ranges = np.array([[12, 22]])
     tokens = part.store.line[12:22].tolist()
     expected = -sum(logprob(tokens[: target + 1]) for target in range(1, 10))
-    score = score_part(model, part)
+    score = score_windows(model, part).total
     assert (score.tokens, score.loss_sum) == (9, pytest.approx(expected, rel=1e-5))
 
 
 def test_nothing_to_score(model):
-    score = score_part(model, MemoryPart([[EOT], [1, 2, 3]], [[False], [False] * 3]))
+    score = score_windows(model, MemoryPart([[EOT], [1, 2, 3]], [[False], [False] * 3])).total
     assert (score.tokens, score.loss_sum) == (0, 0.0)
     assert math.isnan(score.loss)
     assert math.isnan(score.perplexity)
@@ -174,13 +174,13 @@ def test_nothing_to_score(model):
 @pytest.mark.parametrize("stride", [0, CONTEXT + 1, -3])
 def test_a_stride_beyond_the_context_is_refused(model, stride):
     with pytest.raises(UsageError, match=str(stride)):
-        score_part(model, make_part([5]), stride=stride)
+        score_windows(model, make_part([5]), stride=stride)
 
 
 def test_dropout_is_off_and_the_mode_restored():
     model = make(tiny(n_positions=CONTEXT, resid_pdrop=0.5)).train()
     part = make_part([30])
-    first, second = score_part(model, part), score_part(model, part)
+    first, second = score_windows(model, part).total, score_windows(model, part).total
     assert first == second
     assert model.training
     batch_average(model.eval(), part, eot_id=EOT, max_length=CONTEXT)
@@ -189,9 +189,9 @@ def test_dropout_is_off_and_the_mode_restored():
 
 def test_autocast_reaches_the_model(model):
     part = make_part([30, 4])
-    exact = score_part(model, part)
-    cast = score_part(model, part, autocast=torch.autocast("cpu", dtype=torch.bfloat16))
-    same = score_part(model, part, autocast=contextlib.nullcontext())
+    exact = score_windows(model, part).total
+    cast = score_windows(model, part, autocast=torch.autocast("cpu", dtype=torch.bfloat16)).total
+    same = score_windows(model, part, autocast=contextlib.nullcontext()).total
     assert cast.loss == pytest.approx(exact.loss, rel=0.02)
     assert cast != exact
     assert same == exact
@@ -251,7 +251,7 @@ def test_a_prepared_store(tmp_path):
     store = prepare(documents, tokenizer, tmp_path / "store")
     part = Split.whole(store)
     model = make(tiny(vocab_size=tokenizer.vocab_size, n_positions=16), spread=0.1)
-    score = score_part(model, part)
+    score = score_windows(model, part).total
     assert score.tokens == part.n_learned == store.n_learned
     assert score.bytes == sum(len(" asked for tea" * n) for n in range(1, 9))
     assert 0.5 < score.loss / math.log(tokenizer.vocab_size) < 2

@@ -7,7 +7,6 @@ from penwright.score.losses import (
     Score,
     batches,
     cut,
-    score_part,
     score_windows,
     token_losses,
 )
@@ -20,7 +19,6 @@ __all__ = [
     "batch_average",
     "batches",
     "cut",
-    "score_part",
     "score_tokens",
     "score_windows",
     "token_losses",

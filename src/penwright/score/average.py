@@ -38,7 +38,7 @@ class BatchAverage:
 
 def batch_average(
     model: GPT2,
-    part: Split,
+    split: Split,
     *,
     eot_id: int,
     batch_size: int = 4,
@@ -58,12 +58,12 @@ def batch_average(
             f"The maximum length cannot be {max_length} tokens.",
             fix=f"Give one from 1 to {context}, the model's context.",
         )
-    windows = list(_texts(part, eot_id, max_length))
+    windows = list(_texts(split, eot_id, max_length))
     means: list[float] = []
     tokens = 0
     with evaluating(model), torch.no_grad(), autocast or nullcontext():
         for first in range(0, len(windows), batch_size):
-            tokens_BT, targets_BT = load(part.store, windows[first : first + batch_size])
+            tokens_BT, targets_BT = load(split.store, windows[first : first + batch_size])
             learned = int((targets_BT != IGNORED).sum())
             if learned:
                 loss_sum = float(token_losses(model, tokens_BT, targets_BT).sum())
@@ -77,10 +77,10 @@ def batch_average(
     )
 
 
-def _texts(part: Split, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
+def _texts(split: Split, eot_id: int, max_length: int) -> Iterator[ScoredWindow]:
     """Yield each document without its end-of-text tokens as one window."""
-    for document, (a, b) in enumerate(part.ranges.tolist()):
-        a += int(b > a and int(part.store.tokens(a, a + 1)[0]) == eot_id)
-        b -= int(b > a and int(part.store.tokens(b - 1, b)[0]) == eot_id)
+    for document, (a, b) in enumerate(split.ranges.tolist()):
+        a += int(b > a and int(split.store.tokens(a, a + 1)[0]) == eot_id)
+        b -= int(b > a and int(split.store.tokens(b - 1, b)[0]) == eot_id)
         if b > a:
             yield ScoredWindow(document, a, min(b - a, max_length) - 1, 0)

@@ -48,7 +48,7 @@ class DocumentScores:
 
 def score_tokens(
     model: GPT2,
-    part: Split,
+    split: Split,
     *,
     best: int = 5,
     stride: int | None = None,
@@ -56,35 +56,35 @@ def score_tokens(
 ) -> Iterator[DocumentScores]:
     """Yield the scores of each document's tokens, with the `best` tokens at each place.
 
-    The tokens and their windows are those of `score_documents`, so the sums are equal.
+    The tokens and their windows are those of `score_windows`, so the sums are equal.
     """
     context = model.config.n_positions
     stride = check_stride(stride, context)
     best = min(best, len(model.head_weight_VC))
     waiting: list[int] = []
     held = 0
-    for document, (a, b) in enumerate(part.ranges.tolist()):
+    for document, (a, b) in enumerate(split.ranges.tolist()):
         waiting.append(document)
         held += b - a
-        if held >= tokens_a_batch(model) or document == len(part) - 1:
+        if held >= tokens_a_batch(model) or document == len(split) - 1:
             with autocast or nullcontext():
-                found = _score_some(model, part, waiting, best, stride)
+                found = _score_some(model, split, waiting, best, stride)
             yield from found
             waiting, held = [], 0
 
 
 def _score_some(
-    model: GPT2, part: Split, documents: Sequence[int], best: int, stride: int
+    model: GPT2, split: Split, documents: Sequence[int], best: int, stride: int
 ) -> list[DocumentScores]:
-    some = Split(part.store, part.ranges[documents[0] : documents[-1] + 1])
+    some = Split(split.store, split.ranges[documents[0] : documents[-1] + 1])
     found = [
-        DocumentScores.zeros(part.store.tokens(a, b).astype(np.int64), best)
+        DocumentScores.zeros(split.store.tokens(a, b).astype(np.int64), best)
         for a, b in some.ranges.tolist()
     ]
     device = model.head_weight_VC.device
     windows = list(learned(some, model.config.n_positions, stride))
     for batch in batches(windows, tokens_a_batch(model)):
-        tokens_BT, targets_BT = load(part.store, batch)
+        tokens_BT, targets_BT = load(split.store, batch)
         with evaluating(model), torch.no_grad():
             hidden_BTC = model(tokens_BT.to(device))
             for row, window in enumerate(batch):

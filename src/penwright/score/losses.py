@@ -105,55 +105,39 @@ class Losses:
         return list(range(len(self.losses_W))) if few else self.documents_W.tolist()
 
 
-def score_part(
-    model: GPT2,
-    part: Split,
-    *,
-    stride: int | None = None,
-    batch_tokens: int | None = None,
-    autocast: AbstractContextManager[object] | None = None,
-) -> Score:
-    """Score all learned tokens of `part`, each document's closing token included.
-
-    Documents longer than the context are scored in windows that move by `stride` tokens (half
-    the context unless given). Raises UsageError for a stride that is not within the context.
-    """
-    return score_windows(
-        model, part, stride=stride, batch_tokens=batch_tokens, autocast=autocast
-    ).total
-
-
 def score_windows(
     model: GPT2,
-    part: Split,
+    split: Split,
     *,
     stride: int | None = None,
     batch_tokens: int | None = None,
     autocast: AbstractContextManager[object] | None = None,
     spread: Spread | None = None,
 ) -> Losses:
-    """Score as `score_part` does; returns the losses of each window.
+    """Score all learned tokens of `split`, each document's closing token included.
 
-    `spread` computes the losses of batches elsewhere, in place of `token_losses` here.
+    Documents longer than the context are scored in windows that move by `stride` tokens (half
+    the context unless given). `spread` computes the losses of batches elsewhere, in place of
+    `token_losses` here. Raises UsageError for a stride that is not within the context.
     """
     context = model.config.n_positions
     stride = check_stride(stride, context)
     if batch_tokens is None:
         batch_tokens = tokens_a_batch(model)
-    windows = list(learned(part, context, stride))
+    windows = list(learned(split, context, stride))
     places = {window: place for place, window in enumerate(windows)}
     losses_W = np.zeros(len(windows), dtype=np.float64)
     tokens_W = np.zeros(len(windows), dtype=np.int64)
     with evaluating(model), torch.no_grad(), autocast or contextlib.nullcontext():
         batched, counted = itertools.tee(batches(windows, batch_tokens))
-        loaded, kept = itertools.tee(load(part.store, batch) for batch in batched)
+        loaded, kept = itertools.tee(load(split.store, batch) for batch in batched)
         found = spread(loaded) if spread else (token_losses(model, *item) for item in loaded)
         for losses_BT, batch, (_, targets_BT) in zip(found, counted, kept, strict=True):
             rows = [places[window] for window in batch]
             losses_W[rows] = losses_BT.sum(dim=1).numpy()
             tokens_W[rows] = (targets_BT != IGNORED).sum(dim=1).numpy()
     documents_W = np.array([window.document for window in windows], dtype=np.int64)
-    return Losses(losses_W, tokens_W, documents_W, len(part.ranges), part.n_bytes)
+    return Losses(losses_W, tokens_W, documents_W, len(split.ranges), split.n_bytes)
 
 
 def check_stride(stride: int | None, context: int) -> int:
@@ -216,10 +200,10 @@ def cut(document: int, a: int, b: int, context: int, stride: int) -> Iterator[Sc
         scored = end
 
 
-def learned(part: Split, context: int, stride: int) -> Iterator[ScoredWindow]:
+def learned(split: Split, context: int, stride: int) -> Iterator[ScoredWindow]:
     """Yield the windows of all documents that hold something to score."""
-    for document, (a, b) in enumerate(part.ranges.tolist()):
-        learn = part.store.learn(a, b)
+    for document, (a, b) in enumerate(split.ranges.tolist()):
+        learn = split.store.learn(a, b)
         for window in cut(document, a, b, context, stride):
             targets = window.start + 1 - a
             if learn[targets + window.seen : targets + window.length].any():

@@ -24,7 +24,6 @@ MOST_TEXTS = 256
 MOST_TOKENS = 2**18
 """Tokens that one request may ask for, all its texts together."""
 MOST_PROMPT_TOKENS = 2**18
-MOST_LOGPROBS = 100
 SEEDS = 2**63
 FINISH_REASONS = {"end": "stop", "stop": "stop", "loop": "stop", "length": "length"}
 """OpenAI's names for why a text ended."""

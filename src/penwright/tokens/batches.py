@@ -228,7 +228,7 @@ class _Windows:
         self._store = split.store
         self._length = length
         self._seed = seed
-        every, self._owner = split.alternatives
+        every, _ = split.alternatives
         self._ranges = every.ranges
         self._first = np.cumsum(split.choices) - split.choices
         most = np.maximum.reduceat(np.diff(every.ranges)[:, 0], self._first)
