@@ -74,8 +74,8 @@ def product_seconds(dtype: torch.dtype, width: int) -> float:
 def is_emulated(arithmetic: str, device: torch.device) -> bool:
     """Return whether `device` lacks instructions for matrix products in `arithmetic`.
 
-    They are computed in software then, tens to hundreds of times slower than in fp32. Of a CPU that
-    is what oneDNN uses, so the variables ONEDNN_MAX_CPU_ISA and ATEN_CPU_CAPABILITY count too.
+    They are computed in software then, tens to hundreds of times slower than in fp32. On a CPU,
+    oneDNN decides it, so the variables ONEDNN_MAX_CPU_ISA and ATEN_CPU_CAPABILITY count too.
     """
     if arithmetic == "fp32" or device.type == "mps":
         return False

@@ -50,7 +50,7 @@ CONTENTS = (
 )  # fmt: skip
 """The files of a run besides its lock; anything else in the folder belongs to the user."""
 _STEP = "step-{:06d}"
-_LONGEST_LINES = 1 << 16  # bytes of the last lines of metrics, more than two of them take
+_LONGEST_LINES = 1 << 16  # more bytes than two lines of metrics take
 
 
 def write_manifest(folder: Path) -> None:

@@ -29,7 +29,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def make_view() -> PlainView:
-    """Return a live view if standard error is a terminal, else a plain one; rank 0's prints."""
+    """Return a live view if standard error is a terminal, else a plain one; only rank 0 prints."""
     quiet = os.environ.get("RANK", "0") != "0"
     console = Console(stderr=True, highlight=False, quiet=quiet)
     return LiveView(console) if console.is_terminal and not quiet else PlainView(console)

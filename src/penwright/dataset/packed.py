@@ -19,7 +19,7 @@ _KINDS = (".json", ".safetensors")
 
 
 def is_packed(path: Path) -> bool:
-    """Whether `pack` made the file at `path`."""
+    """Return whether `pack` made the file at `path`."""
     if path.suffix.lower() != SUFFIX or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

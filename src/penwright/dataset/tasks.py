@@ -64,7 +64,7 @@ def field_names(template: str) -> list[str]:
 
 
 def _is_separable(template: str) -> bool:
-    """Whether there are several fields, and text between each and the next."""
+    """Return whether there are several fields, and text between each and the next."""
     parts = [field for field in _parts(template) if field[1]]
     return len(parts) > 1 and all(before for before, _ in parts[1:])
 
@@ -127,9 +127,9 @@ def find_openings(
 ) -> list[Task]:
     """Return the first words of documents as prompts, and `length` tokens of what follows there.
 
-    Where there are fewer than `documents`, stretches from within them are taken too. Of very few
-    documents each stretch counts as one, since an interval needs several (Künsch, 1989, resamples
-    such blocks); `warn` is told.
+    Where there are fewer than `documents`, stretches from within them are taken too. With very few
+    documents each stretch counts as a document, since an interval needs several (Künsch, 1989,
+    resamples such blocks); `warn` is told.
     """
     step = _LOOK_AHEAD + length
     ranges = split.ranges.tolist()

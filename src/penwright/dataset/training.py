@@ -66,11 +66,11 @@ def divide(
 ) -> Splits:
     """Hold documents out: `share` of them, or those from number `apart` on.
 
-    With `fix` none whose text is trained on too. With `shares` the training split is a mix of the
-    data sets that have `counts` documents each; one share alone is that of every set. With
-    `last_shares` they change from step to step. Both sides lack the stretches in
-    `copies`, int64 [n, 2]. The same for the same store and arguments. Raises
-    UsageError when there is nothing to train on, and for shares that cannot be.
+    With `fix`, a held-out document whose text is trained on too moves to the training split. With
+    `shares` that is a mix of the data sets that have `counts` documents each (one share applies to
+    every set); with `last_shares` they change from step to step. Both splits lack the stretches in
+    `copies`, int64 [n, 2]. Equal arguments give equal splits. Raises UsageError when there is
+    nothing to train on, and for invalid shares.
     """
     if shares and len(shares) not in (1, len(counts)):
         raise UsageError(

@@ -76,7 +76,7 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
             f"A .story file has no '{unknown.pop()}'.", fix="It has: article, highlight."
         )
     says = {
-        "random": "one of its highlights, another in each pass,",
+        "random": "one of its highlights, another in each epoch,",
         "all": "each of its highlights, in documents of their own,",
         "joined": "its highlights, one after another,",
     }[data.highlights]

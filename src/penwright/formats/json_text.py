@@ -18,7 +18,7 @@ ASSIGNMENT = re.compile(r"\s*window\.YTD\.[\w.]+ = (?=[\[{])")
 """The script before the JSON in the files of an archive of X (Twitter)."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-# An error this near to the end of what was read may be only that: the end of what was read.
+# An error this near to the end of the buffer may only mean that the value is cut off there.
 _NEAR_END = 32
 _AFTER_VALUE = frozenset(':,]}{[" \t\n\r')
 

@@ -87,7 +87,7 @@ class CsvHead:
 def look_at_csv(path: str, data: DataConfig) -> CsvHead:
     """Return a CSV file's dialect, header and columns, chosen by its first rows.
 
-    Raises DataError for a file without rows, UsageError for a delimiter that cannot be one.
+    Raises DataError for a file without rows, UsageError for an invalid delimiter.
     """
     lines = _Replay(read_lines(path, data.encoding, quiet))
     sep = _SEP.fullmatch(next(iter(lines), ""))

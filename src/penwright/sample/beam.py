@@ -161,7 +161,7 @@ class _Task:
         return Rows(ids_KT, lengths_K, written_K, self.tokenizer.end_ids, left_K, healing)
 
     def is_over(self, tokens: list[int]) -> bool:
-        """Whether the text ends here: by itself, at its greatest length, or with a stop text."""
+        """Return whether the text ends here: by itself, by its length, or with a stop text."""
         if tokens[-1] in self.tokenizer.end_ids:
             return True
         sampling = self.sampling

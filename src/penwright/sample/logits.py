@@ -96,12 +96,12 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def is_greedy(sampling: SamplingConfig) -> bool:
-    """Whether the likeliest token is always taken."""
+    """Return whether the likeliest token is always taken."""
     return sampling.greedy or sampling.temperature == 0
 
 
 def is_certain(sampling: SamplingConfig) -> bool:
-    """Whether the same text comes out whatever the random numbers are."""
+    """Return whether the same text comes out whatever the random numbers are."""
     return is_greedy(sampling) or sampling.num_beams > 1
 
 

@@ -57,7 +57,7 @@ class Score:
 
 
 FEWEST_DOCUMENTS = 8
-"""Of fewer documents, windows are what an interval is over."""
+"""With fewer documents than this, intervals resample windows instead."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Losses:
         return sums_D2
 
     def units(self) -> list[int]:
-        """Return what each window counts as in an interval: its document, or of few itself.
+        """Return each window's unit of resampling: its document, or itself if documents are few.
 
         One long text has no other parts to resample; its windows are blocks (Künsch, 1989).
         """

@@ -25,7 +25,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
     """Serve these models until the process is told to stop; requests under way are finished.
 
     `open_page` opens the page in the user's browser.
-    Raises MissingExtraError, UsageError for options that cannot be, and ModelError.
+    Raises MissingExtraError, UsageError for invalid options, and ModelError.
     """
     try:
         import uvicorn
@@ -105,7 +105,7 @@ def _open_page(address: str, warn: Warn) -> None:
 
 
 def check(config: ServeConfig) -> None:
-    """Raise UsageError for a number that cannot be."""
+    """Raise UsageError for a number out of range."""
     for name in ("batch_size", "max_waiting", "timeout"):
         value = getattr(config, name)
         if value is not None and not value > 0:

@@ -181,7 +181,7 @@ def score(model: Writer, ids: Sequence[int], top: int) -> Generator[None, None, 
 
 
 def one_token_each(tokenizer: Tokenizer, piece: Piece) -> list[Piece]:
-    """Return a piece of several tokens as pieces of one, for clients that read one of each event.
+    """Split a piece into pieces of one token, for clients that read one token an event.
 
     Where the text is not that of its tokens (a stop text, parts of characters), it stays whole.
     """

@@ -317,7 +317,7 @@ def _check_record(record: Any) -> dict[str, Any]:
 
 
 def check_node(node: Any) -> Node:
-    """Return a node with an id and a time. Raises DataError for one that cannot be."""
+    """Return a node with an id and a time. Raises DataError for an invalid one."""
     if not isinstance(node, Mapping):
         raise DataError("A node is not an object.")
     id_, parent = node.get("id") or secrets.token_hex(8), node.get("parent")

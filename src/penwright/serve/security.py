@@ -135,12 +135,12 @@ class Access:
 
 
 def is_open(path: str) -> bool:
-    """Whether a path needs neither key nor token."""
+    """Return whether a path needs neither key nor token."""
     return path in OPEN or path.startswith((PAGE, REPORTS))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reached from this machine alone."""
+    """Return whether an address to listen on is reached from this machine alone."""
     if host.lower() == "localhost":
         return True
     try:

@@ -17,8 +17,8 @@ chunks without a learned token are left out. Every learned token is a target exa
 in packed and rows, and at least once in windows. Batches of windows can be without any learned
 token where long stretches are context.
 
-Of alternatives each epoch takes one. They share a place in a row that has room for the longest of
-them, so that all epochs have as many rows.
+Each epoch takes one document of a group of alternatives. They share a place in a row, as large as
+the longest of them, so that all epochs have equally many rows.
 """
 
 from __future__ import annotations

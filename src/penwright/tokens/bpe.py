@@ -41,7 +41,7 @@ class Tokenizer:
         self.always = tuple(always)
         """Markers that become their one id wherever they stand in a text."""
         self.vocab_size = vocabulary.size
-        """The largest id and one: the rows of the embedding."""
+        """The rows of the embedding: the largest id plus one."""
         self.eot_id = vocabulary.markers[vocabulary.end_of_text]
         """The end-of-text token, which stands before and after every document."""
         self.end_ids = tuple(dict.fromkeys((self.eot_id, *ends)))

@@ -29,7 +29,7 @@ def mix(splits: Sequence[Split], shares: Sequence[float], seed: int) -> Split:
 
     A whole pass is repeated as often as it goes into the share; the rest is documents chosen by
     the seed, and the rest of one that is missing. `shares` need not sum to one. Raises
-    UsageError for shares that cannot be.
+    UsageError for invalid shares.
     """
     if len(splits) != len(shares) or not splits:
         raise UsageError(
@@ -52,7 +52,7 @@ class ChangingMix(Split):
     """A mix of data sets whose shares change linearly from the first step of a run to its last.
 
     As a split it is the mix at the first step; that is what is counted. Raises UsageError for
-    shares that cannot be.
+    invalid shares.
     """
 
     def __init__(

@@ -243,13 +243,13 @@ class Store:
     def groups(self) -> Int64:
         """For each document, a hash of the group it stays together with; 0 without one.
 
-        Neighbours of one group below 0 are alternatives: a pass takes one of them.
+        Neighbours of one group below 0 are alternatives: an epoch takes one of them.
         """
         return self._of_each("groups")
 
     @cached_property
     def leads(self) -> Int64:
-        """Documents, but of alternatives only the first: what a pass has to go through."""
+        """The numbers of the documents, with only the first of each group of alternatives."""
         same = (self.groups[1:] == self.groups[:-1]) & (self.groups[1:] < 0)
         return np.flatnonzero(np.append(True, ~same)[: self.n_documents])
 
@@ -270,7 +270,7 @@ class Store:
         return parts[0] if len(parts) == 1 else np.concatenate([self._no_tokens, *parts])
 
     def learn(self, start: int, end: int) -> Bool:
-        """Whether loss falls on each of the tokens at positions `start` to `end`."""
+        """Return whether loss falls on each of the tokens at positions `start` to `end`."""
         parts = [np.empty(0, np.bool_)]
         for number, a, b in self._stretches(start, end):
             packed = self._shard(number)["learn"][a // 8 : (b + 7) // 8]
@@ -286,7 +286,7 @@ class Store:
         return out
 
     def take_learn(self, positions: Int64) -> Bool:
-        """Whether loss falls on the tokens at any positions, in the shape of `positions`."""
+        """Return whether loss falls on the tokens at any positions, in the shape of `positions`."""
         out = np.empty(positions.shape, np.bool_)
         for number, where, local in self._scattered(positions):
             out[where] = self._shard(number)["learn"][local >> 3] >> (local & 7) & 1

@@ -18,7 +18,7 @@ class Split:
 
     `ranges` is int64 [n, 2], global positions. The first token of a range is context: nothing
     predicts it, so it counts neither as learned nor in bytes. A document that has alternatives
-    stands for them too; it alone is measured and counted, and each pass of training takes one.
+    stands for them too; it alone is measured and counted, and each epoch takes one.
     """
 
     def __init__(self, store: Store, ranges: Int64) -> None:

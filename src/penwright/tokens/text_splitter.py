@@ -193,7 +193,7 @@ class Words:
         return np.flatnonzero(starts[1 : len(text) + 1]) + 1
 
     def starts(self, codes: Codes) -> Bool:
-        """Whether a word begins at each of N characters.
+        """Return whether a word begins at each of N characters.
 
         `codes` are code points (uint32), or ASCII bytes (uint8), with borders after every text
         and two at the end. A border is a word of its own.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def names_model(name: str | Path) -> bool:
-    """Whether `name` means a model: a path to one, a run, a size, base, or a name on the Hub.
+    """Return whether `name` is a model: a path to one, a run, a size, base, or a name on the Hub.
 
     The rule of `weights.names`; what lies there and is no model is data, and so is what is
     written as a file, a pattern or an address.

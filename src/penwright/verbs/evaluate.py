@@ -113,7 +113,7 @@ def evaluate_writer(
 
 
 def _check(data: Sequence[str | Path], config: EvaluateConfig) -> None:
-    """Raises UsageError for what cannot be asked, before anything is loaded."""
+    """Raise UsageError for invalid options, before anything is loaded."""
     if data and config.held_out_of:
         raise UsageError("Data is measured on, or what a run held out: give one of the two.")
     for name in config.metrics:
@@ -129,7 +129,7 @@ def _open_split(
     warn: Warn,
     read: Callable[[DataConfig], DataConfig] = lambda data: data,
 ) -> tuple[Split, Data, TrainingData | None]:
-    """Return what is measured on, its data, and where a run held it out all that run's data."""
+    """Return the split to measure on, its data, and the whole data of a run that held it out."""
     if config.held_out_of:
         learn = config.data.learn
 

@@ -78,7 +78,7 @@ class Text:
 
 
 def check(config: WriteConfig) -> None:
-    """Raise UsageError for an option that cannot be, before a model is opened."""
+    """Raise UsageError for an invalid option, before a model is opened."""
     check_sampling(config.sampling)
     if config.n < 1:
         raise UsageError(f"--n is {config.n}, the number of texts; it must be at least 1.")

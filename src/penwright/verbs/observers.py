@@ -121,7 +121,7 @@ class TensorBoard(Silent):
 class WeightsAndBiases(Silent):
     """A run of the project `penwright` there, with the same name; WANDB_MODE=offline keeps it here.
 
-    Raises UsageError when it refuses, as it does to those whom it does not know.
+    Raises UsageError when it refuses, as without a login.
     """
 
     def __init__(self, run: Run, say: Callable[[str], None]) -> None:
@@ -166,7 +166,7 @@ class WeightsAndBiases(Silent):
 
 
 def is_installed(name: LoggerName) -> bool:
-    """Whether a logger's package is there; a mere folder of that name is none."""
+    """Return whether a logger's package is there; a mere folder of that name is none."""
     found = importlib.util.find_spec(name)
     return found is not None and found.origin is not None
 

@@ -119,7 +119,7 @@ def decode_keywords(
 ) -> Iterator[dict[str, str]]:
     """Yield these sections of every text in a file; texts without all of them are left out.
 
-    Raises UsageError for a section that there is not, DataError for a file that cannot be read or
+    Raises UsageError for an unknown section, DataError for a file that cannot be read or
     has no such text.
     """
     for name in sections:

@@ -115,7 +115,7 @@ def _check_free(stages: Sequence[_Stage]) -> None:
 
 
 def _is_stale(stage: _Stage, run: Run) -> bool:
-    """Whether the run learned other data, or from weights that have been replaced since."""
+    """Return whether the run learned other data, or from weights that have been replaced since."""
     if run.info["data"]["paths"] != [str(path) for path in stage.paths]:
         return True
     if stage.before is None:

@@ -137,7 +137,7 @@ def score_tokens(
 
 
 def check(data: Sequence[str | Path], config: ScoreConfig) -> None:
-    """Raise UsageError for an option that cannot be, before a model is opened."""
+    """Raise UsageError for an invalid option, before a model is opened."""
     if not data:
         raise UsageError("There is no text to score.", fix="Name a file, or - for standard input.")
     for path in filter(None, (config.output, config.html)):

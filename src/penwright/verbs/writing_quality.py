@@ -36,7 +36,7 @@ _TARGETS = 500  # training documents that targets are drawn from
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts of one author for some tasks, a number for each, in the order of the tasks."""
+    """Texts of one author in the order of the tasks, equally many for each."""
 
     texts: tuple[str, ...]
     ends: tuple[bool, ...] | None = None

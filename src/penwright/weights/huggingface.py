@@ -73,7 +73,7 @@ def read_tensors(folder: Path) -> dict[str, Stored]:
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether there is a tokenizer in a folder."""
+    """Return whether there is a tokenizer in a folder."""
     return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 

@@ -120,7 +120,7 @@ def _is_odd(tensor: torch.Tensor) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether a PyTorch file is a ZIP archive; raises ModelError for a compressed one.
+    """Return whether a PyTorch file is a ZIP archive; raises ModelError for a compressed one.
 
     PyTorch writes its archives without compression, so a compressed one could be a ZIP bomb.
     """

@@ -34,7 +34,7 @@ _LOCK = "lock"
 
 
 def is_gpt2_downloaded(model_dir: str | Path = "models", model_name: str = "124M") -> bool:
-    """Whether the model is in its folder, as OpenAI's seven files or as a Hugging Face folder."""
+    """Return whether the model is there, as OpenAI's seven files or a Hugging Face folder."""
     folder = _folder(model_dir, model_name)
     if all((folder / name).is_file() for name in OPENAI_FILES):
         return True
@@ -106,12 +106,12 @@ def find_run(
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a Penwright run in `folder` has saved a checkpoint."""
+    """Return whether a Penwright run in `folder` has saved a checkpoint."""
     return (folder / "run.json").is_file() and bool(Run(folder).steps())
 
 
 def has_tensorflow(folder: Path) -> bool:
-    """Whether `folder` holds a TensorFlow checkpoint."""
+    """Return whether `folder` holds a TensorFlow checkpoint."""
     return folder.is_dir() and any(folder.glob("*.index"))
 
 

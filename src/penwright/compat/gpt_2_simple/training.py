@@ -131,7 +131,7 @@ class _Call:
             self._start(files)
 
     def _goes_on(self, files: list[str], tokenizer: Tokenizer) -> bool:
-        """Whether the run in the folder has these options and data, and so can be resumed."""
+        """Return whether the run in the folder has these options and data: it can be resumed."""
         from penwright.dataset.store_cache import fingerprint, hash_files
 
         if self.source != self.folder or not has_checkpoint(self.folder):
