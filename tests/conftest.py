@@ -27,6 +27,7 @@ def browser() -> Iterator:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs chromium")
+    api.expect.set_options(timeout=30_000)  # milliseconds; a busy machine is slow
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-background-networking"]

@@ -42,6 +42,8 @@ def test_no_view_has_a_violation(browser, live, theme, width):
         if width < 1000:
             page.get_by_role("button", name="Options, context and branches").click()
         page.get_by_role("tab", name=tab).click()
+        if tab == "Context":
+            page.locator(".received").wait_for()
         page.wait_for_timeout(700)
         check()
         if width < 1000:
