@@ -70,7 +70,7 @@ def expand(address: str) -> list[str]:
     with _system(address) as (system, path):
         found = sorted(system.unstrip_protocol(match) for match in system.glob(path))
     if not found:
-        raise DataError(f"Nothing matches '{address}'.")
+        raise DataError(f"Nothing matches '{address}'.", fix="Check the address and the pattern.")
     return found
 
 

@@ -256,7 +256,7 @@ class Desk:
         try:
             sampling = replace(self.options.sampling, temperature=float(typed.replace(",", ".")))
         except ValueError:
-            raise UsageError(f"'{typed}' is not a number.") from None
+            raise UsageError(f"'{typed}' is not a number.", fix="Type one such as 0.8.") from None
         check(sampling)
         self.options = replace(self.options, sampling=sampling)
 

@@ -66,9 +66,9 @@ def divide(
 ) -> Splits:
     """Hold documents out: `share` of them, or those from number `apart` on.
 
-    With `fix`, a held-out document whose text is trained on too moves to the training split. With
-    `shares` that is a mix of the data sets that have `counts` documents each (one share applies to
-    every set); with `last_shares` they change from step to step. Both splits lack the stretches in
+    With `fix`, documents whose text is trained on too are not held out. With `shares` the training
+    split is a mix of the data sets that have `counts` documents each (one share applies to every
+    set); with `last_shares` they change from step to step. Both splits lack the stretches in
     `copies`, int64 [n, 2]. Equal arguments give equal splits. Raises UsageError when there is
     nothing to train on, and for invalid shares.
     """
@@ -92,7 +92,10 @@ def divide(
         _, held_out, leaked, moved, *_ = _drop(_fix(*_split_at(store, apart), fix), copies)
     for number, each in enumerate(divided, 1):
         if not len(each.training):
-            raise UsageError(f"Data set {number} of the mix has no documents of its own.")
+            raise UsageError(
+                f"Data set {number} of the mix has no documents of its own.",
+                fix="Leave it out, and its share.",
+            )
     sets = [each.training for each in divided]
     first = [shares[0]] * len(sets) if len(shares) == 1 else shares
     mixed = ChangingMix(sets, first, last_shares, seed) if last_shares else mix(sets, first, seed)

@@ -134,7 +134,10 @@ def _read_files(
             found = True
             yield document
         if not found:
-            raise DataError(f"{item.path} has no text to learn from.")
+            raise DataError(
+                f"{item.path} has no text to learn from.",
+                fix="Leave the file out, or say with --text-column or --learn where its text is.",
+            )
 
 
 def open_reader(item: Input, data: DataConfig) -> Reader:
@@ -148,5 +151,8 @@ def open_reader(item: Input, data: DataConfig) -> Reader:
             name = "text"
     reader = FORMATS[name].open(item, data)
     if data.speaker and not isinstance(reader, ChatReader):
-        raise UsageError(f"{item.path} holds no conversation, so --speaker has no meaning.")
+        raise UsageError(
+            f"{item.path} holds no conversation, so --speaker has no meaning.",
+            fix="Leave --speaker out, or name the format with --format.",
+        )
     return reader

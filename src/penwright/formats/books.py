@@ -25,6 +25,7 @@ from penwright.formats.reader import Choice, Input
 from penwright.formats.streams import open_bytes, read_block, read_head
 from penwright.wording import Warn
 
+_SAVE_AGAIN = "Open it in its own program and save it again, or save it as plain text."
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,80}>|<\d[\d:.]*>|\{\\[^{}]{1,80}\}")
@@ -73,7 +74,7 @@ def open_rtf(item: Input, data: DataConfig) -> TextReader:
     except ImportError:
         raise MissingExtraError(f"Reading {item.path}", "office") from None
     if not read_head(item.path).lstrip().startswith(b"{\\rtf"):
-        raise DataError(f"{item.path} is not rich text (RTF), or a damaged one.")
+        raise DataError(f"{item.path} is not rich text (RTF), or a damaged one.", fix=_SAVE_AGAIN)
 
     def blocks(_: Warn) -> Iterator[str]:
         with open_bytes(item.path) as stream:
@@ -260,7 +261,9 @@ def _read_spine(path: str) -> list[str]:
     spine = [files.get(e.get("idref")) for e in package.iter() if _local(e) == "itemref"]
     names = [posixpath.normpath(posixpath.join(folder, unquote(name))) for name in spine if name]
     if not names:
-        raise DataError(f"{path} is an EPUB book without chapters.")
+        raise DataError(
+            f"{path} is an EPUB book without chapters.", fix="Convert it to plain text or HTML."
+        )
     return names
 
 
@@ -334,7 +337,9 @@ def _member(archive: zipfile.ZipFile, path: str, name: str, kind: str) -> Elemen
             # The root is the last element to end; a document without one does not parse.
             return deque(_parse(path, stream), maxlen=1)[0][1]
     except KeyError:
-        raise DataError(f"{path} is not {kind}: it has no {name or 'package'} in it.") from None
+        raise DataError(
+            f"{path} is not {kind}: it has no {name or 'package'} in it.", fix=_SAVE_AGAIN
+        ) from None
 
 
 def _parse(
@@ -343,7 +348,7 @@ def _parse(
     try:
         yield from ElementTree.iterparse(stream, events)  # type: ignore[call-overload]
     except (ElementTree.ParseError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged: {error}.") from None
+        raise DataError(f"{path} is damaged: {error}.", fix=_SAVE_AGAIN) from None
 
 
 def _local(element: ElementTree.Element) -> str:

@@ -67,7 +67,10 @@ def open_story(item: Input, data: DataConfig) -> StoryReader:
         wanted = _wanted_stories(data.urls)
         members = tuple(path for path in members if Path(path).name.split(".")[0] in wanted)
         if not members:
-            raise DataError(f"No story in {item.path} belongs to an address in {data.urls}.")
+            raise DataError(
+                f"No story in {item.path} belongs to an address in {data.urls}.",
+                fix="Name the list of these stories, or leave --urls out.",
+            )
     encoding = find_encoding(members[0], data.encoding)
     layout = parse_template(data.template or SUMMARY_TEMPLATE, data.learn)
     unknown = set(layout.columns) - {"article", "highlight"}

@@ -17,6 +17,7 @@ LONGEST_VALUE = 1 << 29
 ASSIGNMENT = re.compile(r"\s*window\.YTD\.[\w.]+ = (?=[\[{])")
 """The script before the JSON in the files of an archive of X (Twitter)."""
 
+_MEND = "Mend it there, or leave the record out."
 _SPACE = re.compile(r"[ \t\n\r]*")
 # An error this near to the end of the buffer may only mean that the value is cut off there.
 _NEAR_END = 32
@@ -122,7 +123,7 @@ class JsonText:
     def error(self, what: str, at: int | None = None) -> DataError:
         """Return an error for this place, or for a place of the buffer, with the line."""
         line = self._lines + self._buffer.count("\n", 0, self._at if at is None else at)
-        return DataError(f"{self._path}:{line}: this is not valid JSON: {what}.")
+        return DataError(f"{self._path}:{line}: this is not valid JSON: {what}.", fix=_MEND)
 
     def _need(self, character: str, otherwise: str) -> None:
         if not self.skip(character):
@@ -151,7 +152,7 @@ def decode_line(line: str, place: str) -> object:
         return _decoder().decode(line)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{place}: this line is not valid JSON: {error.msg} at column {error.colno}."
+            f"{place}: this line is not valid JSON: {error.msg} at column {error.colno}.", fix=_MEND
         ) from None
     except RecursionError:
         raise DataError(f"{place}: this line's JSON is nested too deeply.") from None

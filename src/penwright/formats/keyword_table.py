@@ -97,7 +97,9 @@ def encode(
         once = replace(config, repeat=1)
         measured = write_in_order(lines(once, lambda _: None, True), second)
         if count and not (written and measured):
-            raise DataError(f"{paths[0]} has too few rows to hold some out.")
+            raise DataError(
+                f"{paths[0]} has too few rows to hold some out.", fix="Say --held-out 0."
+            )
         written += measured
     if not count:
         raise DataError(f"{paths[0]} has no row with text in it.")
@@ -142,7 +144,10 @@ def _columns(reader: RecordReader, config: KeywordsConfig) -> Columns:
         title = reader.choice.learn[-1]
     source = config.keywords_from or title or config.body_field
     if source is not None and source not in reader.choice.columns:
-        raise DataError(f"{reader.choice.path} has no column '{source}'.")
+        raise DataError(
+            f"{reader.choice.path} has no column '{source}'.",
+            fix=f"Its columns are {', '.join(reader.choice.columns)}.",
+        )
     return Columns(title, config.body_field, config.category_field, config.keywords_field, source)
 
 

@@ -172,7 +172,10 @@ def _discord_csv(path: str, encoding: str | None, warn: Warn) -> Iterator[Conver
             for row in rows:
                 yield Turn(row[1], row[3].strip(), not row[3].strip())
         except (csv.Error, IndexError) as error:
-            raise DataError(f"{path}:{rows.line_num}: this is no message ({error}).") from None
+            raise DataError(
+                f"{path}:{rows.line_num}: this is no message ({error}).",
+                fix="Mend or delete the line, or export the chat again.",
+            ) from None
 
     yield Conversation(turns())
 

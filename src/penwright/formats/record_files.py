@@ -305,7 +305,10 @@ def _records(path: str) -> Iterator[Record]:
                 raise DataError(f"{path} has {file.metadata.num_rows:,} rows, but {number:,} read.")
         except (ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
-            raise DataError(f"{path} is not a Parquet file, or a damaged one: {reason}.") from None
+            raise DataError(
+                f"{path} is not a Parquet file, or a damaged one: {reason}.",
+                fix="Download or write it again.",
+            ) from None
 
 
 def _values(column: pyarrow.Array) -> list[object]:

@@ -355,7 +355,10 @@ def _open_workbook(path: str) -> Iterator[Workbook]:
         try:
             book = load_workbook(stream, read_only=True, data_only=True)
         except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError):
-            raise DataError(f"{path} is not an Excel workbook, or a damaged one.") from None
+            raise DataError(
+                f"{path} is not an Excel workbook, or a damaged one.",
+                fix="Save it again as .xlsx or .csv.",
+            ) from None
         try:
             yield book
         finally:

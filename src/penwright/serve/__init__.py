@@ -122,7 +122,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise UsageError(f"The server cannot listen on '{host}' port {port}: {error}.") from None
+        raise _refuse_address(host, port, error) from None
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,8 +134,15 @@ def listen(host: str, port: int) -> socket.socket:
             raise PenwrightError(
                 f"Port {port} is in use by another program.", fix=f"Give --port {port + 1}."
             ) from None
-        raise UsageError(f"The server cannot listen on '{host}' port {port}: {error}.") from None
+        raise _refuse_address(host, port, error) from None
     return listener
+
+
+def _refuse_address(host: str, port: int, error: OSError) -> UsageError:
+    return UsageError(
+        f"The server cannot listen on '{host}' port {port}: {error}.",
+        fix="Leave --host out for this machine alone, and give a --port above 1023.",
+    )
 
 
 def name_models(names: Sequence[str]) -> list[str]:
@@ -146,5 +153,8 @@ def name_models(names: Sequence[str]) -> list[str]:
     chosen = [Path(name).name if Path(name).exists() else name for name in names]
     for name in chosen:
         if chosen.count(name) > 1:
-            raise UsageError(f"The model {name} is named twice.")
+            raise UsageError(
+                f"The model {name} is named twice.",
+                fix="Name each model once, and give folders different names.",
+            )
     return chosen

@@ -106,6 +106,7 @@ def map_tensors(path: Path, dtypes: Mapping[str, str]) -> dict[str, Array]:
 
 
 REDO = "Delete the store and prepare it again."
+_MAKE = "`penwright prepare` makes one."
 
 
 def _map(path: Path, entry: dict[str, Any], dtype: str, base: int, size: int) -> Array:
@@ -371,13 +372,13 @@ def _check_file(folder: Path, entry: dict[str, Any]) -> None:
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / HEADER
     if not path.is_file():
-        raise DataError(f"'{folder}' is not a token store: it has no {HEADER}.")
+        raise DataError(f"'{folder}' is not a token store: it has no {HEADER}.", fix=_MAKE)
     try:
         header = json.loads(path.read_bytes())
     except ValueError:
         raise DataError(f"{path} is damaged (it is not valid JSON).", fix=REDO) from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise DataError(f"'{folder}' is not a token store: {HEADER} is of another kind.")
+        raise DataError(f"'{folder}' is not a token store: {HEADER} is of another kind.", fix=_MAKE)
     if header.get("version") != VERSION:
         raise DataError(
             f"'{folder}' is a token store of version {header.get('version')},"

@@ -215,7 +215,10 @@ def check_model(run: Run, opened: weights.OpenedModel, *, is_checkpoint: bool) -
             fix="Put the old ones back, or start anew with --overwrite.",
         )
     if opened.tokenizer.hash != info["tokenizer"]:
-        raise RunError(f"{opened.path} does not have the tokenizer that {run.name} began with.")
+        raise RunError(
+            f"{opened.path} does not have the tokenizer that {run.name} began with.",
+            fix="Put the old one back, or start anew with --overwrite.",
+        )
 
 
 def check_data(run: Run, data: Data) -> None:
