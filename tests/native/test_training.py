@@ -99,11 +99,12 @@ def test_gradients_are_those_of_torch_in_float32(variant, case):
     assert furthest(plain[1], native[1]) < 1e-5
 
 
+@every_variant
 @settings(max_examples=10, deadline=None)
 @given(cases())
-def test_gradients_in_bfloat16_are_as_near_to_float32_as_those_of_torch(case):
+def test_gradients_in_bfloat16_are_as_near_to_float32_as_those_of_torch(variant, case):
     config, documents_BT, _ = case
-    kernels = Kernels(LIBRARIES["generic"], 2)
+    kernels = Kernels(LIBRARIES[variant], 2)
     model = random_model(config, narrow=True)
     plain, native = both(model, kernels, documents_BT, narrow=True)
     for module in model.blocks.modules():
@@ -116,15 +117,16 @@ def test_gradients_in_bfloat16_are_as_near_to_float32_as_those_of_torch(case):
 
 
 @every_variant
-def test_results_do_not_depend_on_the_threads(variant):
+@pytest.mark.parametrize("narrow", [False, True])
+def test_results_do_not_depend_on_the_threads(variant, narrow):
     config = dataclasses.replace(SIZES["124M"], n_layer=2, n_head=3, n_embd=48, vocab_size=67)
-    model = random_model(config, narrow=False)
+    model = random_model(config, narrow=narrow)
     documents_BT = (torch.arange(130) // 50).repeat(3, 1).int()
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's products may depend on them
     try:
         found = [
-            both(model, Kernels(LIBRARIES[variant], threads), documents_BT)[1]
+            both(model, Kernels(LIBRARIES[variant], threads), documents_BT, narrow=narrow)[1]
             for threads in (1, 2, 3)
         ]
     finally:

@@ -1,8 +1,9 @@
 // Causal attention within documents, forward and backward, for one head of one document at a time.
 //
-// Scores of QUERIES rows exist at once, in float32 and in the cache; the backward pass computes
+// Scores of QUERY_ROWS rows exist at once, in float32 and in the cache; the backward pass computes
 // them again from the logarithm of each row's sum (Dao et al., "FlashAttention", 2022). Rows and
-// columns are padded to a multiple of 32, so products need no remainders.
+// columns are padded to a multiple of 32, so products need no remainders. Products read words of 32
+// bits: a float or, when `narrow`, two bfloat16 that are neighbours in the sum.
 #pragma once
 
 #include "rows.h"
@@ -21,38 +22,53 @@ typedef struct {
     const void *slope;       // of mixed
     void *qkv_slope;
     float *part;             // [documents, 3, heads, width]: sums of qkv_slope
-    float *scratch;          // of each thread
-    long scratch_size;
+    void *scratch;           // of each thread
+    long scratch_size;       // in words
+    int kind;
 } AttendJob;
+
+// Words of a product; fast ones are multiplied by one instruction.
+enum { FLOATS, PAIRS, FAST_PAIRS };
 
 #define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
+INLINE vf add_product(vf sum, int32_t a, vi b, const int kind) {
+    if (kind == FLOATS) return sum + (vf)splat_int(a) * (vf)b;
+    if (kind == FAST_PAIRS) return dot_bf16(sum, splat_int(a), b);
+    sum += (vf)(splat_int(a) << 16) * (vf)(b << 16);
+    return sum + (vf)(splat_int(a) & -65536) * (vf)(b & -65536);
+}
+
 // c[TILE_ROWS][TILE_COLUMNS] = or += a . b, where a(r, k) = a[r * a_row + k * a_step].
-INLINE void tile(const float *a, long a_row, long a_step, const float *b, long b_row, int depth,
-                 float *c, long c_row, const int add) {
+INLINE void tile(const int32_t *a, long a_row, long a_step, const int32_t *b, long b_row, int depth,
+                 float *c, long c_row, int add, const int kind) {
     vf sum[TILE_ROWS][2];
     EACH(r, TILE_ROWS) EACH(v, 2) sum[r][v] = add ? load(c + r * c_row + v * LANES) : splat(0);
     for (int k = 0; k < depth; k++) {
-        vf first = load(b + k * b_row), second = load(b + k * b_row + LANES);
+        vi first = load_int(b + k * b_row), second = load_int(b + k * b_row + LANES);
         EACH(r, TILE_ROWS) {
-            vf value = splat(a[r * a_row + k * a_step]);
-            sum[r][0] += value * first;
-            sum[r][1] += value * second;
+            int32_t word = a[r * a_row + k * a_step];
+            sum[r][0] = add_product(sum[r][0], word, first, kind);
+            sum[r][1] = add_product(sum[r][1], word, second, kind);
         }
     }
     EACH(r, TILE_ROWS) EACH(v, 2) store(c + r * c_row + v * LANES, sum[r][v]);
 }
 
-// c[rows][columns] = or += a . b; rows and columns are multiples of the tile's.
-static void multiply_tiles(const float *a, long a_row, long a_step, const float *b, long b_row,
-                           int rows, int depth, int columns, float *c, long c_row, int add) {
+// c[rows][columns] = or += a . b, over `depth` words; rows and columns are multiples of the tile's.
+static void multiply_tiles(int kind, const int32_t *a, long a_row, long a_step, const int32_t *b,
+                           long b_row, int rows, int depth, int columns, float *c, long c_row,
+                           int add) {
     for (int j = 0; j < columns; j += TILE_COLUMNS)
         for (int i = 0; i < rows; i += TILE_ROWS) {
-            const float *from = a + i * a_row;
-            if (add)
-                tile(from, a_row, a_step, b + j, b_row, depth, c + i * c_row + j, c_row, 1);
+            const int32_t *from = a + i * a_row;
+            float *to = c + i * c_row + j;
+            if (kind == FLOATS)
+                tile(from, a_row, a_step, b + j, b_row, depth, to, c_row, add, FLOATS);
+            else if (kind == FAST_PAIRS)
+                tile(from, a_row, a_step, b + j, b_row, depth, to, c_row, add, FAST_PAIRS);
             else
-                tile(from, a_row, a_step, b + j, b_row, depth, c + i * c_row + j, c_row, 0);
+                tile(from, a_row, a_step, b + j, b_row, depth, to, c_row, add, PAIRS);
         }
 }
 
@@ -61,169 +77,226 @@ INLINE int pad(int n) { return (n + 31) / 32 * 32; }
 // The distance of rows as long as a document: a power of two would crowd a few sets of the cache.
 INLINE int stretch(int n) { return pad(n) + 16; }
 
+// Return the words that n numbers take.
+INLINE int words(int n, const int narrow) { return narrow ? (n + 1) / 2 : n; }
+
 // A head of a document: its rows, and where its scratch begins.
 typedef struct {
     const AttendJob *job;
     int document, first, length, head, tall, wide;  // tall, wide: length and width, padded
-    float *scratch;
+    int32_t *scratch;
 } Head;
 
 static Head head_of(const AttendJob *job, int item, int thread) {
     int document = item / job->heads, first = job->offsets[document];
     int length = job->offsets[document + 1] - first;
-    float *scratch = job->scratch + thread * job->scratch_size;
+    int32_t *scratch = (int32_t *)job->scratch + thread * job->scratch_size;
     return (Head){job, document, first, length, item % job->heads, stretch(length), pad(job->width),
                   scratch};
 }
 
-static float *carve_floats(Head *h, int rows, int columns) {
-    float *begin = h->scratch;
+static void *carve_words(Head *h, int rows, int columns) {
+    int32_t *begin = h->scratch;
     h->scratch += (long)rows * columns;
     return begin;
 }
 
-// Copy part 0, 1 or 2 (queries, keys, values) with its bias, times `factor`; [tall][wide], or
-// transposed [wide][tall].
-static float *unpack(Head *h, int part, float factor, int transposed) {
+// Have the row AHEAD rows after x brought into the cache: those of a head lie far apart, where the
+// processor does not foresee them.
+INLINE void prefetch_row(const void *x, long row, int width, const int narrow) {
+    enum { AHEAD = 8, LINE = 64 };
+    const char *next = row_at(x, AHEAD, row, narrow);
+    for (int i = 0; i < width * (narrow ? 2 : 4); i += LINE) __builtin_prefetch(next + i);
+}
+
+// Copy part 0, 1 or 2 (queries, keys, values) with its bias, times `factor`: [tall][wide].
+INLINE int32_t *unpack(Head *h, int part, float factor, const int narrow) {
     const AttendJob *job = h->job;
-    int d = job->width, tall = h->tall, wide = h->wide;
+    int d = job->width, wide = h->wide;
     long row = 3L * job->heads * d, at = ((long)part * job->heads + h->head) * d;
-    float *out = carve_floats(h, tall, wide);
-    memset(out, 0, (size_t)tall * (size_t)wide * 4);
+    int32_t *out = carve_words(h, h->tall, words(wide, narrow));
     for (int r = 0; r < h->length; r++) {
-        const void *x = row_at(job->qkv, 1, (h->first + r) * row + at, job->narrow);
-        for (int i = 0; i < d; i += LANES) {
-            vf value = job->narrow ? take(x, i, d, 1) : take(x, i, d, 0);
-            value = (value + take(job->bias + at, i, d, 0)) * factor;
-            if (transposed)
-                for (int j = 0; j < LANES && i + j < d; j++)
-                    out[(long)(i + j) * tall + r] = value[j];
-            else
-                put(out + (long)r * wide, i, d, 0, value);
-        }
+        const void *x = row_at(job->qkv, 1, (h->first + r) * row + at, narrow);
+        void *to = row_at(out, r, wide, narrow);
+        prefetch_row(x, row, d, narrow);
+        for (int i = 0; i < wide; i += LANES)
+            put(to, i, wide, narrow,
+                (take(x, i, d, narrow) + take(job->bias + at, i, d, 0)) * factor);
+    }
+    int32_t *end = out + (long)h->length * words(wide, narrow);
+    memset(end, 0, (size_t)((char *)h->scratch - (char *)end));
+    return out;
+}
+
+// Return x[tall][wide] transposed, so that sums are over its columns.
+INLINE int32_t *transpose(Head *h, const int32_t *x, const int narrow) {
+    int columns = words(h->wide, narrow), tall = h->tall;
+    int32_t *out = carve_words(h, columns, tall);
+    for (int r = 0; r < tall; r += LANES)
+        for (int i = 0; i < columns; i++)
+            EACH(j, LANES) out[(long)i * tall + r + j] = x[(long)(r + j) * columns + i];
+    return out;
+}
+
+// Return x[rows][columns], whose rows are `stride` words apart, so that sums are over its rows.
+INLINE int32_t *pair_rows(Head *h, int32_t *x, long stride, int rows, int columns,
+                          const int narrow) {
+    if (!narrow) return x;
+    int32_t *out = carve_words(h, rows / 2, columns);
+    for (int r = 0; r < rows; r += 2) {
+        const void *even = x + r * stride, *odd = x + (r + 1) * stride;
+        for (int i = 0; i < columns; i += LANES)
+            store((float *)out + (long)r / 2 * columns + i,
+                  (vf)((vu)take(even, i, columns, 1) >> 16 | (vu)take(odd, i, columns, 1)));
     }
     return out;
 }
 
-INLINE void *mixed_row(const Head *h, const void *x, int r) {
+INLINE void *mixed_row(const Head *h, const void *x, int r, const int narrow) {
     const AttendJob *job = h->job;
-    return row_at(x, 1, ((long)(h->first + r) * job->heads + h->head) * job->width, job->narrow);
+    return row_at(x, 1, ((long)(h->first + r) * job->heads + h->head) * job->width, narrow);
 }
 
-static void attend_head(void *data, int item, int thread) {
-    const AttendJob *job = data;
+// Return a mask of the first n lanes.
+INLINE vi first_lanes(int n) {
+    vi lane;
+    EACH(j, LANES) lane[j] = j;
+    return lane < splat_int(n);
+}
+
+INLINE void attend_one(const AttendJob *job, int item, int thread, const int narrow) {
     Head h = head_of(job, item, thread);
-    int d = job->width, tall = h.tall, wide = h.wide;
-    float *q = unpack(&h, 0, job->scale, 0), *kt = unpack(&h, 1, 1, 1), *v = unpack(&h, 2, 1, 0);
-    float *score = carve_floats(&h, QUERY_ROWS, tall), *out = carve_floats(&h, QUERY_ROWS, wide);
+    int d = job->width, tall = h.tall, wide = h.wide, row = words(wide, narrow);
+    int32_t *q = unpack(&h, 0, job->scale, narrow), *k = unpack(&h, 1, 1, narrow);
+    int32_t *kt = transpose(&h, k, narrow), *v = unpack(&h, 2, 1, narrow);
+    v = pair_rows(&h, v, row, tall, wide, narrow);
+    float *score = carve_words(&h, QUERY_ROWS, tall), *out = carve_words(&h, QUERY_ROWS, wide);
     for (int begin = 0; begin < h.length; begin += QUERY_ROWS) {
         int rows = at_most(QUERY_ROWS, h.length - begin), columns = pad(begin + rows);
-        multiply_tiles(q + (long)begin * wide, wide, 1, kt, tall, QUERY_ROWS, d, columns, score,
-                       tall, 0);
+        multiply_tiles(job->kind, q + (long)begin * row, row, 1, kt, tall, QUERY_ROWS,
+                       words(d, narrow), columns, score, tall, 0);
         float scale[QUERY_ROWS];
         for (int r = 0; r < rows; r++) {
             float *s = score + (long)r * tall;
-            int seen = begin + r + 1, i;
-            for (i = seen; i < columns; i++) s[i] = -INFINITY;
-            vf most = load(s), sum = splat(0);
-            for (i = LANES; i < columns; i += LANES) most = largest(most, load(s + i));
+            int seen = begin + r + 1;
+            vf most = splat(-INFINITY), sum = splat(0);
+            for (int i = 0; i < seen; i += LANES)
+                most = largest(most, choose(first_lanes(seen - i), load(s + i), most));
             float peak = max_of(most);
-            for (i = 0; i < columns; i += LANES) {
+            for (int i = 0; i < columns; i += LANES) {
                 vf e = exponential(load(s + i) - peak);
-                store(s + i, e);
+                e = choose(first_lanes(seen - i), e, splat(0));
+                put(s, i, columns, narrow, e);
                 sum += e;
             }
-            for (i = seen; i < columns; i++) s[i] = 0;
             float total = sum_of(sum);
             scale[r] = 1 / total;
             job->sums[(long)(h.first + begin + r) * job->heads + h.head] = peak + logf(total);
         }
-        multiply_tiles(score, tall, 1, v, wide, QUERY_ROWS, begin + rows, wide, out, wide, 0);
+        multiply_tiles(job->kind, (int32_t *)score, tall, 1, v, wide, QUERY_ROWS,
+                       words(begin + rows, narrow), wide, out, wide, 0);
         for (int r = 0; r < rows; r++)
-            for (int i = 0; i < d; i += LANES) {
-                vf value = load(out + (long)r * wide + i) * scale[r];
-                void *mixed = mixed_row(&h, job->mixed, begin + r);
-                if (job->narrow)
-                    put(mixed, i, d, 1, value);
-                else
-                    put(mixed, i, d, 0, value);
-            }
+            for (int i = 0; i < d; i += LANES)
+                put(mixed_row(&h, job->mixed, begin + r, narrow), i, d, narrow,
+                    load(out + (long)r * wide + i) * scale[r]);
     }
 }
 
+static void attend_head(void *data, int item, int thread) {
+    const AttendJob *job = data;
+    job->narrow ? attend_one(job, item, thread, 1) : attend_one(job, item, thread, 0);
+}
+
 // Write the slopes of part 0, 1 or 2 of rows from `begin` on, times `factor`, and add them up.
-static void pack_slopes(const Head *h, int part, int begin, int rows, const float *x, float factor) {
+INLINE void pack_slopes(const Head *h, int part, int begin, int rows, const float *x, float factor,
+                        const int narrow) {
     const AttendJob *job = h->job;
-    int d = job->width, row_width = 3 * job->heads * d;
+    int d = job->width;
+    long row_width = 3L * job->heads * d;
     long at = ((long)part * job->heads + h->head) * d;
     float *sum = job->part + (long)h->document * row_width + at;
     for (int r = 0; r < rows; r++) {
-        long row = (long)(h->first + begin + r) * row_width;
-        void *out = row_at(job->qkv_slope, 1, row + at, job->narrow);
+        void *out = row_at(job->qkv_slope, 1, (h->first + begin + r) * row_width + at, narrow);
+        prefetch_row(out, row_width, d, narrow);
         for (int i = 0; i < d; i += LANES) {
             vf value = load(x + (long)r * h->wide + i) * factor;
             add_to(sum, i, d, value);
-            if (job->narrow)
-                put(out, i, d, 1, value);
-            else
-                put(out, i, d, 0, value);
+            put(out, i, d, narrow, value);
         }
     }
 }
 
 // With p = softmax(s): slope of s = p (slope of p - sum over keys of p slope of p), and the last
 // sum is the dot product of what was mixed and its slope.
-static void attend_head_backward(void *data, int item, int thread) {
-    const AttendJob *job = data;
+INLINE void attend_one_backward(const AttendJob *job, int item, int thread, const int narrow) {
     Head h = head_of(job, item, thread);
-    int d = job->width, tall = h.tall, wide = h.wide;
-    float *q = unpack(&h, 0, job->scale, 0), *k = unpack(&h, 1, 1, 0), *kt = unpack(&h, 1, 1, 1);
-    float *vt = unpack(&h, 2, 1, 1);
-    float *k_slope = carve_floats(&h, tall, wide), *v_slope = carve_floats(&h, tall, wide);
+    int tall = h.tall, wide = h.wide, row = words(wide, narrow), depth = words(job->width, narrow);
+    int32_t *q = unpack(&h, 0, job->scale, narrow), *k = unpack(&h, 1, 1, narrow);
+    int32_t *kt = transpose(&h, k, narrow), *vt = transpose(&h, unpack(&h, 2, 1, narrow), narrow);
+    int32_t *q_pairs = pair_rows(&h, q, row, tall, wide, narrow);
+    k = pair_rows(&h, k, row, tall, wide, narrow);
+    float *k_slope = carve_words(&h, tall, wide), *v_slope = carve_words(&h, tall, wide);
     memset(k_slope, 0, (size_t)tall * (size_t)wide * 2 * 4);
-    float *p = carve_floats(&h, QUERY_ROWS, tall), *ds = carve_floats(&h, QUERY_ROWS, tall);
-    float *slope = carve_floats(&h, QUERY_ROWS, wide), *q_slope = carve_floats(&h, QUERY_ROWS, wide);
+    float *p = carve_words(&h, QUERY_ROWS, tall), *ds = carve_words(&h, QUERY_ROWS, tall);
+    float *q_slope = carve_words(&h, QUERY_ROWS, wide);
+    int32_t *slope = carve_words(&h, QUERY_ROWS, row);
     for (int begin = 0; begin < h.length; begin += QUERY_ROWS) {
+        Head block = h;  // its scratch ends with the block
         int rows = at_most(QUERY_ROWS, h.length - begin), columns = pad(begin + rows);
-        float dot[QUERY_ROWS];
-        memset(slope, 0, (size_t)wide * QUERY_ROWS * 4);
+        float dot[QUERY_ROWS] = {0};
+        memset(slope, 0, (size_t)row * QUERY_ROWS * 4);
         for (int r = 0; r < rows; r++) {
-            const void *from = mixed_row(&h, job->slope, begin + r);
-            const void *mixed = mixed_row(&h, job->mixed, begin + r);
+            const void *from = mixed_row(&h, job->slope, begin + r, narrow);
+            const void *mixed = mixed_row(&h, job->mixed, begin + r, narrow);
+            prefetch_row(from, (long)job->heads * job->width, job->width, narrow);
+            prefetch_row(mixed, (long)job->heads * job->width, job->width, narrow);
             vf sum = splat(0);
-            for (int i = 0; i < d; i += LANES) {
-                vf value = job->narrow ? take(from, i, d, 1) : take(from, i, d, 0);
-                sum += value * (job->narrow ? take(mixed, i, d, 1) : take(mixed, i, d, 0));
-                put(slope + (long)r * wide, i, d, 0, value);
+            for (int i = 0; i < wide; i += LANES) {
+                vf value = take(from, i, job->width, narrow);
+                sum += value * take(mixed, i, job->width, narrow);
+                put(slope + (long)r * row, i, wide, narrow, value);
             }
             dot[r] = sum_of(sum);
         }
-        const float *queries = q + (long)begin * wide;
-        multiply_tiles(queries, wide, 1, kt, tall, QUERY_ROWS, d, columns, p, tall, 0);
-        multiply_tiles(slope, wide, 1, vt, tall, QUERY_ROWS, d, columns, ds, tall, 0);
+        multiply_tiles(job->kind, q + (long)begin * row, row, 1, kt, tall, QUERY_ROWS, depth,
+                       columns, p, tall, 0);
+        multiply_tiles(job->kind, slope, row, 1, vt, tall, QUERY_ROWS, depth, columns, ds, tall, 0);
         for (int r = 0; r < QUERY_ROWS; r++) {
             float *p_row = p + (long)r * tall, *ds_row = ds + (long)r * tall;
-            int seen = r < rows ? begin + r + 1 : 0, i;
+            int seen = r < rows ? begin + r + 1 : 0;
             float sum = r < rows ? job->sums[(long)(h.first + begin + r) * job->heads + h.head] : 0;
-            for (i = 0; i < seen; i += LANES) {
+            for (int i = 0; i < columns; i += LANES) {
+                vi mask = first_lanes(seen - i);
                 vf e = exponential(load(p_row + i) - sum);
-                store(p_row + i, e);
-                store(ds_row + i, e * (load(ds_row + i) - dot[r]));
+                vf s = e * (load(ds_row + i) - dot[r]);
+                put(p_row, i, columns, narrow, choose(mask, e, splat(0)));
+                put(ds_row, i, columns, narrow, choose(mask, s, splat(0)));
             }
-            for (i = seen; i < columns; i++) p_row[i] = ds_row[i] = 0;
         }
-        int seen = begin + rows;
-        multiply_tiles(p, 1, tall, slope, wide, columns, rows, wide, v_slope, wide, 1);
-        multiply_tiles(ds, 1, tall, queries, wide, columns, rows, wide, k_slope, wide, 1);
-        multiply_tiles(ds, tall, 1, k, wide, QUERY_ROWS, seen, wide, q_slope, wide, 0);
-        pack_slopes(&h, 0, begin, rows, q_slope, job->scale);
+        int32_t *p_pairs = pair_rows(&block, (int32_t *)p, tall, QUERY_ROWS, columns, narrow);
+        int32_t *ds_pairs = pair_rows(&block, (int32_t *)ds, tall, QUERY_ROWS, columns, narrow);
+        int32_t *slopes = pair_rows(&block, slope, row, QUERY_ROWS, wide, narrow);
+        long step = narrow ? columns : tall;
+        multiply_tiles(job->kind, p_pairs, 1, step, slopes, wide, columns, words(rows, narrow),
+                       wide, v_slope, wide, 1);
+        multiply_tiles(job->kind, ds_pairs, 1, step, q_pairs + (long)words(begin, narrow) * wide,
+                       wide, columns, words(rows, narrow), wide, k_slope, wide, 1);
+        multiply_tiles(job->kind, (int32_t *)ds, tall, 1, k, wide, QUERY_ROWS,
+                       words(begin + rows, narrow), wide, q_slope, wide, 0);
+        pack_slopes(&h, 0, begin, rows, q_slope, job->scale, narrow);
     }
-    pack_slopes(&h, 1, 0, h.length, k_slope, 1);
-    pack_slopes(&h, 2, 0, h.length, v_slope, 1);
+    pack_slopes(&h, 1, 0, h.length, k_slope, 1, narrow);
+    pack_slopes(&h, 2, 0, h.length, v_slope, 1, narrow);
 }
 
-// Return the floats that a thread needs for a document of this length, backward.
+static void attend_head_backward(void *data, int item, int thread) {
+    const AttendJob *job = data;
+    job->narrow ? attend_one_backward(job, item, thread, 1)
+                : attend_one_backward(job, item, thread, 0);
+}
+
+// Return the words that a thread needs for a document of this length, backward.
 INLINE long attend_scratch(int length, int width) {
     long tall = stretch(length), wide = pad(width);
-    return 6 * tall * wide + 2 * QUERY_ROWS * (tall + wide);
+    return 7 * tall * wide + QUERY_ROWS * (3 * tall + 2 * wide);
 }

@@ -85,12 +85,13 @@ static int longest(const int32_t *offsets, int documents) {
 }
 
 static int run_attend(Pool *pool, AttendJob *job, Work work, float *sums) {
+    job->kind = !job->narrow ? FLOATS : has_dot_bf16() ? FAST_PAIRS : PAIRS;
     job->scratch_size = attend_scratch(longest(job->offsets, job->documents), job->width);
     long row = 3L * job->heads * job->width, parts = sums ? job->documents * row : 0;
     long floats = job->scratch_size * pool_threads(pool) + parts;
     job->scratch = pool_scratch(pool, (size_t)floats * 4);
     if (!job->scratch) return OUT_OF_MEMORY;
-    job->part = job->scratch + job->scratch_size * pool_threads(pool);
+    job->part = (float *)job->scratch + job->scratch_size * pool_threads(pool);
     memset(job->part, 0, (size_t)parts * 4);
     pool_run(pool, work, job, job->documents * job->heads, 1);
     if (sums) sum_blocks(pool, job->part, job->documents, (int)row, sums);
@@ -101,7 +102,7 @@ int PUBLIC(attend)(Pool *pool, int documents, int heads, int width, int narrow, 
                    const int32_t *offsets, const void *qkv, const float *bias, void *mixed,
                    float *sums) {
     AttendJob job = {documents, heads, width, narrow, scale, offsets, qkv, bias, mixed, sums,
-                     NULL, NULL, NULL, NULL, 0};
+                     NULL, NULL, NULL, NULL, 0, 0};
     return run_attend(pool, &job, attend_head, NULL);
 }
 
@@ -110,7 +111,7 @@ int PUBLIC(attend_backward)(Pool *pool, int documents, int heads, int width, int
                             const float *bias, void *mixed, float *sums, const void *slope,
                             void *qkv_slope, float *bias_slope) {
     AttendJob job = {documents, heads, width, narrow, scale, offsets, qkv, bias, mixed, sums,
-                     slope, qkv_slope, NULL, NULL, 0};
+                     slope, qkv_slope, NULL, NULL, 0, 0};
     return run_attend(pool, &job, attend_head_backward, bias_slope);
 }
 

@@ -42,10 +42,28 @@ INLINE vf largest(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf smallest(vf a, vf b) { return choose(a < b, a, b); }
 INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-INLINE vf load_bf16(const uint16_t *p) {
-    typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
-    return (vf)(__builtin_convertvector(*(const vh_any *)p, vu) << 16);
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+
+// __builtin_convertvector between 16 and 32 bits, which GCC makes of many instructions.
+INLINE vu widen(vh x) {
+#if defined(__AVX512F__)
+    return (vu)_mm512_cvtepu16_epi32((__m256i)x);
+#elif defined(__AVX2__)
+    return (vu)_mm256_cvtepu16_epi32((__m128i)x);
+#else
+    return __builtin_convertvector(x, vu);
+#endif
 }
+INLINE vh lower_half(vu x) {
+#if defined(__AVX512F__)
+    return (vh)_mm512_cvtepi32_epi16((__m512i)x);
+#else
+    return __builtin_convertvector(x, vh);
+#endif
+}
+
+INLINE vf load_bf16(const uint16_t *p) { return (vf)(widen(*(const vh_any *)p) << 16); }
 
 INLINE uint16_t to_bf16(float x) {  // to nearest, ties to even
     uint32_t bits;
@@ -54,11 +72,8 @@ INLINE uint16_t to_bf16(float x) {  // to nearest, ties to even
 }
 
 INLINE void store_bf16(uint16_t *p, vf x) {
-    typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
-    typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
     vu bits = (vu)x;
-    vh half = __builtin_convertvector((bits + 0x7fff + (bits >> 16 & 1)) >> 16, vh);
-    memcpy(p, &half, sizeof half);
+    *(vh_any *)p = lower_half((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 INLINE float from_bf16(uint16_t x) {
@@ -67,6 +82,19 @@ INLINE float from_bf16(uint16_t x) {
     memcpy(&value, &bits, 4);
     return value;
 }
+
+// The dot product of two pairs of bfloat16, added to each lane of `sum`. Only some processors with
+// AVX-512 have the instruction.
+#if defined(__AVX512F__) && (__GNUC__ >= 11 || defined(__clang__))
+INLINE int has_dot_bf16(void) { return __builtin_cpu_supports("avx512bf16"); }
+INLINE vf dot_bf16(vf sum, vi a, vi b) {
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+#else
+INLINE int has_dot_bf16(void) { return 0; }
+INLINE vf dot_bf16(vf sum, vi a, vi b) { return (void)a, (void)b, sum; }
+#endif
 
 INLINE float sum_of(vf x) {
     float sum = 0;
