@@ -42,7 +42,7 @@ NOT_RUN = {
     "story.h5": "needs a Keras file; tests/weights/test_keras.py opens one",
 }
 """Commands that are parsed only, by what is in them, and why."""
-EXTRAS = {"--drop-near": "rensa", "--metrics rouge": "rouge_score"}
+EXTRAS = {"--drop-near": "rensa", "--metrics rouge": "rouge_score", "--language": "py3langid"}
 """Commands that are parsed only where a package is missing."""
 HELPED = (
     "compare", "copied", "finetune", "generate", "inspect", "new", "plan", "prepare", "score",
@@ -56,6 +56,7 @@ PLACEHOLDERS = {
 ELSEWHERE = {"migrating.md", "serving.md"}
 """Pages whose Python runs in tests of their own."""
 BEFORE = {
+    "data.md": ["prepare corpus/ --output store"],
     "evaluation.md": [
         "finetune dialogues.json --name answers",
         "finetune story.txt --name other",

@@ -73,6 +73,12 @@ def make_model(tokenizer):
 
 
 @pytest.fixture
+def in_torch(monkeypatch) -> None:
+    """Torch trains, whatever PENWRIGHT_NATIVE says: the test is about what torch can do alone."""
+    monkeypatch.setenv("PENWRIGHT_NATIVE", "torch")
+
+
+@pytest.fixture
 def make_trainer(make_model, store, tmp_path):
     """`make_trainer(name, **options)`: a trainer over the tiny store, in a run folder of its own.
 

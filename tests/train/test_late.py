@@ -87,6 +87,7 @@ class Reads(TorchDispatchMode):
 @pytest.mark.parametrize(
     "method", sorted(METHODS.keys() - {"full, adafactor"})
 )  # torch's own reads some
+@pytest.mark.usefixtures("in_torch")  # kernels read what lies in the same memory
 def test_no_number_is_read_within_a_step(make_trainer, method):
     trainer = make_trainer("run", steps=9, batch_size=4, micro_batch=2, **METHODS[method])
 
@@ -105,6 +106,7 @@ def test_no_number_is_read_within_a_step(make_trainer, method):
     assert reads.count == 2, "or the count would not see it"
 
 
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw8bit"])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_step_runs_on_a_device_that_nothing_can_be_read_from(

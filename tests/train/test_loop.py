@@ -172,6 +172,7 @@ def test_the_loss_falls_and_the_best_checkpoint_is_the_best_measurement(make_tra
     assert trainer.run.pointed("best") == trainer.run.checkpoint(best["step"])
 
 
+@pytest.mark.usefixtures("in_torch")  # kernels do not take float64
 def test_micro_batches_change_the_gradient_by_rounding_only(make_trainer):
     trainer = make_trainer("run", steps=1, batch_size=7, shape="rows")
     batch = trainer.batches.batch(0)
@@ -313,6 +314,7 @@ def test_a_stop_while_sampling_or_measuring_saves_too(make_trainer, monkeypatch,
     assert trainer.run.steps() == [3]
 
 
+@pytest.mark.usefixtures("in_torch")  # kernels are timed first, on random numbers
 def test_training_leaves_the_caller_s_random_numbers_alone(make_trainer):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -132,19 +132,16 @@ def examine(
     shown = preview(plan, tokenizer, windows)
     digests = found.digests
     duplicates = count_duplicates(digests)[1]
-    passages = _find_passages(store, tokenizer, found, reading, repeats)
-    costly = find_costly(found.unusual, tokenizer)
-    blank = white_space_share(store, tokenizer)
     facts = DataFacts(
         survey=found,
         tokens=tokens,
         learned=store.n_learned,
         length=plan.length,
         packed=plan.shape != "windows",
-        blank=blank,
-        costly=costly,
+        blank=white_space_share(store, tokenizer),
+        costly=find_costly(found.unusual, tokenizer),
         duplicates=duplicates,
-        passages=passages,
+        passages=_find_passages(store, tokenizer, found, reading, repeats),
         near=[(a, b) for a, b in near if digests[a] != digests[b]],
         leaks=_leaked(found, plan.split, held_out),
         parameters=parameters,
@@ -159,10 +156,10 @@ def examine(
         learned=store.n_learned,
         lengths=measure_lengths(tokens),
         duplicates=_duplicates(found, duplicates),
-        repeats=passages,
+        repeats=facts.passages,
         extremes=_extremes(found, tokens),
-        white_space=blank,
-        costly=costly,
+        white_space=facts.blank,
+        costly=facts.costly,
         findings=draw(facts),
         cut=_cut(plan, tokens, shown),
         windows=tuple(shown),

@@ -73,7 +73,7 @@ class DataFacts:
     packed: bool
     blank: float
     """Share of tokens that are only white space."""
-    costly: Sequence[Costly]
+    costly: tuple[Costly, ...]
     duplicates: Sequence[tuple[int, int]]
     passages: RepeatedPassages
     near: Sequence[tuple[int, int]]

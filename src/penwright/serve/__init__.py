@@ -13,10 +13,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from penwright.config import ServeConfig
 from penwright.errors import MissingExtraError, PenwrightError, UsageError
 from penwright.wording import Warn, name_list
+
+if TYPE_CHECKING:
+    from penwright.serve.server import Server
 
 KEY_VARIABLE = "PENWRIGHT_API_KEY"
 
@@ -27,20 +32,9 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
     `open_page` opens the page in the user's browser.
     Raises MissingExtraError, UsageError for invalid options, and ModelError.
     """
-    try:
-        import uvicorn
-
-        from penwright.serve.app import make_app
-        from penwright.serve.documents import Documents
-        from penwright.serve.metrics import Metrics
-        from penwright.serve.scheduler import Scheduler
-        from penwright.serve.security import Access
-        from penwright.serve.server import Server
-    except ModuleNotFoundError as error:
-        if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
-            raise MissingExtraError("The server", "serve") from error
-        raise
-    from penwright.verbs.generate import load_with
+    uvicorn = _import_uvicorn()
+    from penwright.serve.app import make_app
+    from penwright.serve.security import Access
 
     check(config)
     config = replace(config, api_key=config.api_key or os.environ.get(KEY_VARIABLE) or None)
@@ -55,19 +49,7 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             allow_origin=config.allow_origin,
             allow_host=config.allow_host,
         )
-        open_model = partial(load_with, config=config.compute, warn=warn)
-        writers = [open_model(name) for name in models or (None,)]
-        names = name_models([writer.name for writer in writers])
-        scheduler = Scheduler(
-            writers, Metrics(), batch_size=config.batch_size, max_waiting=config.max_waiting
-        )
-        server = Server(
-            dict(zip(names, writers, strict=True)),
-            scheduler,
-            Documents(config.documents),
-            config.timeout,
-            open=open_model,
-        )
+        server = _open_models(models, config, warn)
         if deleted := server.training.clean():
             warn(
                 f"Deleted what was sent to the Train view over a day ago and no run learned from: "
@@ -83,11 +65,44 @@ def run(models: Sequence[str], config: ServeConfig, warn: Warn, *, open_page: bo
             proxy_headers=False,
             timeout_graceful_shutdown=int(config.timeout),
         )
-        warn(f"Serving {', '.join(names)}. Ctrl-C stops; texts under way are finished.")
+        warn(f"Serving {', '.join(server.models)}. Ctrl-C stops; texts under way are finished.")
         page = _tell_addresses(config.host, port, token, warn)
         if open_page:  # a browser waits for a socket that listens; some block until they end
             threading.Thread(target=_open_page, args=(page, warn), daemon=True).start()
         uvicorn.Server(http).run(sockets=[listener])
+
+
+def _import_uvicorn() -> ModuleType:
+    """Return uvicorn; raises MissingExtraError unless all that the server needs is installed."""
+    try:
+        import fastapi  # noqa: F401
+        import pydantic  # noqa: F401
+        import uvicorn
+    except ModuleNotFoundError as error:
+        if error.name in ("fastapi", "starlette", "uvicorn", "pydantic"):
+            raise MissingExtraError("The server", "serve") from error
+        raise
+    return uvicorn
+
+
+def _open_models(models: Sequence[str], config: ServeConfig, warn: Warn) -> Server:
+    """Load the models, and return the state of their server; raises ModelError."""
+    from penwright.serve.documents import Documents
+    from penwright.serve.metrics import Metrics
+    from penwright.serve.scheduler import Scheduler
+    from penwright.serve.server import Server
+    from penwright.verbs.generate import load_with
+
+    open_model = partial(load_with, config=config.compute, warn=warn)
+    writers = [open_model(name) for name in models or (None,)]
+    names = name_models([writer.name for writer in writers])
+    return Server(
+        dict(zip(names, writers, strict=True)),
+        Scheduler(writers, Metrics(), batch_size=config.batch_size, max_waiting=config.max_waiting),
+        Documents(config.documents),
+        config.timeout,
+        open=open_model,
+    )
 
 
 def _tell_addresses(host: str, port: int, token: str, warn: Warn) -> str:

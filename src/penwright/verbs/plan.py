@@ -12,7 +12,7 @@ from penwright.compute import calibration_file, choose_device, choose_precision,
 from penwright.config import FinetuneConfig, PlanConfig, build
 from penwright.dataset.training import open_training_data
 from penwright.errors import OutOfRoomError, UsageError
-from penwright.tokens import BatchSchedule
+from penwright.tokens import BatchSchedule, Split
 from penwright.train.calibrate import Rates, choose_kernels, rates_of, seconds_a_step
 from penwright.train.free_memory import budget_of
 from penwright.train.memory import (
@@ -115,19 +115,13 @@ def run_plan(
     asked = FinetuneConfig(
         epochs=config.epochs,
         max_length=config.max_length,
+        steps=config.steps,
         batch_size=config.batch_size,
         data=config.data,
         compute=config.compute,
     )
-    length, steps = min(shape.n_positions, config.max_length or 1024), config.steps
-    batch = config.batch_size or _BATCH
-    if paths:
-        training = open_training_data(paths, asked, read_tokenizer(), warn).training
-        kind, length = choose_window(training, shape.n_positions, max_length=config.max_length)
-        rows = BatchSchedule(training, kind, 1, length, asked.seed).n_rows
-        batch = config.batch_size or choose_batch_size(asked, training.n_tokens, length, rows)
-        epochs = config.epochs or choose_epochs(training.n_tokens)
-        steps = config.steps or math.ceil(epochs * math.ceil(rows / batch))
+    training = open_training_data(paths, asked, read_tokenizer(), warn).training if paths else None
+    batch, length, steps = _fit(training, asked, shape.n_positions)
     kept = calibration_file()
     kernels = choose_kernels(device, precision, shape.n_embd, kept)
     wanted = Load.wanted(asked, precision, batch, length, device, kernels, devices)
@@ -159,3 +153,16 @@ def run_plan(
         says=says,
         config=shape,
     )
+
+
+def _fit(
+    training: Split | None, config: FinetuneConfig, context: int
+) -> tuple[int, int, int | None]:
+    """Return the rows of a step, their length, and the number of steps if it is known."""
+    if training is None:
+        return config.batch_size or _BATCH, min(context, config.max_length or 1024), config.steps
+    kind, length = choose_window(training, context, max_length=config.max_length)
+    rows = BatchSchedule(training, kind, 1, length, config.seed).n_rows
+    batch = config.batch_size or choose_batch_size(config, training.n_tokens, length, rows)
+    epochs = config.epochs or choose_epochs(training.n_tokens)
+    return batch, length, config.steps or math.ceil(epochs * math.ceil(rows / batch))
