@@ -14,26 +14,20 @@ export function show(element) {
   return mount(element, about);
 }
 
-async function look(name) {
+const path = (name) => `/penwright/models/${encodeURIComponent(name)}`;
+
+function look(name) {
   if (name in found.value) return;
-  found.value = { ...found.value, [name]: null };
-  try {
-    const told = await get(`/penwright/models/${encodeURIComponent(name)}`);
-    found.value = { ...found.value, [name]: told };
-  } catch (error) {
-    fail(error);
-  }
+  const put = (told) => (found.value = { ...found.value, [name]: told });
+  put(null);
+  get(path(name)).then(put).catch(fail);
 }
 
-async function unload(name) {
-  try {
-    await post(`/penwright/models/${encodeURIComponent(name)}/unload`, {});
-    await loadModels();
-    say(`${name} was unloaded. Its files stay.`);
-  } catch (error) {
-    fail(error);
-  }
-}
+const unload = (name) =>
+  post(`${path(name)}/unload`, {})
+    .then(loadModels)
+    .then(() => say(`${name} was unloaded. Its files stay.`))
+    .catch(fail);
 
 function about() {
   for (const one of models.value) queueMicrotask(() => look(one.id));

@@ -58,17 +58,16 @@ export const getText = (path) => send(path).then((answer) => answer.text());
 export const post = (path, body, options) =>
   send(path, { method: "POST", body: JSON.stringify(body), ...options }).then((a) => a.json());
 
+const broken = (says) => (error) => {
+  if (error.name === "AbortError") throw error;
+  connection.value = false;
+  throw new ApiError(says, 0);
+};
+
 async function send(path, options = {}) {
   const headers = { [HEADER]: token };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
-  let answer;
-  try {
-    answer = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    connection.value = false;
-    throw new ApiError("The server does not answer.", 0);
-  }
+  const answer = await fetch(path, { ...options, headers }).catch(broken("The server does not answer."));
   connection.value = answer.status === 401 ? "refused" : true;
   if (answer.ok) return answer;
   const found = await answer.json().catch(() => ({}));
@@ -82,7 +81,7 @@ export async function* stream(path, body, signal) {
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await read(reader);
+      const { done, value } = await reader.read().catch(broken("The connection to the server broke."));
       if (done) throw new ApiError("The server stopped while it was writing.", 0);
       const events = (rest + value).split("\n\n");
       rest = events.pop();
@@ -96,16 +95,6 @@ export async function* stream(path, body, signal) {
     }
   } finally {
     reader.cancel().catch(() => {});
-  }
-}
-
-async function read(reader) {
-  try {
-    return await reader.read();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    connection.value = false;
-    throw new ApiError("The connection to the server broke.", 0);
   }
 }
 

@@ -22,9 +22,6 @@ export async function loadModels() {
   if (!models.value.some((one) => one.id === model.value)) model.value = models.value[0].id;
 }
 
-/** The entry of the chosen model, or null before the list is there. */
-export const chosenModel = () => models.value.find((one) => one.id === model.value) ?? null;
-
 /** The icon of each theme, its name, and the next one. */
 const THEMES = { auto: ["auto", "as the system", "light"], light: ["sun", "light", "dark"], dark: ["moon", "dark", "auto"] };
 const theme = stored("theme", "auto");

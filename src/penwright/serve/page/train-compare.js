@@ -5,6 +5,7 @@ import { get, post } from "./api.js";
 import { loadModels, models } from "./shell.js";
 import { box, choice, fail, field } from "./ui.js";
 
+const VOTES = "/penwright/training/votes";
 const TOKENS = 160;
 const LIMITS = { temperature: 0.9, top_p: 0.95 };
 
@@ -49,29 +50,21 @@ async function write() {
   busy.value = false;
 }
 
-async function vote(winner) {
+const count = (answer) => answer.then((found) => (tally.value = found)).catch(fail);
+
+function vote(winner) {
   const { a, b, prompt } = pair.value;
   const { sides } = turn.value;
   const texts = Object.fromEntries(sides.map(({ who, text }) => [who, text]));
   turn.value = { ...turn.value, winner };
-  try {
-    tally.value = await post("/penwright/training/votes", { a, b, prompt, winner, texts });
-  } catch (error) {
-    fail(error);
-  }
+  count(post(VOTES, { a, b, prompt, winner, texts }));
 }
 
-async function choose(change) {
+function choose(change) {
   pair.value = { ...pair.value, ...change };
   turn.value = tally.value = null;
   const { a, b } = pair.value;
-  if (!a || !b || a === b) return;
-  try {
-    const query = new URLSearchParams({ a, b });
-    tally.value = await get(`/penwright/training/votes?${query}`);
-  } catch (error) {
-    fail(error);
-  }
+  if (a && b && a !== b) count(get(`${VOTES}?${new URLSearchParams({ a, b })}`));
 }
 
 export function compare(overview) {
