@@ -178,9 +178,23 @@ def test_alternatives_to_a_word_and_writing_on_from_one(desk):
     expect(tray).to_contain_text('Instead of "in"')
     buttons = tray.locator(".alternatives button")
     assert buttons.count() > 10
-    chosen = buttons.first.locator("span").first.inner_text()
+    chosen = buttons.first.locator("span").first.inner_text().removeprefix("…")
     buttons.first.click()
     desk.wait_text(lambda text: text.startswith("It rained") and chosen in text)
+
+
+def test_alternatives_at_the_end_are_those_to_its_last_mark(desk):
+    desk.press("Alt+a")
+    desk.page.get_by_text("There is no word here.").wait_for()
+    desk.type("It rained. ")
+    desk.press("Alt+a")
+    tray = desk.page.get_by_label("Alternatives", exact=True)
+    expect(tray).to_contain_text('Instead of "."')
+    expect(tray).to_contain_text("join the word before")
+    joins = tray.get_by_role("button").filter(has_text="…").first
+    piece = joins.locator("span").first.inner_text().removeprefix("…")
+    joins.click()
+    desk.wait_longer(f"It rained{piece}", than=40)
 
 
 def test_surprise_colours_the_text(desk):
@@ -297,6 +311,71 @@ def test_the_keyboard_is_enough(desk):
     desk.text_box.wait_for()
     desk.press("Control+Enter")
     desk.wait_text(lambda text: len(text) > 20)
+
+
+def test_the_keyboard_is_nowhere_caught_and_returns_from_a_dialog(desk):
+    focused = "document.activeElement.ariaLabel"
+    desk.press("Tab")
+    desk.wait_for(f"{focused} !== 'Text'")
+    desk.press("Shift+Tab")
+    for close in ("Enter", "Escape"):
+        desk.wait_for(f"{focused} === 'Text'")
+        desk.press("F1")
+        desk.wait_for(f"{focused} === 'Close'")
+        desk.press(close)
+    desk.wait_for(f"{focused} === 'Text'")
+
+
+def test_presets_are_kept_shared_by_tabs_and_left_out(desk):
+    def tab(page) -> tuple:
+        return page.get_by_label("Preset"), page.get_by_role("slider", name="Temperature")
+
+    def keep(page, name: str) -> None:
+        page.once("dialog", lambda dialog: dialog.accept(name))
+        page.get_by_role("button", name="Keep as a preset").click()
+        expect(page.get_by_label("Preset")).to_have_value(name)
+
+    page = desk.page
+    preset, temperature = tab(page)
+    undo = page.get_by_role("button", name="Undo changes")
+    expect(undo).to_have_count(0)
+    temperature.fill("1.3")
+    expect(undo).to_be_visible()
+    keep(page, "wild")
+    expect(undo).to_have_count(0)
+    desk.stored()
+    other = Desk(page.context.new_page(), desk.address)
+    other.page.goto(f"{desk.address}/#write/{desk.id}")
+    expect(tab(other.page)[0]).to_have_value("wild")
+    keep(other.page, "from the other tab")
+    page.bring_to_front()
+    keep(page, "wilder")
+    names = [*preset.locator("option").all_inner_texts()]
+    assert names[-3:] == ["wild", "from the other tab", "wilder"]
+    page.get_by_role("button", name="Forget it").click()
+    expect(preset).to_have_value("Balanced")
+    preset.select_option("wild")
+    expect(temperature).to_have_value("1.3")
+    temperature.fill("0.5")
+    undo.click()
+    expect(temperature).to_have_value("1.3")
+    page.reload()
+    expect(preset).to_have_value("wild")
+
+
+def test_what_is_left_while_it_chooses_shows_in_no_other_document(desk):
+    set_options(desk, max_tokens=3000, ignore_eos=True)
+    desk.type("It rained")
+    desk.press("Control+Shift+Enter")
+    first = desk.id
+    desk.wait_for("document.querySelector('.choice-text')?.innerText.length > 20")
+    desk.page.get_by_role("button", name="New document").first.click()
+    desk.wait_for(f"location.hash !== '#write/{first}'")
+    desk.wait_idle()
+    expect(desk.page.get_by_role("region", name="Continuations")).to_have_count(0)
+    desk.page.goto(f"{desk.address}/#write/{first}")
+    desk.expect_text("It rained")
+    assert sum(node["author"] == "model" for node in desk.stored()["nodes"]) == 3
 
 
 def test_a_page_of_another_site_is_refused(browser, live):

@@ -49,7 +49,7 @@ def test_a_document_without_a_title_is_listed_by_its_first_words(tmp_path):
     documents.create("Untitled", "\n\nIt rained for a week,\nand nobody spoke of it any more.")
     documents.create("Untitled")
     names = {one["title"] for one in documents.summaries()}
-    assert names == {"Night", "It rained for a week, and nobody spoke of it any", "Untitled"}
+    assert names == {"Night", "It rained for a week, and nobody spoke of it…", "Untitled"}
 
 
 def test_the_slower_of_two_tabs_becomes_a_sibling(tmp_path):

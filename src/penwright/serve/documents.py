@@ -78,7 +78,8 @@ class Document:
         """The title; of a document without one, the first words of its text."""
         if self.title != UNTITLED:
             return self.title
-        return " ".join(self.text_of(self.head)[:60].split())[:48] or UNTITLED
+        words = " ".join(self.text_of(self.head)[:60].split())
+        return (words if len(words) < 49 else f"{words[:48].rsplit(' ', 1)[0]}…") or UNTITLED
 
     def text_of(self, node: str | None) -> str:
         """Return the text of a node. Raises UnknownDocumentError when there is no such node."""

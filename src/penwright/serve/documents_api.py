@@ -98,6 +98,7 @@ def _read_file(name: str, data: bytes, notes: list[str]) -> str:
             if suffix in BOOKS:
                 found = list(formats.read([path], DataConfig(), notes.append))
                 text = "\n\n".join(document.text.strip("\n") for document in found)
+                notes.append(f"Only the text of {path} was taken, no formatting and no images.")
             else:
                 refuse_suffix(str(path), suffix)
                 find_encoding(str(path), None)

@@ -109,13 +109,10 @@ export function fail(error) {
 const dialog = signal(null);
 
 /** Show a dialog; `content` is a function that returns a template. */
-export function openDialog(title, content) {
-  dialog.value = { title, content };
-}
+export const openDialog = (title, content) => (dialog.value = { title, content });
 
-export function closeDialog() {
-  dialog.value = null;
-}
+/** Close the dialog: the focus returns to where it was. */
+export const closeDialog = () => document.querySelector("dialog")?.close();
 
 export function overlay() {
   return html`
@@ -139,7 +136,7 @@ export function overlay() {
 function showDialog({ title, content }) {
   return html`<dialog
     aria-labelledby="dialog-title"
-    @close=${closeDialog}
+    @close=${() => (dialog.value = null)}
     @click=${(event) => event.target.tagName === "DIALOG" && closeDialog()}
   >
     <div class="dialog-body">

@@ -58,10 +58,12 @@ const COMMANDS = [
 ];
 shortcuts.Writing = COMMANDS.filter(([, what]) => what);
 
+/** Stop writing; what came is shown, and put away the next time. */
 function escape() {
-  const isOpen = generate.busy.value || generate.choices.value || words.looked.value;
+  const isBusy = generate.busy.value;
+  const isOpen = isBusy || generate.choices.value || words.looked.value;
   generate.stop();
-  generate.dismiss();
+  if (!isBusy) generate.dismiss();
   words.looked.value = null;
   return Boolean(isOpen);
 }
@@ -129,6 +131,7 @@ export async function show(element) {
 
 function leaveSession() {
   escape();
+  generate.dismiss();
   session.value?.close();
   session.value?.view.destroy();
   session.value = null;
@@ -255,6 +258,7 @@ function countWords(doc) {
 
 /** Follow what another tab or machine appended while this one was in the background. */
 async function catchUp() {
+  loadPresets();
   await reload();
   const current = session.value;
   if (!current || current.isStreaming || current.sync.state.value !== "saved") return;

@@ -1,7 +1,7 @@
 // The tree of a document as an outline: walk, compare and hide branches.
 import { html, nothing } from "../vendor/lit.js";
 import { signal } from "../vendor/signals.js";
-import { iconButton, openDialog, tick } from "../ui.js";
+import { closeDialog, iconButton, openDialog, tick } from "../ui.js";
 
 const ROW = 46; // pixels; CSS gives rows this height
 const scroll = signal({ top: 0, height: 800 });
@@ -113,7 +113,7 @@ function compare(session, id) {
   const before = a.slice(Math.max(0, same - 120), same).replace(/^\S*\s+/, "");
   const side = (text, node) => html`<section>
     <p class="compared"><span class="soft">${before}</span>${text.slice(same, text.length - tail)}<span class="soft">${text.slice(text.length - tail).slice(0, 120)}</span></p>
-    <button @click=${(event) => (session.move(node), event.target.closest("dialog").close())}>Write on with this</button>
+    <button @click=${() => (session.move(node), closeDialog())}>Write on with this</button>
   </section>`;
   openDialog("Two branches; the left one is shown", () => html`<div class="side-by-side">${side(a, shown)}${side(b, id)}</div>`);
 }

@@ -113,7 +113,6 @@ export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
   const bindings = commands.filter(([, , run]) => run).map(([key, , run]) => ({
     key,
     run: () => run() !== false,
-    preventDefault: true,
   }));
   const view = new EditorView({
     parent,

@@ -4,6 +4,7 @@ import { post, stream } from "../api.js";
 import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
 import { DEFAULTS, asFields, buildContext } from "./request.js";
+import { FRAME } from "./session.js";
 import { newId } from "./tree.js";
 
 /** What is being done: "", "writing", "choosing" or "ranking". */
@@ -23,7 +24,7 @@ export function stop() {
 const optionsOf = (session) => ({ ...DEFAULTS, ...session.settings.value.sampling });
 
 /** Whether there is text behind a place, so that what is written must fit it. */
-const isInside = (session, at) => /\S/.test(session.view.state.doc.sliceString(at, at + 2000));
+export const isInside = (session, at) => /\S/.test(session.view.state.doc.sliceString(at, at + 2000));
 
 /** Continue at the cursor: stream into the text, or inside a text offer what fits its end. */
 export function continueHere(session) {
@@ -120,7 +121,9 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
     if (mine.signal.aborted) return;
     const items = Array.from({ length: n }, () => ({ id: newId(), all: "", text: "", ids: [], tokens: [] }));
     let chosen = { at, parent: session.head.value, fill, active: 0, items, about: {} };
+    const isShown = () => choices.value?.items === items;
     const update = () => (choices.value = chosen = { ...chosen, active: choices.value?.active ?? 0 });
+    let drawn = 0;
     update();
     try {
       const body = request(context, { ...sampling, n, stream: true });
@@ -131,6 +134,8 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
         item.tokens.push(...asTokens(choice.logprobs));
         item.ids.push(...(choice.logprobs?.token_ids ?? []));
         chosen.about = { model: model.value, settings: sampling, seed };
+        if (mine.signal.aborted || Date.now() < drawn + FRAME) continue;
+        drawn = Date.now();
         update();
       }
     } catch (error) {
@@ -151,11 +156,12 @@ export function choose(session, { at = session.view.state.selection.main.to } = 
         ...chosen.about,
       })),
     );
-    if (fill && context.right_ids.length && written.length) {
+    if (fill && isShown() && context.right_ids.length && written.length) {
       busy.value = "ranking";
       await rank(context, written).catch(fail);
       written.sort((a, b) => b.score - a.score);
     }
+    if (!isShown()) return; // put away, or another job began
     const blank = n - written.length;
     choices.value = written.length ? { ...chosen, items: written, active: 0, done: true, blank } : null;
     if (!written.length) explain(items[0].text, () => choose(session, { at }));

@@ -46,18 +46,19 @@ function walkTabs(event) {
 }
 
 function options(session) {
-  const { sampling, preset = "Balanced" } = session.settings.value;
+  const { sampling, preset: chosen } = session.settings.value;
+  const preset = chosen in presets() ? chosen : "Balanced";
   const values = { ...DEFAULTS, ...sampling };
   const set = (changed) => session.set({ sampling: { ...sampling, ...changed } });
   const names = Object.keys(presets()).map((name) => [name, name]);
   const take = (name) => session.set({ preset: name, sampling: { ...presets()[name] } });
+  const isChanged = JSON.stringify({ ...DEFAULTS, ...presets()[preset] }) !== JSON.stringify(values);
   return html`
     ${field("Preset", choice(preset, names, take))}
     <div class="row">
       <button class="quiet" @click=${() => namePreset(session, values)}>Keep as a preset</button>
-      ${isOwn(preset)
-        ? html`<button class="quiet" @click=${() => dropPreset(preset)}>Forget "${preset}"</button>`
-        : nothing}
+      ${isChanged ? html`<button class="quiet" @click=${() => take(preset)}>Undo changes</button>` : nothing}
+      ${isOwn(preset) ? html`<button class="quiet" @click=${() => dropPreset(preset)}>Forget it</button>` : nothing}
     </div>
     ${OPTIONS.slice(0, MAIN).map((option) => slider(option, values, set))}
     ${tick("End with a whole sentence", values.finish_sentence, (on) => set({ finish_sentence: on }))}
@@ -117,7 +118,8 @@ const slider = ([name, label, min, max, step, help], values, set) => html`
 `;
 
 function namePreset(session, values) {
-  const name = prompt("Name of the preset:")?.trim();
+  const { preset } = session.settings.value;
+  const name = prompt("Name of the preset:", isOwn(preset) ? preset : "")?.trim();
   if (!name) return;
   keepPreset(name, values);
   session.set({ preset: name });

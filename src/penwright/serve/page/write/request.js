@@ -46,16 +46,15 @@ export const isOwn = (name) => name in own.value;
 export const loadPresets = () =>
   get("/penwright/presets").then((found) => (own.value = found.presets)).catch(fail);
 
-export function keepPreset(name, values) {
-  own.value = { ...own.value, [name]: values };
-  post("/penwright/presets", { presets: own.value }).catch(fail);
+/** Change the presets as they are now: another tab may have kept some. */
+async function change(run) {
+  await loadPresets();
+  own.value = run(own.value);
+  await post("/penwright/presets", { presets: own.value }).catch(fail);
 }
 
-export function dropPreset(name) {
-  const { [name]: _, ...rest } = own.value;
-  own.value = rest;
-  post("/penwright/presets", { presets: rest }).catch(fail);
-}
+export const keepPreset = (name, values) => change((all) => ({ ...all, [name]: values }));
+export const dropPreset = (name) => change(({ [name]: _, ...rest }) => rest);
 
 const lines = (text) =>
   text.split("\n").filter(Boolean).map((line) => line.replaceAll("\\n", "\n"));

@@ -12,7 +12,7 @@ import { asChanges, asChangeSet, newId, Tree } from "./tree.js";
 /** Who caused a transaction, where it was not the writer: "tree" or "stream". */
 export const origin = Annotation.define();
 
-const FRAME = 33; // milliseconds between two changes of a stream
+export const FRAME = 33; // milliseconds between two changes of a stream
 const PAUSE = 900; // milliseconds that end a group of typing
 const GROUP = 80; // characters of a group that a space ends
 const tabs = new BroadcastChannel("penwright-documents");

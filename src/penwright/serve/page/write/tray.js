@@ -45,15 +45,15 @@ function continuations(session, { items, active, fill, done, blank }) {
 
 const alternatives = (session, { word, share, list, copied }) => html`<section class="tray" aria-label="Alternatives">
   <div class="row tray-head">
-    <h2 class="small">Instead of "${word.trim()}" (${percent(share)})</h2>
+    <h2 class="small">Instead of "${word.trim()}" (${percent(share)}). Some only begin a word; those with … join the word before.</h2>
     <span class="spacer"></span>
     ${iconButton("close", "Close", () => (looked.value = null))}
   </div>
   ${copied ? html`<div class="small">${sourceOf(copied)}</div>` : nothing}
   <div class="alternatives">
     ${list.map(
-      ([text, one]) => html`<button @click=${() => take(session, text)}>
-        <span>${text.trim() || (text.includes("\n") ? "new line" : "space")}</span>
+      ([text, one, shown]) => html`<button @click=${() => take(session, text)}>
+        <span>${shown || (text.includes("\n") ? "new line" : "space")}</span>
         <span class="small soft">${percent(one)}</span>
         <svg class="share" width="${Math.max(1, one * 100)}%" height="3" aria-hidden="true"></svg>
       </button>`,

@@ -5,9 +5,9 @@ import { model } from "../shell.js";
 import { fail, say } from "../ui.js";
 import { buildContext } from "./request.js";
 import { copiedAt, mark, scrollTo, setLayer } from "./editor.js";
-import { dismiss, write } from "./generate.js";
+import { dismiss, isInside, write } from "./generate.js";
 
-/** The word that is looked at, or null: {from, to, word, share, list: [[text, share]], copied}. */
+/** The word that is looked at, or null: {from, to, word, share, list: [[text, share, what is shown]], copied}. */
 export const looked = signal(null);
 
 export const percent = (share) =>
@@ -23,22 +23,24 @@ const score = (prompt, logprobs) =>
     (answer) => answer.choices[0].logprobs,
   );
 
-/** The word at a place of the text, with the space before it. */
+/** The word at a place of the text, or the mark before its end, with the space before it. */
 function wordAt(state, place) {
   const line = state.doc.lineAt(place);
-  let from = place - line.from;
+  const text = line.text.trimEnd();
+  let from = Math.min(place - line.from, text.length);
   let to = from;
-  while (from > 0 && WORD.test(line.text[from - 1])) from--;
-  while (to < line.length && WORD.test(line.text[to])) to++;
-  if (from === to && to < line.length) to++; // a mark of punctuation
-  if (from > 0 && line.text[from - 1] === " ") from--;
-  return { from: line.from + from, to: line.from + to };
+  while (WORD.test(text.charAt(from - 1))) from--;
+  while (WORD.test(text.charAt(to))) to++;
+  if (from === to) to < text.length ? to++ : from && from--; // a mark of punctuation
+  if (text[from - 1] === " ") from--;
+  // What begins with a letter goes on with the word before, if there is one.
+  return { from: line.from + from, to: line.from + to, joins: WORD.test(text.charAt(from - 1)) };
 }
 
 /** Show what the model would have written in a word's place. */
 export async function lookAt(session, place) {
-  const { from, to } = wordAt(session.view.state, place);
-  if (from === to) return;
+  const { from, to, joins } = wordAt(session.view.state, place);
+  if (from === to) return say("There is no word here.");
   const word = session.view.state.sliceDoc(from, to);
   try {
     const context = await buildContext(session, from, { maxTokens: 8 });
@@ -50,7 +52,7 @@ export async function lookAt(session, place) {
     );
     const list = Object.entries(found.top_logprobs[start] ?? {})
       .filter(([text]) => !text.startsWith("bytes:"))
-      .map(([text, logprob]) => [text, Math.exp(logprob)])
+      .map(([text, logprob]) => [text, Math.exp(logprob), joins && /^[\p{L}\p{N}]/u.test(text) ? `…${text}` : text.trim()])
       .sort((a, b) => b[1] - a[1]);
     dismiss();
     looked.value = { from, to, word, share, list, copied: copiedAt(session.view, place)?.span };
@@ -60,7 +62,7 @@ export async function lookAt(session, place) {
   }
 }
 
-/** Continue from an alternative: it takes the place of the word and of what the model wrote on. */
+/** Put an alternative in the word's place and that of what the model wrote on; continue from it, unless text follows. */
 export function take(session, text) {
   const { from, to } = looked.value;
   looked.value = null;
@@ -70,7 +72,8 @@ export function take(session, text) {
     .find(([start, end]) => start <= to - 1 && end >= to);
   const end = passage ? passage[1] : to;
   session.replace(from, end, text);
-  if (passage) write(session, { at: from + text.length });
+  const at = from + text.length;
+  if (passage || !isInside(session, at)) write(session, { at });
 }
 
 /** Colour the text by how surprising the model finds each token. */
