@@ -20,6 +20,13 @@ settings.register_profile("at any speed", deadline=None)
 settings.load_profile("at any speed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each slow test half an hour, on a busy machine too."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(1800))
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium, driven by Playwright; the tests are skipped where either is missing."""

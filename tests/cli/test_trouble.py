@@ -248,7 +248,6 @@ def test_a_run_killed_again_and_again_is_the_run_left_alone(method):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks of one process")
-@pytest.mark.timeout(1800)
 def test_a_run_killed_at_any_place_where_it_writes_is_the_run_left_alone():
     words = [sys.executable, ROOT / "bench" / "kill.py", "--places"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)

@@ -18,7 +18,7 @@ from penwright.serve.app import make_app
 from penwright.serve.security import TOKEN_HEADER, Access
 from tests.serve.conftest import TOKEN, Live, make_server, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("PENWRIGHT_FUZZ_EXAMPLES", "40"))
 LEFT_OUT = re.compile(r"/penwright/(training|models|uploads)")
 """These start processes and unload the model."""

@@ -143,7 +143,6 @@ def test_votes_and_kept_texts(story, monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("real_base")
 def test_more_steps_are_told_apart_and_seeds_are_not(tmp_path):
     """Two runs of 10 and of 100 steps differ; two seeds of one recipe do not."""

@@ -174,7 +174,6 @@ def test_lines_that_do_not_pair_are_told_with_the_recipe_s_name(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_base")
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [recipe.name for recipe in list_recipes()])
 def test_every_recipe_beats_the_untrained_model(name):
     done = penwright.recipe(name)

@@ -1,6 +1,6 @@
 """Documents become token ids, a memory-mapped store of them, and batches.
 
-bpe          text <-> token ids (byte-level BPE)
+bpe          text <-> token ids (byte-level BPE); text_encoder does the work
 encode       documents -> a store on disk
 store        the store, opened by memory map
 store_split  a store -> training and held-out split
