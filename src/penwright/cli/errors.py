@@ -42,7 +42,7 @@ OLD_FLAGS: dict[str, tuple[str, ...]] = {
     "line-by-line": ("documents line",),
     "num-layers-freeze": ("freeze-layers",),
     "nonempty-output": ("retry-empty",),
-    "n-gpu": (),
+    "n-gpu": ("devices",),
     "to-gpu": ("device",),
     "fp16": ("precision fp16",),
     "bf16": ("precision bf16",),
