@@ -1,6 +1,6 @@
 """Choose the data that `base` is trained on; score it and have it judged blindly beside another.
 
-    python bench/base.py data NOVELS TALES OUT
+    python bench/base.py data NOVELS TALES OUT [--share 0.1]
     python bench/base.py score MODEL [MODEL ...] --held-out OUT
     python bench/base.py pairs OLD NEW --pairs pairs.json --key key.json [--seed 1]
     python bench/base.py votes --pairs pairs.json --key key.json --votes votes.json
@@ -52,6 +52,11 @@ def read_tales(path: Path) -> Iterator[dict[str, str]]:
             yield json.loads(line)
 
 
+def hash_title(record: dict[str, str]) -> str:
+    """Return the SHA-256 of a record's title."""
+    return hashlib.sha256(record["title"].encode()).hexdigest()
+
+
 def divide(records: Sequence[dict[str, str]]) -> list[str]:
     """Return of each record whether it is for "training", "held out" or for "validation".
 
@@ -63,7 +68,7 @@ def divide(records: Sequence[dict[str, str]]) -> list[str]:
         if record["set"] != NO_TALES:
             places["novels" if record["set"] == "novels" else "tales"].append(number)
     for numbers in places.values():
-        numbers.sort(key=lambda n: hashlib.sha256(records[n]["title"].encode()).hexdigest())
+        numbers.sort(key=lambda n: hash_title(records[n]))
     held_out = [n for n in places["novels"] if records[n]["title"] in HELD_OUT_NOVELS]
     others = [n for n in places["novels"] if n not in held_out]
     held_out += places["tales"][:HELD_OUT_TALES]
@@ -121,8 +126,12 @@ def find_copies(
     return found
 
 
-def write_data(novels: Path, tales: Path, out: Path) -> dict[str, Any]:
-    """Write three training sets (novels, tales, simple) and the two that are held out."""
+def write_data(novels: Path, tales: Path, out: Path, share: float) -> dict[str, Any]:
+    """Write three training sets (novels, tales, simple) and the two that are held out.
+
+    A share below 1 keeps that part of each training set: the texts whose titles have the smallest
+    SHA-256.
+    """
     records = [*read_novels(novels), *read_tales(tales)]
     left_out: dict[str, list[str]] = {"first published too late": [], "repeats": []}
     parts: dict[str, list[dict[str, str]]] = {"training": [], "held out": [], "validation": []}
@@ -151,9 +160,9 @@ def write_data(novels: Path, tales: Path, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for name in ("novels", "tales", "simple"):
-        sizes[name] = write_records(
-            out / f"{name}.jsonl", (r for r in training if r["part"] == name)
-        )
+        chosen = sorted((r for r in training if r["part"] == name), key=hash_title)
+        kept = chosen[: round(share * len(chosen))] if share < 1 else chosen
+        sizes[name] = write_records(out / f"{name}.jsonl", kept)
     for name, wanted in (("novels", True), ("tales", False)):
         chosen = (r for r in held_out if (r["set"] == "novels") == wanted)
         sizes[f"held-out {name}"] = write_records(out / f"held-out-{name}.jsonl", chosen)
@@ -286,10 +295,12 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path)
     for name in ("pairs", "key", "votes"):
         parser.add_argument(f"--{name}", type=Path, default=Path(f"{name}.json"))
+    parser.add_argument("--share", type=float, default=1.0, help="of the training texts to write")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     if given.task == "data":
-        told = write_data(*map(Path, given.names))
+        novels, tales, out = map(Path, given.names)
+        told = write_data(novels, tales, out, given.share)
     elif given.task == "score":
         told = score(given.names, given.held_out)
     elif given.task == "pairs":
