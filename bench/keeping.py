@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+RESTRICTED = ", torch and Penwright restricted to AVX2"
 
 
 def describe(what: str, packages: Sequence[str] = ("torch",)) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def describe(what: str, packages: Sequence[str] = ("torch",)) -> dict[str, Any]:
     return {
         "what": what,
         "when": time.strftime("%Y-%m-%d"),
-        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores" + (RESTRICTED if restricted() else ""),
         "instructions": kind(),
         "load": round(os.getloadavg()[0], 2),
         "versions": versions,
@@ -43,10 +44,15 @@ def processor() -> str:
     return names[0].partition(":")[2].strip() if names else platform.machine()
 
 
+def restricted() -> bool:
+    """Return whether torch and our own code are told to use no more than AVX2."""
+    return os.environ.get("ATEN_CPU_CAPABILITY") == "avx2"
+
+
 def kind() -> str:
     """Return the processor's kind; ATEN_CPU_CAPABILITY=avx2 makes every x86 processor `avx2`."""
     flags = {word for line in _cpuinfo() if line.startswith("flags") for word in line.split()}
-    if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2":
+    if restricted():
         flags -= {"avx512_bf16", "avx512f"}
     for flag, name in (("avx512_bf16", "avx512_bf16"), ("avx512f", "avx512"), ("avx2", "avx2")):
         if flag in flags:
