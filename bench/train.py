@@ -1,16 +1,18 @@
 """Training steps beside transformers' GPT-2: tokens/s, peak memory and the loss curve.
 
-    python bench/train.py [--size 124M] [--batch 4] [--length 512] [--rounds 3] [--json] [--keep]
+    python bench/train.py [--size 124M] [--batch 4] [--rounds 3] [--steps 4] [--json] [--keep]
     python bench/train.py --size base --length 338 --documents 3 --against --busy
 
 Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
-same random weights and tokens, so that whatever else the machine does falls on both. One runs
-nothing but the matrix products of our step, for their share of its time. The peers are transformers
-with torch's AdamW as it comes, in float32 and in bfloat16 autocast; ours is the training loop's own
-step, in the environment that the command line gives itself. With --busy, steps are also taken
-beside another torch process that keeps all threads busy. Peak memory is anonymous memory, sampled
-every 10 ms. With --json the last line holds the ratios; --keep writes all to bench/results. Without
-bfloat16 in hardware only float32 is measured.
+same random weights and tokens, so that whatever else the machine does falls on both. A round is
+four steps in a row, as a run takes them: the first one finds the caches full of what the other
+contender left there, and its threads asleep. One contender runs nothing but the matrix products of
+our step, for their share of its time. The peers are transformers with torch's AdamW as it comes, in
+float32 and in bfloat16 autocast; ours is the training loop's own step, in the environment that the
+command line gives itself. With --busy, steps are also taken beside another torch process that keeps
+all threads busy. Peak memory is anonymous memory, sampled every 10 ms. With --json the last line
+holds the ratios; --keep writes all to bench/results. Without bfloat16 in hardware only float32 is
+measured.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ import contenders
 from watching import Peak
 peak = Peak(shape["device"])
 take_step = contenders.make(who, **shape)
+take_step()
 print("ready", flush=True)
 for line in sys.stdin:
     start, cpu = time.perf_counter(), time.process_time()
@@ -67,9 +70,9 @@ def enter(who: str, options: argparse.Namespace) -> Contender:
 
 
 def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    """Steps in turn, the first of each not counted; medians and the ratios of the rounds."""
+    """Rounds in turn, after a step that is not counted; medians and the ratios of the rounds."""
     first, second = (enter(who, options) for who in pair)
-    for _ in range(options.rounds + 1):
+    for _ in range(options.rounds):
         first.step()
         second.step()
     for contender in (first, second):
@@ -77,16 +80,17 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     tokens = options.batch * options.length * options.steps
     result: dict[str, Any] = {}
     for who, contender in zip(pair, (first, second), strict=True):
-        counted = contender.steps[1:]
+        seconds = statistics.median(step["seconds"] for step in contender.steps)
+        cpu = statistics.median(step["cpu"] for step in contender.steps)
         result[who] = {
-            "seconds": statistics.median(step["seconds"] for step in counted),
-            "tokens_per_s": tokens / statistics.median(step["seconds"] for step in counted),
-            "cpu_seconds": statistics.median(step["cpu"] for step in counted),
+            "seconds": seconds / options.steps,
+            "tokens_per_s": tokens / seconds,
+            "cpu_seconds": cpu / options.steps,
             "peak_mb": contender.steps[-1]["peak"] / 2**20,
             "losses": [step["loss"] for step in contender.steps],
         }
     for what in ("seconds", "cpu"):
-        ratios = [b[what] / a[what] for a, b in zip(first.steps[1:], second.steps[1:], strict=True)]
+        ratios = [b[what] / a[what] for a, b in zip(first.steps, second.steps, strict=True)]
         result[f"{what}_ratio"] = statistics.median(ratios)
     ours, theirs = (contender.steps[-1]["peak"] for contender in (first, second))
     result["memory_ratio"] = ours / theirs
@@ -107,18 +111,17 @@ while True:
 
 def race_beside(who: str, options: argparse.Namespace) -> dict[str, float]:
     """Steps in turn with nothing else, and beside a torch process that is busy on all threads."""
-    contender = enter(who, options)
     other = subprocess.Popen([sys.executable, "-c", BUSY, str(options.threads)])
     try:
-        contender.step()
+        contender = enter(who, options)  # the other one starts meanwhile
         for _ in range(options.rounds):
             for what in (signal.SIGSTOP, signal.SIGCONT):
                 other.send_signal(what)
                 contender.step()
+        contender.close()
     finally:
         other.kill()
-        contender.close()
-    seconds = [step["seconds"] for step in contender.steps[1:]]
+    seconds = [step["seconds"] / options.steps for step in contender.steps]
     idle, busy = statistics.median(seconds[::2]), statistics.median(seconds[1::2])
     return {"idle_seconds": idle, "busy_seconds": busy, "share": idle / busy}
 
@@ -133,7 +136,7 @@ def main() -> None:
     parser.add_argument("--ours", help="full, full-fp32, lean or lora")
     parser.add_argument("--against", nargs="*", help="peer-bf16 and peer-fp32")
     parser.add_argument("--documents", type=int, default=1, help="packed into each row of ours")
-    parser.add_argument("--steps", type=int, default=1, help="of a round")
+    parser.add_argument("--steps", type=int, default=4, help="of a round")
     parser.add_argument("--busy", action="store_true", help="also beside a busy process")
     keeping.add_options(parser)
     options = parser.parse_args()
