@@ -6,13 +6,14 @@
 Each contender lives in a process of its own and they take steps in turn, a pair at a time, on the
 same random weights and tokens, so that whatever else the machine does falls on both. A round is
 four steps in a row, as a run takes them: the first one finds the caches full of what the other
-contender left there, and its threads asleep. One contender runs nothing but the matrix products of
-our step, for their share of its time. The peers are transformers with torch's AdamW as it comes, in
-float32 and in bfloat16 autocast; ours is the training loop's own step, in the environment that the
-command line gives itself. With --busy, steps are also taken beside another torch process that keeps
-all threads busy. Peak memory is anonymous memory, sampled every 10 ms. With --json the last line
-holds the ratios; --keep writes all to bench/results. Without bfloat16 in hardware only float32 is
-measured.
+contender left there, and its threads asleep. The first round is not counted: on a virtual machine a
+process's first steps, which touch memory for the first time, take up to half as long again as those
+from the fourth on. One contender runs nothing but the matrix products of our step, for their share
+of its time. The peers are transformers with torch's AdamW as it comes, in float32 and in bfloat16
+autocast; ours is the training loop's own step, in the environment that the command line gives
+itself. With --busy, steps are also taken beside another torch process that keeps all threads busy.
+Peak memory is anonymous memory, sampled every 10 ms. With --json the last line holds the ratios;
+--keep writes all to bench/results. Without bfloat16 in hardware only float32 is measured.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ import contenders
 from watching import Peak
 peak = Peak(shape["device"])
 take_step = contenders.make(who, **shape)
-take_step()
 print("ready", flush=True)
 for line in sys.stdin:
     start, cpu = time.perf_counter(), time.process_time()
@@ -70,9 +70,9 @@ def enter(who: str, options: argparse.Namespace) -> Contender:
 
 
 def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    """Rounds in turn, after a step that is not counted; medians and the ratios of the rounds."""
+    """Rounds in turn, the first of each not counted; medians and the ratios of the rounds."""
     first, second = (enter(who, options) for who in pair)
-    for _ in range(options.rounds):
+    for _ in range(options.rounds + 1):
         first.step()
         second.step()
     for contender in (first, second):
@@ -80,8 +80,9 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     tokens = options.batch * options.length * options.steps
     result: dict[str, Any] = {}
     for who, contender in zip(pair, (first, second), strict=True):
-        seconds = statistics.median(step["seconds"] for step in contender.steps)
-        cpu = statistics.median(step["cpu"] for step in contender.steps)
+        counted = contender.steps[1:]
+        seconds = statistics.median(step["seconds"] for step in counted)
+        cpu = statistics.median(step["cpu"] for step in counted)
         result[who] = {
             "seconds": seconds / options.steps,
             "tokens_per_s": tokens / seconds,
@@ -90,7 +91,7 @@ def race(pair: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
             "losses": [step["loss"] for step in contender.steps],
         }
     for what in ("seconds", "cpu"):
-        ratios = [b[what] / a[what] for a, b in zip(first.steps, second.steps, strict=True)]
+        ratios = [b[what] / a[what] for a, b in zip(first.steps[1:], second.steps[1:], strict=True)]
         result[f"{what}_ratio"] = statistics.median(ratios)
     ours, theirs = (contender.steps[-1]["peak"] for contender in (first, second))
     result["memory_ratio"] = ours / theirs
@@ -113,7 +114,8 @@ def race_beside(who: str, options: argparse.Namespace) -> dict[str, float]:
     """Steps in turn with nothing else, and beside a torch process that is busy on all threads."""
     other = subprocess.Popen([sys.executable, "-c", BUSY, str(options.threads)])
     try:
-        contender = enter(who, options)  # the other one starts meanwhile
+        contender = enter(who, options)
+        contender.step()  # the other one starts meanwhile
         for _ in range(options.rounds):
             for what in (signal.SIGSTOP, signal.SIGCONT):
                 other.send_signal(what)
@@ -121,7 +123,7 @@ def race_beside(who: str, options: argparse.Namespace) -> dict[str, float]:
         contender.close()
     finally:
         other.kill()
-    seconds = [step["seconds"] / options.steps for step in contender.steps]
+    seconds = [step["seconds"] / options.steps for step in contender.steps[1:]]
     idle, busy = statistics.median(seconds[::2]), statistics.median(seconds[1::2])
     return {"idle_seconds": idle, "busy_seconds": busy, "share": idle / busy}
 
