@@ -57,11 +57,11 @@ class Desk:
             self.page.evaluate(f"location.hash = {hash_!r}")
 
     def new_document(self) -> None:
+        """Open a document with the usual options; the page's button keeps those of the last one."""
         self.open()
-        old = self.page.evaluate("location.hash")
-        self.page.get_by_role("button", name="New document").first.click()
-        opened = "document.querySelector('.editor')?.dataset.document"
-        self.wait_for(f"location.hash !== {old!r} && location.hash === '#write/' + {opened}")
+        id_ = self._request("", {"title": "Untitled", "text": ""})["id"]
+        self.page.evaluate(f"location.hash = 'write/{id_}'")
+        self.wait_for(f"document.querySelector('.editor')?.dataset.document === {id_!r}")
 
     @property
     def id(self) -> str:
@@ -109,9 +109,12 @@ class Desk:
 
     def ask(self, path: str = "", body=None):
         """The server's answer to a request on the document."""
+        return self._request(f"/{self.id}{path}", body)
+
+    def _request(self, path: str, body):
         data = None if body is None else json.dumps(body).encode()
         headers = {"X-Penwright-Token": TOKEN, "Content-Type": "application/json"}
-        address = f"{self.address}/penwright/documents/{self.id}{path}"
+        address = f"{self.address}/penwright/documents{path}"
         with urlopen(Request(address, data, headers)) as answer:
             return json.load(answer)
 

@@ -20,6 +20,10 @@ READY = "document.querySelector('.tray-foot .primary')?.disabled === false"
 """Whether there are continuations to choose from, and all of them are there."""
 
 
+ENDLESS = {"max_tokens": 80_000, "ignore_eos": True, "on_loop": "allow"}
+"""Options with which the model writes until it is stopped, however slow the browser is."""
+
+
 def without_space(*texts: str) -> str:
     return "".join("".join(texts).split())
 
@@ -65,7 +69,7 @@ def test_a_continuation_streams_in_and_undo_and_redo_cover_it(desk):
 
 
 def test_the_writer_edits_elsewhere_while_text_streams_in(desk):
-    set_options(desk, max_tokens=3000, ignore_eos=True)
+    set_options(desk, **ENDLESS)
     desk.type("First line")
     desk.press("Enter")
     desk.type("It rained")
@@ -92,7 +96,7 @@ def test_the_writer_edits_elsewhere_while_text_streams_in(desk):
 
 
 def test_escape_stops_and_keeps_what_came(desk):
-    set_options(desk, max_tokens=3000, ignore_eos=True)
+    set_options(desk, **ENDLESS)
     desk.type("It rained")
     desk.press("Control+Enter")
     desk.wait_text(lambda text: len(text) > 20)
@@ -326,6 +330,23 @@ def test_the_keyboard_is_nowhere_caught_and_returns_from_a_dialog(desk):
     desk.wait_for(f"{focused} === 'Text'")
 
 
+def test_escape_from_the_tray_and_a_taken_branch_return_to_the_text(desk):
+    focused = "document.activeElement.ariaLabel"
+    desk.type("It rained")
+    desk.let_write("Control+Enter")
+    desk.let_write("Alt+r")
+    desk.press("Alt+a")
+    desk.page.get_by_label("Alternatives", exact=True).wait_for()
+    desk.press("Tab")
+    desk.wait_for(f"{focused} === 'Close'")
+    desk.press("Escape")
+    desk.wait_for(f"{focused} === 'Text'")
+    desk.page.get_by_role("tab", name="Branches").click()
+    desk.page.get_by_role("button", name="Compare with the text").press("Enter")
+    desk.page.get_by_role("button", name="Write on with this").last.press("Enter")
+    desk.wait_for(f"{focused} === 'Text'")
+
+
 def test_presets_are_kept_shared_by_tabs_and_left_out(desk):
     def tab(page) -> tuple:
         return page.get_by_label("Preset"), page.get_by_role("slider", name="Temperature")
@@ -364,7 +385,7 @@ def test_presets_are_kept_shared_by_tabs_and_left_out(desk):
 
 
 def test_what_is_left_while_it_chooses_shows_in_no_other_document(desk):
-    set_options(desk, max_tokens=3000, ignore_eos=True)
+    set_options(desk, **ENDLESS)
     desk.type("It rained")
     desk.press("Control+Shift+Enter")
     first = desk.id
@@ -399,7 +420,7 @@ def test_a_page_of_another_site_is_refused(browser, live):
 def test_on_a_phone_nothing_overflows_and_all_is_reachable(browser, live):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     desk = Desk(context.new_page(), live.address)
-    desk.open()
+    desk.new_document()
     desk.wait_for("document.fonts.status === 'loaded'")
     assert desk.page.evaluate("document.documentElement.scrollWidth") <= 390
     for name in ("Documents", "Options, context and branches"):
@@ -464,7 +485,7 @@ def test_a_server_that_is_killed_while_it_streams_loses_nothing(browser, killabl
     context.set_default_timeout(20_000)
     desk = Desk(context.new_page(), f"http://127.0.0.1:{port}")
     desk.new_document()
-    set_options(desk, max_tokens=3000, ignore_eos=True)
+    set_options(desk, **ENDLESS)
     desk.type("It rained")
     desk.press("Control+Enter")
     desk.wait_text(lambda text: len(text) > 30)

@@ -100,8 +100,10 @@ export async function show(element) {
   const on = (name, act) => addEventListener(name, act, { signal: over.signal });
   on("keydown", (event) => {
     if (event.defaultPrevented || document.querySelector("dialog")) return;
-    if (event.key === "Escape") escape();
-    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && session.value) {
+    if (event.key === "Escape") {
+      escape();
+      if (document.activeElement === document.body) session.value?.view.focus(); // it was in the tray
+    } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && session.value) {
       document.activeElement.blur(); // what was typed in the panel counts
       session.value.view.focus();
       generate[event.shiftKey ? "choose" : "continueHere"](session.value);
@@ -157,6 +159,7 @@ async function openFrom(host) {
   if (opened.damaged) say(`${opened.damaged} lines of this document could not be read.`, { error: true });
   opened.view.dispatch({ selection: { anchor: opened.view.state.doc.length }, scrollIntoView: true });
   if (hasMouse.matches) opened.view.focus();
+  wordCount.value = countWords(opened.view.state.doc);
   edited.value++;
 }
 

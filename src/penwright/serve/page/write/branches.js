@@ -113,7 +113,7 @@ function compare(session, id) {
   const before = a.slice(Math.max(0, same - 120), same).replace(/^\S*\s+/, "");
   const side = (text, node) => html`<section>
     <p class="compared"><span class="soft">${before}</span>${text.slice(same, text.length - tail)}<span class="soft">${text.slice(text.length - tail).slice(0, 120)}</span></p>
-    <button @click=${() => (session.move(node), closeDialog())}>Write on with this</button>
+    <button @click=${() => (closeDialog(), session.move(node), session.view.focus())}>Write on with this</button>
   </section>`;
   openDialog("Two branches; the left one is shown", () => html`<div class="side-by-side">${side(a, shown)}${side(b, id)}</div>`);
 }

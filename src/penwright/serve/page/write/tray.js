@@ -29,7 +29,7 @@ function continuations(session, { items, active, fill, done, blank }) {
           @dblclick=${() => done && accept(session, "all")}
         >
           <span class="choice-text">${item.text.slice(item.taken ?? 0).trim() || "..."}</span>
-          ${item.score === undefined ? nothing : html`<span class="small soft">${index ? index + 1 : "fits best"}</span>`}
+          ${fill ? html`<span class="small soft">${item.score === undefined ? "\u00a0" : index ? index + 1 : "fits best"}</span>` : nothing}
         </button>`,
       )}
     </div>
