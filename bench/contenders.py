@@ -91,16 +91,16 @@ def _products(who: str, size: str, batch: int, length: int, micro: int) -> Calla
     def step() -> Tensor:
         for _ in range(batch // micro):
             for weight in (weight for layer in layers for weight in layer):
-                x, slope = rows[weight.shape[0]], rows[weight.shape[1]]
+                x, grad = rows[weight.shape[0]], rows[weight.shape[1]]
                 shape = (weight.shape[0], weight.shape[1])
                 multiply(x, weight, out=out[shape] if shape[1] == width else None)
-                multiply(slope, weight.T, out=into[shape])
-                multiply(x.T, slope)
+                multiply(grad, weight.T, out=into[shape])
+                multiply(x.T, grad)
             for part in chunks:
                 hidden_nC = rows[width][part]
-                slopes_nV = multiply(hidden_nC, head_VC.T, out=logits_nV[: len(hidden_nC)])
-                multiply(slopes_nV, head_VC)
-                for part_nv in slopes_nV.split(SLICE, dim=1):
+                grads_nV = multiply(hidden_nC, head_VC.T, out=logits_nV[: len(hidden_nC)])
+                multiply(grads_nV, head_VC)
+                for part_nv in grads_nV.split(SLICE, dim=1):
                     multiply(part_nv.T, hidden_nC, out=head_grad_vC[: part_nv.shape[1]])
         return torch.ones(())
 

@@ -73,7 +73,7 @@ for changes in (
         both(random_model(config, narrow=False), kernels, documents_BT)
         both(random_model(config, narrow=True), kernels, documents_BT, narrow=True)
         logits_NV, targets_N = torch.randn(5, 67), torch.tensor([0, 66, -100, 3, 4])
-        kernels.loss_slopes(logits_NV, targets_N)
+        kernels.loss_grads(logits_NV, targets_N)
         weights = [torch.ones(n) for n in (1, 67, 40_000)]
         copy = torch.empty(67, dtype=torch.bfloat16)
         trained = [

@@ -152,22 +152,22 @@ def test_dropout_and_hooks_leave_a_block_to_torch():
 
 @every_variant
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_slopes_of_the_loss(variant, dtype):
+def test_grads_of_the_loss(variant, dtype):
     kernels = Kernels(LIBRARIES[variant], 2)
     for vocabulary in (1, 5, 64, 1003):
         logits_NV = (torch.randn(7, vocabulary) * 4 - 100).to(dtype)
         targets_N = torch.randint(0, vocabulary, (7,))
         targets_N[2] = -100
         logp_NV = logits_NV.double().log_softmax(1)
-        slopes_NV = logp_NV.exp()
-        slopes_NV[torch.arange(7), targets_N.clamp(min=0)] -= 1
-        slopes_NV[2] = 0
-        logp_N = kernels.loss_slopes(logits_NV, targets_N)
+        grads_NV = logp_NV.exp()
+        grads_NV[torch.arange(7), targets_N.clamp(min=0)] -= 1
+        grads_NV[2] = 0
+        logp_N = kernels.loss_grads(logits_NV, targets_N)
         wanted_N = logp_NV.gather(1, targets_N.clamp(min=0)[:, None])[:, 0]
         wanted_N[2] = 0
         assert torch.allclose(logp_N.double(), wanted_N, rtol=1e-5, atol=2e-6)
         near = 1e-6 if dtype == torch.float32 else 2**-8
-        assert torch.allclose(logits_NV.double(), slopes_NV, rtol=near, atol=1e-6)
+        assert torch.allclose(logits_NV.double(), grads_NV, rtol=near, atol=1e-6)
 
 
 @every_variant

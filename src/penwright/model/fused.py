@@ -119,14 +119,14 @@ class _NormLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope_NO: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_NO: Tensor) -> tuple[Tensor | None, ...]:
         x_NC, gain_C, shift_C, mean_N1, rstd_N1, weight_CO = ctx.saved_tensors
         buffers = ctx.buffers
         normed_NC, *_ = _normalize(x_NC, gain_C, shift_C, ctx.eps, buffers)
-        weight_grad = normed_NC.T @ slope_NO
-        bias_grad = slope_NO.sum(0).float()
+        weight_grad = normed_NC.T @ grad_NO
+        bias_grad = grad_NO.sum(0).float()
         grads = _denormalize(
-            _into(buffers, "slope", slope_NO, weight_CO.T),
+            _into(buffers, "grad", grad_NO, weight_CO.T),
             *(x_NC, gain_C, shift_C, mean_N1, rstd_N1, buffers),
         )
         return *grads, None, weight_grad, bias_grad, None
@@ -154,7 +154,7 @@ class _NormMLP(torch.autograd.Function):
         inner_NI = torch.addmm(bias_I.to(narrow), normed_NC, weight_CI)
         active_NI = buffers.get("active", inner_NI.shape, narrow)
         _ops.gelu.out(inner_NI, approximate=approximate, out=active_NI)
-        y_NC = buffers.get("slope", x_NC.shape, narrow)
+        y_NC = buffers.get("grad", x_NC.shape, narrow)
         torch.addmm(bias_C.to(narrow), active_NI, weight_IC, out=y_NC)
         ctx.save_for_backward(
             x_NC, gain_C, shift_C, mean_N1, rstd_N1, inner_NI, weight_CI, weight_IC
@@ -164,25 +164,25 @@ class _NormMLP(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope_NC: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_NC: Tensor) -> tuple[Tensor | None, ...]:
         x_NC, gain_C, shift_C, mean_N1, rstd_N1, inner_NI, weight_CI, weight_IC = ctx.saved_tensors
         buffers, narrow = ctx.buffers, weight_CI.dtype
-        out_NC = buffers.get("slope", x_NC.shape, narrow).copy_(slope_NC)
+        out_NC = buffers.get("grad", x_NC.shape, narrow).copy_(grad_NC)
         active_NI = buffers.get("active", inner_NI.shape, narrow)
         _ops.gelu.out(inner_NI, approximate=ctx.approximate, out=active_NI)
         second_grad, second_bias_grad = active_NI.T @ out_NC, out_NC.sum(0).float()
-        slope_NI = _into(buffers, "active", out_NC, weight_IC.T)
+        grad_NI = _into(buffers, "active", out_NC, weight_IC.T)
         _ops.gelu_backward.grad_input(
-            slope_NI, inner_NI, approximate=ctx.approximate, grad_input=slope_NI
+            grad_NI, inner_NI, approximate=ctx.approximate, grad_input=grad_NI
         )
         normed_NC, *_ = _normalize(x_NC, gain_C, shift_C, ctx.eps, buffers)
-        first_grad, first_bias_grad = normed_NC.T @ slope_NI, slope_NI.sum(0).float()
-        grad_NC, gain_grad, shift_grad = _denormalize(
-            _into(buffers, "slope", slope_NI, weight_CI.T),
+        first_grad, first_bias_grad = normed_NC.T @ grad_NI, grad_NI.sum(0).float()
+        x_grad_NC, gain_grad, shift_grad = _denormalize(
+            _into(buffers, "grad", grad_NI, weight_CI.T),
             *(x_NC, gain_C, shift_C, mean_N1, rstd_N1, buffers),
         )
         return (
-            *(grad_NC.add_(slope_NC), gain_grad, shift_grad, None),
+            *(x_grad_NC.add_(grad_NC), gain_grad, shift_grad, None),
             *(first_grad, first_bias_grad, second_grad, second_bias_grad, None, None),
         )
 
@@ -200,7 +200,7 @@ def _normalize(
 
 
 def _denormalize(
-    slope_NC: Tensor,
+    grad_NC: Tensor,
     x_NC: Tensor,
     gain_C: Tensor,
     shift_C: Tensor,
@@ -209,7 +209,7 @@ def _denormalize(
     buffers: Buffers,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `_normalize` for its input, gain and shift."""
-    wide_NC = buffers.get("wide", x_NC.shape, torch.float32).copy_(slope_NC)
+    wide_NC = buffers.get("wide", x_NC.shape, torch.float32).copy_(grad_NC)
     grads: tuple[Tensor, Tensor, Tensor] = _ops.native_layer_norm_backward(
         wide_NC, x_NC, [x_NC.shape[1]], mean_N1, rstd_N1, gain_C, shift_C, [True, True, True]
     )

@@ -29,7 +29,7 @@ class LossKernels(Protocol):
         """Return a @ b, in `out` where the product can write into a tensor."""
         ...
 
-    def loss_slopes(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    def loss_grads(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
         """Turn logits into p - onehot(target) in place; return log p(target)."""
         ...
 
@@ -127,7 +127,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         loss = hidden_NC.new_zeros((), dtype=_sum_dtype(dtype))
         multiply = torch.mm if kernels is None else kernels.multiply
-        make_slopes = _make_slopes if kernels is None else kernels.loss_slopes
+        make_grads = _make_grads if kernels is None else kernels.loss_grads
         hidden_grad = weight_sum = None
         if with_grad and ctx.needs_input_grad[0]:
             hidden_grad = torch.empty_like(hidden_NC)
@@ -139,12 +139,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         buffer_nV = hidden_NC.new_empty((largest, len(weight_VC)), dtype=dtype)
         for rows in chunks:
             hidden_nC, targets_n = hidden_NC[rows].to(dtype), targets_N[rows]
-            slopes_nV = multiply(hidden_nC, product_VC.T, out=buffer_nV[: len(targets_n)])
-            loss -= make_slopes(slopes_nV, targets_n).sum()
+            grads_nV = multiply(hidden_nC, product_VC.T, out=buffer_nV[: len(targets_n)])
+            loss -= make_grads(grads_nV, targets_n).sum()
             if hidden_grad is not None:
-                hidden_grad[rows] = multiply(slopes_nV, product_VC)
+                hidden_grad[rows] = multiply(grads_nV, product_VC)
             if weight_sum is not None:
-                weight_sum.add(slopes_nV, hidden_nC)
+                weight_sum.add(grads_nV, hidden_nC)
         ctx.grads = (hidden_grad, None if weight_sum is None else weight_sum.result())
         ctx.weight_dtype = weight_VC.dtype
         return loss
@@ -192,7 +192,7 @@ def _pick(logp_nV: Tensor, targets_n: Tensor) -> Tensor:
     return picked_n.masked_fill(targets_n == IGNORED, 0.0)
 
 
-def _make_slopes(logits_nV: Tensor, targets_n: Tensor) -> Tensor:
+def _make_grads(logits_nV: Tensor, targets_n: Tensor) -> Tensor:
     """Turn logits into d loss / d logits = p - onehot(target) in place; returns log p(target).
 
     Both are 0 where the target is -100. On a CPU a few rows at a time go through one wide buffer
@@ -232,13 +232,13 @@ class _WeightSum:
         """Return the sum, which is zero where nothing was added."""
         return self.sum_VC if self.begun else self.sum_VC.zero_()
 
-    def add(self, slopes_nV: Tensor, hidden_nC: Tensor) -> None:
-        """sum_VC += slopes.T @ hidden"""
+    def add(self, grads_nV: Tensor, hidden_nC: Tensor) -> None:
+        """sum_VC += grads.T @ hidden"""
         multiply = torch.mm if self.kernels is None else self.kernels.multiply
         for rows in _slices(len(self.sum_VC), SLICE):
             target_vC = self.sum_VC[rows]
             buffer_vC = self.buffer_vC[: len(target_vC)]
-            product_vC = multiply(slopes_nV[:, rows].T, hidden_nC, out=buffer_vC)
+            product_vC = multiply(grads_nV[:, rows].T, hidden_nC, out=buffer_vC)
             if not self.begun:
                 target_vC.copy_(product_vC)
             elif self.kernels is None:

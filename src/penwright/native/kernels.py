@@ -75,27 +75,27 @@ class Kernels:
 
     def norm_backward(
         self,
-        y_slope_NC: Tensor,
+        y_grad_NC: Tensor,
         x_NC: Tensor,
         gain_C: Tensor,
         shift_C: Tensor,
         stats_N2: Tensor,
-        slope_NC: Tensor,
-        x_slope_NC: Tensor,
+        grad_NC: Tensor,
+        x_grad_NC: Tensor,
         *,
         copy_NC: Tensor | None,
         y_NC: Tensor | None,
     ) -> Tensor:
-        """Write `slope_NC` plus what flows through the norm to `x_slope_NC`.
+        """Write `grad_NC` plus what flows through the norm to `x_grad_NC`.
 
         Writes it to `copy_NC` in bfloat16 too, and the norm's result to `y_NC`. Returns the
-        gradients of gain and shift, and the sum of `x_slope_NC` over tokens: [3, C].
+        gradients of gain and shift, and the sum of `x_grad_NC` over tokens: [3, C].
         """
         rows, width = x_NC.shape
         sums_3C = torch.empty(3, width)
         self._call(
-            "norm_backward", rows, width, _narrow(y_slope_NC), y_slope_NC, x_NC, gain_C, shift_C,
-            stats_N2, slope_NC, x_slope_NC, copy_NC, y_NC, sums_3C,
+            "norm_backward", rows, width, _narrow(y_grad_NC), y_grad_NC, x_NC, gain_C, shift_C,
+            stats_N2, grad_NC, x_grad_NC, copy_NC, y_NC, sums_3C,
         )  # fmt: skip
         return sums_3C
 
@@ -105,25 +105,25 @@ class Kernels:
         self._call("gelu", rows, width, _narrow(x_NC), tanh, x_NC, bias_C, y_NC)
 
     def gelu_backward(
-        self, x_NC: Tensor, bias_C: Tensor, y_NC: Tensor, slope_NC: Tensor, *, tanh: bool
+        self, x_NC: Tensor, bias_C: Tensor, y_NC: Tensor, grad_NC: Tensor, *, tanh: bool
     ) -> Tensor:
-        """Turn the slope of `gelu`'s result into that of x, in place, and write the result again.
+        """Turn the gradient of `gelu`'s result into that of x, in place; write the result again.
 
         Returns the gradient of the bias.
         """
         rows, width = x_NC.shape
         bias_grad_C = torch.empty(width)
         self._call(
-            "gelu_backward", rows, width, _narrow(x_NC), tanh, x_NC, bias_C, y_NC, slope_NC,
+            "gelu_backward", rows, width, _narrow(x_NC), tanh, x_NC, bias_C, y_NC, grad_NC,
             bias_grad_C,
         )  # fmt: skip
         return bias_grad_C
 
-    def sum_rows(self, slope_NC: Tensor, copy_NC: Tensor | None) -> Tensor:
+    def sum_rows(self, grad_NC: Tensor, copy_NC: Tensor | None) -> Tensor:
         """Return the sum over rows, and write the rows to `copy_NC` in bfloat16."""
-        rows, width = slope_NC.shape
+        rows, width = grad_NC.shape
         sums_C = torch.empty(width)
-        self._call("sum_rows", rows, width, slope_NC, copy_NC, sums_C)
+        self._call("sum_rows", rows, width, grad_NC, copy_NC, sums_C)
         return sums_C
 
     def attend(
@@ -150,19 +150,19 @@ class Kernels:
         bias_3C: Tensor,
         mixed_NC: Tensor,
         sums_NH: Tensor,
-        slope_NC: Tensor,
-        qkv_slope_N3C: Tensor,
+        grad_NC: Tensor,
+        qkv_grad_N3C: Tensor,
     ) -> Tensor:
-        """Write the slope of queries, keys and values; return the gradient of their bias."""
+        """Write the gradient of queries, keys and values; return the gradient of their bias."""
         bias_grad_3C = torch.empty_like(bias_3C)
         self._call(
             "attend_backward", len(offsets) - 1, heads, mixed_NC.shape[1] // heads,
-            _narrow(qkv_N3C), scale, offsets, qkv_N3C, bias_3C, mixed_NC, sums_NH, slope_NC,
-            qkv_slope_N3C, bias_grad_3C,
+            _narrow(qkv_N3C), scale, offsets, qkv_N3C, bias_3C, mixed_NC, sums_NH, grad_NC,
+            qkv_grad_N3C, bias_grad_3C,
         )  # fmt: skip
         return bias_grad_3C
 
-    def loss_slopes(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    def loss_grads(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
         """Turn logits into p - onehot(target) in place; return log p(target).
 
         Both are 0 where the target is negative.

@@ -134,7 +134,7 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope_NC: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_NC: Tensor) -> tuple[Tensor | None, ...]:
         x_NC, stats1, qkv_N3C, mixed_NC, sums_NH, middle_NC, stats2, inner_NI, *parameters = (
             ctx.saved_tensors
         )
@@ -142,44 +142,44 @@ class _Block(torch.autograd.Function):
         setting, narrow = ctx.setting, qkv_w.dtype
         kernels, buffers = setting.kernels, setting.buffers
         multiply, product = kernels.multiply, setting.product
-        slope_NC = slope_NC.contiguous()
+        grad_NC = grad_NC.contiguous()
         normed_NC = buffers.get("normed", x_NC.shape, narrow)
         wide = narrow == torch.float32
 
         copy_NC = None if wide else buffers.get("copy", x_NC.shape, narrow)
-        out_b_grad = kernels.sum_rows(slope_NC, copy_NC)
-        out_NC = slope_NC if copy_NC is None else copy_NC
-        slope_NI = product("inner slope", out_NC, out_w.T)
+        out_b_grad = kernels.sum_rows(grad_NC, copy_NC)
+        out_NC = grad_NC if copy_NC is None else copy_NC
+        grad_NI = product("inner grad", out_NC, out_w.T)
         active_NI = buffers.get("active", inner_NI.shape, narrow)
-        fc_b_grad = kernels.gelu_backward(inner_NI, fc_b, active_NI, slope_NI, tanh=setting.tanh)
+        fc_b_grad = kernels.gelu_backward(inner_NI, fc_b, active_NI, grad_NI, tanh=setting.tanh)
         out_w_grad = multiply(active_NI.T, out_NC)
 
-        middle_slope_NC = buffers.get("wide", x_NC.shape, torch.float32)
+        middle_grad_NC = buffers.get("wide", x_NC.shape, torch.float32)
         gain2_grad, shift2_grad, proj_b_grad = kernels.norm_backward(
-            *(product("flow", slope_NI, fc_w.T), middle_NC, gain2, shift2, stats2),
-            *(slope_NC, middle_slope_NC),
+            *(product("flow", grad_NI, fc_w.T), middle_NC, gain2, shift2, stats2),
+            *(grad_NC, middle_grad_NC),
             copy_NC=copy_NC,
             y_NC=normed_NC,
         )
-        fc_w_grad = multiply(normed_NC.T, slope_NI)
+        fc_w_grad = multiply(normed_NC.T, grad_NI)
 
-        out_NC = middle_slope_NC if copy_NC is None else copy_NC
+        out_NC = middle_grad_NC if copy_NC is None else copy_NC
         proj_w_grad = multiply(mixed_NC.T, out_NC)
-        slope_N3C = buffers.get("inner", qkv_N3C.shape, narrow)
+        grad_N3C = buffers.get("inner", qkv_N3C.shape, narrow)
         qkv_b_grad = kernels.attend_backward(
             *(setting.offsets, setting.heads, setting.scale, qkv_N3C, qkv_b),
-            *(mixed_NC, sums_NH, product("flow", out_NC, proj_w.T), slope_N3C),
+            *(mixed_NC, sums_NH, product("flow", out_NC, proj_w.T), grad_N3C),
         )
-        x_slope_NC = torch.empty_like(x_NC)
+        x_grad_NC = torch.empty_like(x_NC)
         gain1_grad, shift1_grad, _ = kernels.norm_backward(
-            *(product("flow", slope_N3C, qkv_w.T), x_NC, gain1, shift1, stats1),
-            *(middle_slope_NC, x_slope_NC),
+            *(product("flow", grad_N3C, qkv_w.T), x_NC, gain1, shift1, stats1),
+            *(middle_grad_NC, x_grad_NC),
             copy_NC=None,
             y_NC=normed_NC,
         )
-        qkv_w_grad = multiply(normed_NC.T, slope_N3C)
+        qkv_w_grad = multiply(normed_NC.T, grad_N3C)
         return (
-            *(x_slope_NC, None, gain1_grad, shift1_grad, qkv_w_grad, qkv_b_grad),
+            *(x_grad_NC, None, gain1_grad, shift1_grad, qkv_w_grad, qkv_b_grad),
             *(proj_w_grad, proj_b_grad, gain2_grad, shift2_grad),
             *(fc_w_grad, fc_b_grad, out_w_grad, out_b_grad),
         )

@@ -19,9 +19,9 @@ typedef struct {
     void *mixed;             // [rows, heads, width]
     float *sums;             // [rows, heads]: log of the sum of exp(score)
     // Backward:
-    const void *slope;       // of mixed
-    void *qkv_slope;
-    float *part;             // [documents, 3, heads, width]: sums of qkv_slope
+    const void *grad;        // of mixed
+    void *qkv_grad;
+    float *part;             // [documents, 3, heads, width]: sums of qkv_grad
     void *scratch;           // of each thread
     long scratch_size;       // in words
     int kind;
@@ -207,16 +207,16 @@ static void attend_head(void *data, int item, int thread) {
     job->narrow ? attend_one(job, item, thread, 1) : attend_one(job, item, thread, 0);
 }
 
-// Write the slopes of part 0, 1 or 2 of rows from `begin` on, times `factor`, and add them up.
-INLINE void pack_slopes(const Head *h, int part, int begin, int rows, const float *x, float factor,
-                        const int narrow) {
+// Write the gradients of part 0, 1 or 2 of rows from `begin` on, times `factor`, and add them up.
+INLINE void pack_grads(const Head *h, int part, int begin, int rows, const float *x, float factor,
+                       const int narrow) {
     const AttendJob *job = h->job;
     int d = job->width;
     long row_width = 3L * job->heads * d;
     long at = ((long)part * job->heads + h->head) * d;
     float *sum = job->part + (long)h->document * row_width + at;
     for (int r = 0; r < rows; r++) {
-        void *out = row_at(job->qkv_slope, 1, (h->first + begin + r) * row_width + at, narrow);
+        void *out = row_at(job->qkv_grad, 1, (h->first + begin + r) * row_width + at, narrow);
         prefetch_row(out, row_width, d, narrow);
         for (int i = 0; i < d; i += LANES) {
             vf value = load(x + (long)r * h->wide + i) * factor;
@@ -226,8 +226,8 @@ INLINE void pack_slopes(const Head *h, int part, int begin, int rows, const floa
     }
 }
 
-// With p = softmax(s): slope of s = p (slope of p - sum over keys of p slope of p), and the last
-// sum is the dot product of what was mixed and its slope.
+// With p = softmax(s) and dp the gradient of p: the gradient of s is p (dp - sum over keys of p dp),
+// and that sum is the dot product of what was mixed and its gradient.
 INLINE void attend_one_backward(const AttendJob *job, int item, int thread, const int narrow) {
     Head h = head_of(job, item, thread);
     int tall = h.tall, wide = h.wide, row = words(wide, narrow), depth = words(job->width, narrow);
@@ -235,18 +235,18 @@ INLINE void attend_one_backward(const AttendJob *job, int item, int thread, cons
     int32_t *kt = transpose(&h, k, narrow), *vt = transpose(&h, unpack(&h, 2, 1, narrow), narrow);
     int32_t *q_pairs = pair_rows(&h, q, row, tall, wide, narrow);
     k = pair_rows(&h, k, row, tall, wide, narrow);
-    float *k_slope = carve_words(&h, tall, wide), *v_slope = carve_words(&h, tall, wide);
-    memset(k_slope, 0, (size_t)tall * (size_t)wide * 2 * 4);
+    float *k_grad = carve_words(&h, tall, wide), *v_grad = carve_words(&h, tall, wide);
+    memset(k_grad, 0, (size_t)tall * (size_t)wide * 2 * 4);
     float *p = carve_words(&h, QUERY_ROWS, tall), *ds = carve_words(&h, QUERY_ROWS, tall);
-    float *q_slope = carve_words(&h, QUERY_ROWS, wide);
-    int32_t *slope = carve_words(&h, QUERY_ROWS, row);
+    float *q_grad = carve_words(&h, QUERY_ROWS, wide);
+    int32_t *grad = carve_words(&h, QUERY_ROWS, row);
     for (int begin = 0; begin < h.length; begin += QUERY_ROWS) {
         Head block = h;  // its scratch ends with the block
         int rows = at_most(QUERY_ROWS, h.length - begin), columns = pad(begin + rows);
         float dot[QUERY_ROWS] = {0};
-        memset(slope, 0, (size_t)row * QUERY_ROWS * 4);
+        memset(grad, 0, (size_t)row * QUERY_ROWS * 4);
         for (int r = 0; r < rows; r++) {
-            const void *from = mixed_row(&h, job->slope, begin + r, narrow);
+            const void *from = mixed_row(&h, job->grad, begin + r, narrow);
             const void *mixed = mixed_row(&h, job->mixed, begin + r, narrow);
             prefetch_row(from, (long)job->heads * job->width, job->width, narrow);
             prefetch_row(mixed, (long)job->heads * job->width, job->width, narrow);
@@ -254,13 +254,13 @@ INLINE void attend_one_backward(const AttendJob *job, int item, int thread, cons
             for (int i = 0; i < wide; i += LANES) {
                 vf value = take(from, i, job->width, narrow);
                 sum += value * take(mixed, i, job->width, narrow);
-                put(slope + (long)r * row, i, wide, narrow, value);
+                put(grad + (long)r * row, i, wide, narrow, value);
             }
             dot[r] = sum_of(sum);
         }
         multiply_tiles(job->kind, q + (long)begin * row, row, 1, kt, tall, QUERY_ROWS, depth,
                        columns, p, tall, 0);
-        multiply_tiles(job->kind, slope, row, 1, vt, tall, QUERY_ROWS, depth, columns, ds, tall, 0);
+        multiply_tiles(job->kind, grad, row, 1, vt, tall, QUERY_ROWS, depth, columns, ds, tall, 0);
         for (int r = 0; r < QUERY_ROWS; r++) {
             float *p_row = p + (long)r * tall, *ds_row = ds + (long)r * tall;
             int seen = r < rows ? begin + r + 1 : 0;
@@ -275,18 +275,18 @@ INLINE void attend_one_backward(const AttendJob *job, int item, int thread, cons
         }
         int32_t *p_pairs = pair_rows(&block, (int32_t *)p, tall, QUERY_ROWS, columns, narrow);
         int32_t *ds_pairs = pair_rows(&block, (int32_t *)ds, tall, QUERY_ROWS, columns, narrow);
-        int32_t *slopes = pair_rows(&block, slope, row, QUERY_ROWS, wide, narrow);
+        int32_t *grads = pair_rows(&block, grad, row, QUERY_ROWS, wide, narrow);
         long step = narrow ? columns : tall;
-        multiply_tiles(job->kind, p_pairs, 1, step, slopes, wide, columns, words(rows, narrow),
-                       wide, v_slope, wide, 1);
+        multiply_tiles(job->kind, p_pairs, 1, step, grads, wide, columns, words(rows, narrow),
+                       wide, v_grad, wide, 1);
         multiply_tiles(job->kind, ds_pairs, 1, step, q_pairs + (long)words(begin, narrow) * wide,
-                       wide, columns, words(rows, narrow), wide, k_slope, wide, 1);
+                       wide, columns, words(rows, narrow), wide, k_grad, wide, 1);
         multiply_tiles(job->kind, (int32_t *)ds, tall, 1, k, wide, QUERY_ROWS,
-                       words(begin + rows, narrow), wide, q_slope, wide, 0);
-        pack_slopes(&h, 0, begin, rows, q_slope, job->scale, narrow);
+                       words(begin + rows, narrow), wide, q_grad, wide, 0);
+        pack_grads(&h, 0, begin, rows, q_grad, job->scale, narrow);
     }
-    pack_slopes(&h, 1, 0, h.length, k_slope, 1, narrow);
-    pack_slopes(&h, 2, 0, h.length, v_slope, 1, narrow);
+    pack_grads(&h, 1, 0, h.length, k_grad, 1, narrow);
+    pack_grads(&h, 2, 0, h.length, v_grad, 1, narrow);
 }
 
 static void attend_head_backward(void *data, int item, int thread) {

@@ -85,10 +85,10 @@ typedef struct {
     void *y;             // the norm's result, or NULL
     float *stats;        // [rows][2]: mean, 1 / deviation
     // Backward:
-    const void *y_slope;
-    const float *slope;  // what flows past the norm, and is added
-    float *x_slope;
-    void *copy;          // a narrow copy of x_slope, or NULL
+    const void *y_grad;
+    const float *grad;  // what flows past the norm, and is added
+    float *x_grad;
+    void *copy;          // a narrow copy of x_grad, or NULL
     float *part;         // [blocks][3 * width]: sums of the gradients of gain, shift and `added`
 } NormJob;
 
@@ -135,16 +135,16 @@ static void norm_block(void *data, int item, int thread) {
     }
 }
 
-// With h = (x - mean) factor and g = y_slope gain:
-// x_slope = slope + factor (g - mean(g) - h mean(g h)).
+// With h = (x - mean) factor and g = y_grad gain:
+// x_grad = grad + factor (g - mean(g) - h mean(g h)).
 INLINE void norm_row_backward(const NormJob *job, int row, float *part, const int narrow) {
     int n = job->width;
-    const float *x = job->x + (long)row * n, *slope = job->slope + (long)row * n;
-    const void *y_slope = row_at(job->y_slope, row, n, narrow);
+    const float *x = job->x + (long)row * n, *grad = job->grad + (long)row * n;
+    const void *y_grad = row_at(job->y_grad, row, n, narrow);
     float mean = job->stats[2 * row], factor = job->stats[2 * row + 1];
     vf sum = splat(0), dot = splat(0);
     for (int i = 0; i < n; i += LANES) {
-        vf dy = take(y_slope, i, n, narrow), h = (take(x, i, n, 0) - mean) * factor;
+        vf dy = take(y_grad, i, n, narrow), h = (take(x, i, n, 0) - mean) * factor;
         vf gain = take(job->gain, i, n, 0), g = dy * gain;
         sum += g;
         dot += g * h;
@@ -155,12 +155,12 @@ INLINE void norm_row_backward(const NormJob *job, int row, float *part, const in
                 h * gain + take(job->shift, i, n, 0));
     }
     float mean_g = sum_of(sum) / (float)n, mean_gh = sum_of(dot) / (float)n;
-    float *x_slope = job->x_slope + (long)row * n;
+    float *x_grad = job->x_grad + (long)row * n;
     for (int i = 0; i < n; i += LANES) {
         vf h = (take(x, i, n, 0) - mean) * factor;
-        vf g = take(y_slope, i, n, narrow) * take(job->gain, i, n, 0);
-        vf dx = take(slope, i, n, 0) + (g - mean_g - h * mean_gh) * factor;
-        put(x_slope, i, n, 0, dx);
+        vf g = take(y_grad, i, n, narrow) * take(job->gain, i, n, 0);
+        vf dx = take(grad, i, n, 0) + (g - mean_g - h * mean_gh) * factor;
+        put(x_grad, i, n, 0, dx);
         add_to(part + 2 * n, i, n, dx);
         if (job->copy) put(row_at(job->copy, row, n, 1), i, n, 1, dx);
     }
@@ -181,15 +181,15 @@ static void norm_block_backward(void *data, int item, int thread) {
     }
 }
 
-// ---- GELU, and the slope of a product -------------------------------------------------------
+// ---- GELU, and the gradient of a product ---------------------------------------------------
 
 typedef struct {
     int rows, width, narrow, tanh;
     const void *x;      // what a product left, its bias not added yet
     const float *bias;
     void *y;            // GELU(x + bias)
-    void *slope;        // backward, in place: of y, then of x
-    float *part;        // [blocks][width]: sums of the slope
+    void *grad;         // backward, in place: of y, then of x
+    float *part;        // [blocks][width]: sums of the gradient
 } GeluJob;
 
 INLINE void gelu_row(const GeluJob *job, int row, const int narrow, const int tanh) {
@@ -206,13 +206,13 @@ INLINE void gelu_row_backward(const GeluJob *job, int row, float *part, const in
                               const int tanh) {
     int n = job->width;
     const void *x = row_at(job->x, row, n, narrow);
-    void *y = row_at(job->y, row, n, narrow), *slope = row_at(job->slope, row, n, narrow);
+    void *y = row_at(job->y, row, n, narrow), *grad = row_at(job->grad, row, n, narrow);
     for (int i = 0; i < n; i += LANES) {
         vf v = take(x, i, n, narrow) + take(job->bias, i, n, 0);
         vf by;
-        put(y, i, n, narrow, tanh ? gelu_tanh_slope(v, &by) : gelu_erf_slope(v, &by));
-        vf dx = take(slope, i, n, narrow) * by;
-        put(slope, i, n, narrow, dx);
+        put(y, i, n, narrow, tanh ? gelu_tanh_derivative(v, &by) : gelu_erf_derivative(v, &by));
+        vf dx = take(grad, i, n, narrow) * by;
+        put(grad, i, n, narrow, dx);
         add_to(part, i, n, dx);
     }
 }
@@ -245,23 +245,23 @@ static void gelu_block_backward(void *data, int item, int thread) {
     }
 }
 
-// Add up the rows of a slope, and narrow it.
+// Add up the rows of a gradient, and narrow it.
 typedef struct {
     int rows, width;
-    const float *slope;
+    const float *grad;
     uint16_t *copy;  // or NULL
     float *part;     // [blocks][width]
-} SlopeJob;
+} GradientJob;
 
-static void slope_block(void *data, int item, int thread) {
+static void grad_block(void *data, int item, int thread) {
     (void)thread;
-    const SlopeJob *job = data;
+    const GradientJob *job = data;
     int last = at_most((item + 1) * BLOCK, job->rows), n = job->width;
     float *part = job->part + (long)item * n;
     memset(part, 0, (size_t)n * 4);
     for (int row = item * BLOCK; row < last; row++)
         for (int i = 0; i < n; i += LANES) {
-            vf dx = take(job->slope + (long)row * n, i, n, 0);
+            vf dx = take(job->grad + (long)row * n, i, n, 0);
             add_to(part, i, n, dx);
             if (job->copy) put(job->copy + (long)row * n, i, n, 1, dx);
         }

@@ -19,15 +19,15 @@ void PUBLIC(norm)(Pool *pool, int rows, int width, int narrow, const float *x, c
     pool_run(pool, norm_block, &job, blocks_of(rows), 1);
 }
 
-// x_slope = slope + what flows through the norm. Writes a narrow copy of it and the norm's result
-// where wanted, and sums over rows [3, width]: the gradients of gain and shift, and of x_slope.
-int PUBLIC(norm_backward)(Pool *pool, int rows, int width, int narrow, const void *y_slope,
+// x_grad = grad + what flows through the norm. Writes a narrow copy of it and the norm's result
+// where wanted, and sums over rows [3, width]: the gradients of gain and shift, and of x_grad.
+int PUBLIC(norm_backward)(Pool *pool, int rows, int width, int narrow, const void *y_grad,
                           const float *x, const float *gain, const float *shift, float *stats,
-                          const float *slope, float *x_slope, void *copy, void *y, float *sums) {
+                          const float *grad, float *x_grad, void *copy, void *y, float *sums) {
     int blocks = blocks_of(rows);
     NormJob job = {.rows = rows, .width = width, .narrow = narrow, .x = x, .gain = gain,
-                   .shift = shift, .stats = stats, .y = y, .y_slope = y_slope, .slope = slope,
-                   .x_slope = x_slope, .copy = copy};
+                   .shift = shift, .stats = stats, .y = y, .y_grad = y_grad, .grad = grad,
+                   .x_grad = x_grad, .copy = copy};
     job.part = pool_scratch(pool, (size_t)blocks * 3 * (size_t)width * 4);
     if (!job.part) return OUT_OF_MEMORY;
     pool_run(pool, norm_block_backward, &job, blocks, 1);
@@ -42,25 +42,25 @@ void PUBLIC(gelu)(Pool *pool, int rows, int width, int narrow, int tanh, const v
     pool_run(pool, gelu_block, &job, blocks_of(rows), 1);
 }
 
-// The slope of y becomes that of x; also computes y again, and the gradient of the bias.
+// The gradient of y becomes that of x; also computes y again, and the gradient of the bias.
 int PUBLIC(gelu_backward)(Pool *pool, int rows, int width, int narrow, int tanh, const void *x,
-                          const float *bias, void *y, void *slope, float *bias_slope) {
+                          const float *bias, void *y, void *grad, float *bias_grad) {
     int blocks = blocks_of(rows);
     float *part = pool_scratch(pool, (size_t)blocks * (size_t)width * 4);
     if (!part) return OUT_OF_MEMORY;
-    GeluJob job = {rows, width, narrow, tanh, x, bias, y, slope, part};
+    GeluJob job = {rows, width, narrow, tanh, x, bias, y, grad, part};
     pool_run(pool, gelu_block_backward, &job, blocks, 1);
-    sum_blocks(pool, part, blocks, width, bias_slope);
+    sum_blocks(pool, part, blocks, width, bias_grad);
     return 0;
 }
 
-// sums = sum over the rows of a slope; `copy` is the slope in bfloat16, where wanted.
-int PUBLIC(sum_rows)(Pool *pool, int rows, int width, const float *slope, void *copy, float *sums) {
+// sums = sum over the rows of a gradient; `copy` is the gradient in bfloat16, where wanted.
+int PUBLIC(sum_rows)(Pool *pool, int rows, int width, const float *grad, void *copy, float *sums) {
     int blocks = blocks_of(rows);
     float *part = pool_scratch(pool, (size_t)blocks * (size_t)width * 4);
     if (!part) return OUT_OF_MEMORY;
-    SlopeJob job = {rows, width, slope, copy, part};
-    pool_run(pool, slope_block, &job, blocks, 1);
+    GradientJob job = {rows, width, grad, copy, part};
+    pool_run(pool, grad_block, &job, blocks, 1);
     sum_blocks(pool, part, blocks, width, sums);
     return 0;
 }
@@ -108,14 +108,14 @@ int PUBLIC(attend)(Pool *pool, int documents, int heads, int width, int narrow, 
 
 int PUBLIC(attend_backward)(Pool *pool, int documents, int heads, int width, int narrow,
                             float scale, const int32_t *offsets, const void *qkv,
-                            const float *bias, void *mixed, float *sums, const void *slope,
-                            void *qkv_slope, float *bias_slope) {
+                            const float *bias, void *mixed, float *sums, const void *grad,
+                            void *qkv_grad, float *bias_grad) {
     AttendJob job = {documents, heads, width, narrow, scale, offsets, qkv, bias, mixed, sums,
-                     slope, qkv_slope, NULL, NULL, 0, 0};
-    return run_attend(pool, &job, attend_head_backward, bias_slope);
+                     grad, qkv_grad, NULL, NULL, 0, 0};
+    return run_attend(pool, &job, attend_head_backward, bias_grad);
 }
 
-// Logits become the slopes of the loss; logp is the log of each target's probability.
+// Logits become the gradients of the loss; logp is the log of each target's probability.
 void PUBLIC(loss)(Pool *pool, int rows, int width, int narrow, void *logits,
                   const int64_t *targets, float *logp) {
     LossJob job = {width, narrow, logits, targets, logp};

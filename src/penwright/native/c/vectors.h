@@ -146,16 +146,16 @@ INLINE vf normal_below(vf x, vf bell) {
 INLINE vf gelu_erf(vf x) { return x * normal_below(x, exponential(x * x * -0.5f)); }
 
 // The same, with the derivative.
-INLINE vf gelu_tanh_slope(vf x, vf *slope) {
+INLINE vf gelu_tanh_derivative(vf x, vf *grad) {
     vf u = x * 1.5957691216f * (x * x * 0.044715f + 1.0f);
     vf s = 1.0f / (exponential(-u) + 1.0f);
-    *slope = s * ((1.0f - s) * x * 1.5957691216f * (x * x * 0.134145f + 1.0f) + 1.0f);
+    *grad = s * ((1.0f - s) * x * 1.5957691216f * (x * x * 0.134145f + 1.0f) + 1.0f);
     return x * s;
 }
 
-INLINE vf gelu_erf_slope(vf x, vf *slope) {
+INLINE vf gelu_erf_derivative(vf x, vf *grad) {
     vf bell = exponential(x * x * -0.5f), phi = normal_below(x, bell);
-    *slope = phi + x * bell * 0.3989422804f;
+    *grad = phi + x * bell * 0.3989422804f;
     return x * phi;
 }
 
