@@ -2,8 +2,9 @@
 
 Every sample is a pure function of (model, prompt, settings, index): its random numbers come from
 (seed, index) alone. Batch mates, batch size and order change nothing, but for rounding: in float32
-two ways of computing agree token for token, unless the best two choices for a token are closer
-than 1e-4. `index` is `first_index + number of the prompt * n + number of the text`, from 0 on.
+two ways of computing agree token for token, unless the best two choices for a token, or the last
+that a filter keeps and the first that it drops, are closer than 1e-4. `index` is `first_index +
+number of the prompt * n + number of the text`, from 0 on.
 """
 
 from __future__ import annotations

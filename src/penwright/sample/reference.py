@@ -6,6 +6,8 @@ vocabulary, and every step decodes the whole text and looks for stop texts in it
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -18,13 +20,16 @@ from penwright.sample.processors import RULED_OUT, Rows
 from penwright.sample.window import Window
 from penwright.tokens.bpe import Tokenizer
 
+_NARROW = 1e-4
+
 
 def write(
     model: GPT2, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig, index: int = 0
 ) -> tuple[Sample, list[float]]:
     """Return the sample that `generate` should write, and the margin of each token over the next.
 
-    A margin is a difference of two logits (noise included): below 1e-4, rounding may decide.
+    A margin is a difference of two logits (noise included): below 1e-4, rounding may decide. It is
+    at most 0 where the choice hangs on a token that a filter keeps or drops as narrowly.
     """
     ids, healing = tokenizer.encode_prompt(prompt), b""
     if sampling.heal:
@@ -49,9 +54,8 @@ def write(
         )
         scores_1V = chooser.process(_read(model, tokenizer, window.read(ids, start)), rows)
         while True:
-            best = _score(scores_1V, sampling, index, len(ids) - prompt_length).topk(2)
-            margins.append(float(best.values[0] - best.values[1]))
-            token = int(best.indices[0])
+            token, margin = _choose(scores_1V, sampling, index, len(ids) - prompt_length)
+            margins.append(margin)
             if not any(refuses(ids, token) for refuses in guards):
                 break
             scores_1V[0, token] = RULED_OUT
@@ -78,6 +82,24 @@ def _read(model: GPT2, tokenizer: Tokenizer, window: list[int]) -> torch.Tensor:
         hidden_1TC = model(torch.tensor([window], device=model.head_weight_VC.device))
         logits_1V = model.logits(hidden_1TC[:, -1])[:, : tokenizer.vocab_size]
     return logits_1V.float().cpu()
+
+
+def _choose(
+    logits_1V: torch.Tensor, sampling: SamplingConfig, index: int, step: int
+) -> tuple[int, float]:
+    """Return the best token and its margin."""
+    scores_V = _score(logits_1V, sampling, index, step)
+    best = scores_V.topk(2)
+    token, margin = int(best.indices[0]), float(best.values[0] - best.values[1])
+    kept_V = scores_V > RULED_OUT
+    kept, dropped = logits_1V[0][kept_V], logits_1V[0][~kept_V & (logits_1V[0] > RULED_OUT)]
+    if len(dropped) and 0 <= kept.min() - dropped.max() < _NARROW:
+        free = replace(sampling, top_k=0, top_p=1.0, min_p=0.0, typical_p=1.0)
+        near_V = ~kept_V & (logits_1V[0] > kept.min() - _NARROW)
+        rival = _score(logits_1V, free, index, step)[near_V].max()
+        border = logits_1V[0, token] < dropped.max() + _NARROW
+        margin = 0.0 if border else min(margin, float(best.values[0] - rival))
+    return token, margin
 
 
 def _score(
