@@ -197,6 +197,22 @@ def test_two_models_are_compared_blindly(page, live):
     assert vote[vote["choice"]] == first.get_by_role("heading").inner_text()
 
 
+def test_a_redraw_leaves_what_is_being_typed(page):
+    held = []
+    page.route("**/training/votes*", lambda route: held.append(route))
+    go(page, "train/compare")
+    page.get_by_label("One").select_option("tiny")
+    page.get_by_label("The other").select_option("other")
+    beginning = page.get_by_label("Beginning")
+    beginning.fill("Once")
+    while not held:
+        page.wait_for_timeout(20)
+    with page.expect_response("**/training/votes*"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    assert beginning.input_value() == "Once"
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_view_scrolls_sideways(page, width):
     page.set_viewport_size({"width": width, "height": 800})

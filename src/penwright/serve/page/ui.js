@@ -66,10 +66,15 @@ export const field = (label, control, name = "") =>
 
 /** A box for text, of one line or of `rows`; `set` gets what was typed. */
 export const box = (value, set, { hint = "", rows = 0, name = nothing } = {}) => {
-  const change = ({ target }) => set(target.value);
+  // Not live: a redraw leaves alone what is being typed. What set() refuses is put back.
+  const change = ({ target }) => {
+    const text = target.value;
+    target.value = value;
+    set(text);
+  };
   return rows
-    ? html`<textarea rows=${rows} placeholder=${hint} aria-label=${name} .value=${live(value)} @change=${change}></textarea>`
-    : html`<input placeholder=${hint} aria-label=${name} .value=${live(value)} @change=${change} />`;
+    ? html`<textarea rows=${rows} placeholder=${hint} aria-label=${name} .value=${value} @change=${change}></textarea>`
+    : html`<input placeholder=${hint} aria-label=${name} .value=${value} @change=${change} />`;
 };
 
 /** A choice of options, [value, what is shown]. */
