@@ -127,7 +127,8 @@ export function makeEditor(parent, session, { commands, onUpdate, onClick }) {
           tabindex: "0",
           autocapitalize: "sentences",
         }),
-        drawSelection(),
+        // A blinking cursor is an animation: each key would wait for its next frame.
+        drawSelection({ cursorBlinkRate: 0 }),
         placeholder("Write, or press Continue and see what the model begins with."),
         search({ top: true }),
         sourceTooltip,
