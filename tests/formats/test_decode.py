@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penwright import formats
@@ -97,6 +97,7 @@ def test_windows_1252_is_never_taken_for_mac_roman(
     others=st.lists(st.sampled_from(UNCLEAR)),
     encoding=st.sampled_from(["windows-1252", "mac-roman"]),
 )
+@example(clear=["“so”"], others=[], encoding="mac-roman")
 def test_the_likelier_encoding_is_offered_first_and_reads_the_text(
     tmp_path_factory: pytest.TempPathFactory, clear: list[str], others: list[str], encoding: str
 ) -> None:

@@ -218,7 +218,7 @@ def _measure(path: str) -> _Damage:
     total = line_ends = 0
     invalid: Counter[tuple[str, str]] = Counter()
     first: _Damage | None = None
-    pending = b""
+    pending, letter = b"", ""  # a small letter before them
     with open_bytes(path) as stream:
         while True:
             block = read_block(stream, BLOCK, path)
@@ -226,7 +226,7 @@ def _measure(path: str) -> _Damage:
             start = total - len(pending)
             total += len(block)
             try:
-                _, used = codecs.utf_8_decode(data, "strict", not block)
+                text, used = codecs.utf_8_decode(data, "strict", not block)
             except UnicodeDecodeError as error:
                 if first is None:
                     line = line_ends + data.count(b"\n", 0, error.start) + 1
@@ -235,7 +235,8 @@ def _measure(path: str) -> _Damage:
                     place = start + error.start
                     first = _Damage(invalid, 0, data[error.start], place, line, around)
                 text, used = codecs.utf_8_decode(data, "surrogateescape", not block)
-                invalid.update(_AFTER.findall(text))
+                invalid.update(_AFTER.findall(letter + text))
+            letter = text[-1:] if "a" <= text[-1:] <= "z" else ""
             line_ends += data.count(b"\n", 0, used)
             pending = data[used:]
             if not block:
