@@ -25,6 +25,12 @@ TEXT = """import("/page/vendor/codemirror.js").then(({ EditorView }) => {
 })"""
 """The whole text of the editor, without suggestions and placeholders."""
 
+READY = "document.querySelector('.tray-foot .primary')?.disabled === false"
+"""Whether there are continuations to choose from, and all of them are there."""
+
+ENDLESS = {"max_tokens": 80_000, "ignore_eos": True, "on_loop": "allow"}
+"""Options with which the model writes until it is stopped, however slow the browser is."""
+
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory) -> Iterator[Live]:
@@ -62,6 +68,12 @@ class Desk:
         id_ = self._request("", {"title": "Untitled", "text": ""})["id"]
         self.page.evaluate(f"location.hash = 'write/{id_}'")
         self.wait_for(f"document.querySelector('.editor')?.dataset.document === {id_!r}")
+
+    def set_options(self, **sampling) -> None:
+        """Set sampling options of the document, and load the page again."""
+        self.ask("/settings", {"values": {"sampling": sampling}})
+        self.page.reload()
+        self.text_box.wait_for()
 
     @property
     def id(self) -> str:

@@ -85,11 +85,6 @@ class TrainPlan:
     sample_every: int
     sample_tokens: int
 
-    @property
-    def tokens_a_step(self) -> int:
-        """The number of tokens in a whole batch, padding counted."""
-        return self.batch_size * self.max_length
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainPlan:
         """Return the plan of `as_json`, as run.json holds it; raises UsageError for a wrong one."""
