@@ -2,7 +2,8 @@
 
     python bench/drafts.py MODEL [--prompts FILE] [--weights int8] [--tokens 200] [--json]
 
-MODEL is best a run that has learned its corpus well, indexed first by `penwright copied MODEL`.
+MODEL is a run that has learned its corpus well, indexed first by `penwright copied MODEL`. Where no
+large model was trained, let `grow.py` make one of a small one, and `finetune` it for a step.
 Prompts are the beginnings of held-out documents of the run, or the lines of a file. Each round
 writes a text for each prompt at temperature 0.7 with drafts and without, in turn; then the same at
 temperature 1.5 from the whole distribution, which can hardly be guessed. The ratio is that of the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,15 @@ from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.index.suffix_index import SuffixIndex
 from penwright.model.cache import count_common
-from penwright.native import Choice
+from penwright.native import MOST_GUESSES, Choice, Corpus, Guessed
 from penwright.sample.batch import Batch, Row
 from penwright.sample.decoder import as_source
 from penwright.sample.drafts import CorpusFinder, Draft, Drafter, Kind, TextFinder
+from penwright.sample.guessing import Guessing
+from penwright.sample.logits import gumbel
 from penwright.sample.window import Window
 from tests.index.conftest import ArrayStore
-from tests.native.conftest import needs_library, pack
+from tests.native.conftest import LIBRARIES, every_variant, needs_library, pack
 from tests.sample.conftest import build_model
 from tests.sample.test_engine import SETTINGS
 
@@ -181,3 +185,99 @@ def test_generate_with_drafts(model, tokenizer):
     )
     assert drafter.drafted >= drafter.accepted > 0
     assert count_common([1, 2, 3], [1, 2, 4]) == 2
+
+
+@needs_library
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_guesses_give_the_plain_text(tmp_path_factory, tokenizer, data):
+    """Guesses from texts that share nothing with the model, or everything."""
+    source = pack(build_model(tokenizer.vocab_size, n_positions=40))
+    sampling = data.draw(st.sampled_from(list(SETTINGS.values())))
+    plain, told = write(source, tokenizer, sampling)
+    token = st.integers(0, tokenizer.vocab_size - 1)
+    texts = [data.draw(st.lists(token, min_size=1, max_size=40)), plain.ids, plain.ids[3:]]
+    corpus = corpus_of(tmp_path_factory, texts, tokenizer.vocab_size)
+    drafter = Drafter()
+    drafter.guess_corpus = corpus
+    drafter.guessing.choose = lambda: data.draw(st.integers(0, MOST_GUESSES))
+    row, events = write(source, tokenizer, sampling, drafter)
+    assert (row.ids, row.finish_reason) == (plain.ids, plain.finish_reason)
+    assert "".join(event.text for event in events) == "".join(event.text for event in told)
+    assert 0 <= drafter.accepted <= drafter.drafted
+
+
+def corpus_of(tmp_path_factory, texts, vocabulary: int) -> Corpus:
+    """Index texts in several blocks."""
+    store = ArrayStore(texts, vocabulary)
+    folder = tmp_path_factory.mktemp("index") / "index"
+    index = SuffixIndex.build(store, store.ranges, folder, block_tokens=20)
+    return Corpus([(block.suffixes, block.line) for block in index.blocks], vocabulary)
+
+
+def guess_plainly(texts, ids, sampling, key: int, step: int) -> tuple[list[int], list[float]]:
+    """Every token that may follow `ids`, and its score: the n-gram model and the noise."""
+    often: dict[int, float] = {}
+    rest = 1.0
+    for n in (2, 1):
+        follow = Counter(
+            text[at + n]
+            for text in texts
+            for at in range(len(text) - n)
+            if text[at : at + n] == ids[-n:]
+        )
+        if len(ids) >= n and follow:
+            share = rest / (follow.total() + 4 * len(follow))
+            for token, count in follow.items():
+                often[token] = often.get(token, 0.0) + share * count
+            rest = share * 4 * len(follow)
+    every = Counter(token for text in texts for token in text)
+    tokens = sorted(often)
+    values = np.array([often[t] + rest * every[t] / every.total() for t in tokens])
+    scores = 1.3 / (1.0 if sampling.greedy else sampling.temperature) * np.log(values)
+    if not sampling.greedy:
+        keys = np.full(len(tokens), key, np.uint64)
+        scores = scores + gumbel(keys, np.full(len(tokens), step), np.array(tokens, np.int64))
+    return tokens, scores.tolist()
+
+
+@every_variant
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_guess_is_that_of_the_n_gram_model(tmp_path_factory, variant, data):
+    texts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=19), min_size=1, max_size=5))
+    texts = [text for text in texts if text] or [[1]]
+    ids = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=3))
+    sampling = data.draw(
+        st.builds(SamplingConfig, temperature=st.sampled_from([0.5, 1.0]), greedy=st.booleans())
+    )
+    key, step = data.draw(st.integers(0, 2**63)), data.draw(st.integers(0, 100))
+    corpus = corpus_of(tmp_path_factory, texts, 6)
+    before = ids[-2] if len(ids) > 1 else None
+    choice = Choice(
+        key=key, step=step, temperature=sampling.temperature, greedy=sampling.greedy, top_p=1.0
+    )
+    guess = corpus.guess(LIBRARIES[variant], before, ids[-1], choice)
+    tokens, scores = guess_plainly(texts, ids[-2:], sampling, key, step)
+    if not tokens:
+        assert guess is None
+        return
+    best = max(scores)
+    assert guess in [t for t, score in zip(tokens, scores, strict=True) if score > best - 1e-4]
+
+
+def test_as_many_tokens_are_guessed_as_pay():
+    def learn(guessing: Guessing, rate: float, more: float) -> list[int]:
+        lengths = []
+        for number in range(600):
+            length = guessing.choose()
+            right = next((n for n in range(length) if (number + n) % 100 >= 100 * rate), length)
+            went = Guessed(1, length, right, int(right < length))
+            guessing.note(length, went, 1 + more * length)
+            lengths.append(length)
+        return lengths[300:]
+
+    guessing = Guessing()
+    assert np.mean(learn(guessing, 0.05, 0.2)) < 0.1
+    assert np.mean(learn(guessing, 0.95, 0.05)) > 6
+    assert np.mean(learn(Guessing(), 1.0, 1.5)) < 0.3

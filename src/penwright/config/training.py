@@ -51,8 +51,8 @@ class LoadConfig(ComputeConfig):
     """Type of the weights while writing on a CPU. auto: the fastest here that writes as well,
     measured once for each model; float32 gives the same texts on every machine."""
     drafts: Literal["auto", "off"] = "auto"
-    """Guess the next tokens from the text so far, and from the training text once `copied` has
-    indexed it. Changes the speed only; auto stops where it does not pay."""
+    """Guess the next tokens from the text so far and the training text, which `copied` has to
+    index if it is long. Changes the speed only; auto stops where it does not pay."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ from penwright.weights.names import resolve
 from penwright.weights.opening import read_place
 from penwright.wording import Warn
 
+SHORT_TEXT = 1_000_000
+"""Tokens that are indexed in about a second."""
 _CONTEXT = 30  # tokens shown before and after a span
 
 
@@ -135,10 +137,10 @@ def open_training_text(name: str | Path, warn: Warn = lambda _: None) -> Trainin
 
 
 class KeptIndex:
-    """The index of the training text of a run's model, if it was built.
+    """The index of the training text of a run's model, if it was built or takes no time to build.
 
-    It is opened in the background when it is first asked for. Nothing is encoded or built:
-    `penwright copied` does that.
+    It is opened in the background when it is first asked for. Nothing is encoded, and the index of
+    a long text is not built: `penwright copied` does that.
     """
 
     def __init__(self, model: Path) -> None:
@@ -166,7 +168,9 @@ class KeptIndex:
                 self.says = "its token store is gone"
                 return
             opened = split_data(kept, config, about["held_out"]["share"], tokenizer)
-            self._index = training_text(run, tokenizer, opened).kept_index
+            text = training_text(run, tokenizer, opened)
+            is_short = text.n_tokens <= SHORT_TEXT
+            self._index = text.index if is_short else text.kept_index
             self.says = f"`penwright copied {run.name}` makes an index of it"
         except PenwrightError as error:
             self.says = error.message

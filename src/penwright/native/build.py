@@ -60,6 +60,7 @@ class Library:
     feed: Callable[..., int]
     choose: Callable[..., int]
     write: Callable[..., int]
+    guess: Callable[..., int]
     training: Mapping[str, Callable[..., Any]]
     """The functions of c/train.c, by name."""
 
@@ -213,7 +214,8 @@ _ARGUMENTS = {
     "feed": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p],
     "choose": [c_void_p, c_void_p, c_long, c_int, c_void_p, c_int, c_void_p, c_int, c_void_p],
     "write": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_int, c_void_p, c_int,
-              c_void_p],
+              c_void_p, c_void_p],
+    "guess": [c_void_p, c_int, c_int, c_void_p],
 }  # fmt: skip
 
 

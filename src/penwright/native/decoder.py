@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from ctypes import Structure, c_double, c_int32, c_int64, c_uint64, c_void_p
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,14 @@ from torch import Tensor
 
 from penwright.errors import ModelError, OutOfRoomError, UsageError
 from penwright.model.cache import count_common
+from penwright.native.build import Library
 from penwright.native.packed import PAGE, PackedModel
 
 PASS_TOKENS = 512
 """Most tokens that go through the layers together."""
 
 I32 = NDArray[np.int32]
+Tokens = NDArray[np.unsignedinteger[Any]]
 
 
 class Feed(Structure):
@@ -52,6 +54,89 @@ class Choice(Structure):
         ("top_k", c_int32), ("greedy", c_int32), ("limit", c_int32), ("last", c_int32),
         ("n_refused", c_int32), ("refused", c_int32 * MOST_REFUSED),
     ]  # fmt: skip
+
+
+class _CorpusBlock(Structure):
+    _fields_ = [("suffixes", c_void_p), ("line", c_void_p), ("firsts", c_void_p)]
+
+
+class _Corpus(Structure):
+    _fields_ = [
+        ("block", c_void_p), ("blocks", c_int32), ("wide", c_int32), ("vocabulary", c_int32),
+        ("mass", c_void_p), ("met", c_void_p), ("turn", c_int32),
+    ]  # fmt: skip
+
+
+class _Guesses(Structure):
+    _fields_ = [
+        ("corpus", c_void_p), ("length", c_int32), ("enough", c_int32), ("before", c_int32),
+        ("passes", c_int32), ("guessed", c_int32), ("right", c_int32), ("wrong", c_int32),
+    ]  # fmt: skip
+
+
+MOST_GUESSES = 8
+"""The most tokens that are guessed ahead of a pass."""
+MOST_BLOCKS = 8
+"""Blocks of a corpus that are read; there is no need for more."""
+
+
+class Corpus:
+    """Texts to guess the next token from: for each block its suffix array and its line of tokens.
+
+    A line has uint16 or uint32 tokens; behind each text stands one that is `vocabulary` or larger.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Tokens, Tokens]], vocabulary: int) -> None:
+        blocks = blocks[:MOST_BLOCKS]
+        self.vocabulary = vocabulary
+        self._held: list[object] = [blocks]
+        table = (_CorpusBlock * len(blocks))()
+        for entry, (suffixes, line) in zip(table, blocks, strict=True):
+            counts_V = np.bincount(line, minlength=vocabulary)[:vocabulary]
+            firsts = np.concatenate([[0], np.cumsum(counts_V)]).astype(np.int64)
+            self._held.append(firsts)
+            entry.suffixes, entry.line = suffixes.ctypes.data, line.ctypes.data
+            entry.firsts = firsts.ctypes.data
+        mass_V = np.zeros(vocabulary, dtype=np.float32)
+        met_V = np.zeros(vocabulary, dtype=np.int32)
+        self._held += [table, mass_V, met_V]
+        wide = bool(blocks) and blocks[0][1].itemsize == 4
+        self._struct = _Corpus(
+            *(ctypes.addressof(table), len(blocks), wide, vocabulary),
+            *(mass_V.ctypes.data, met_V.ctypes.data),
+        )
+
+    @property
+    def address(self) -> int:
+        """Return the address of the C struct, which is there as long as this object."""
+        return ctypes.addressof(self._struct)
+
+    def guess(self, library: Library, before: int | None, last: int, choice: Choice) -> int | None:
+        """Return a guess of the token that `choice` will be behind these two; None for no idea."""
+        first = -1 if before is None else before
+        token = library.guess(self.address, first, last, ctypes.addressof(choice))
+        return None if token < 0 else token
+
+
+class GuessPlan(NamedTuple):
+    """How `NativeDecoder.write_guessing` guesses."""
+
+    corpus: Corpus
+    length: int
+    """Tokens to guess ahead of each pass."""
+    enough: int
+    """Tokens to write; the last pass may write more."""
+    before: int | None
+    """The token in front of the last one, if there is one."""
+
+
+class Guessed(NamedTuple):
+    """How the guesses of a call went; one behind a wrong one is neither right nor wrong."""
+
+    passes: int
+    guessed: int
+    right: int
+    wrong: int
 
 
 class _Page:
@@ -145,6 +230,29 @@ class NativeDecoder:
         A row ends with the first token of `ends`, which is returned too. Each returned token but
         the last is in the cache. Raises ModelError when the logits are not numbers.
         """
+        return self._write(choices, ends, vocabulary, None)
+
+    def write_guessing(
+        self,
+        choice: Choice,
+        ends: Sequence[int],
+        vocabulary: int,
+        plan: GuessPlan,
+    ) -> tuple[list[int], Guessed]:
+        """Write the only row as `write` does, guessing ahead of each pass."""
+        before = -1 if plan.before is None else plan.before
+        guesses = _Guesses(plan.corpus.address, plan.length, plan.enough, before)
+        [text] = self._write([choice], ends, vocabulary, ctypes.addressof(guesses))
+        went = Guessed(guesses.passes, guesses.guessed, guesses.right, guesses.wrong)
+        return text, went
+
+    def _write(
+        self,
+        choices: Sequence[Choice],
+        ends: Sequence[int],
+        vocabulary: int,
+        guesses: int | None,
+    ) -> list[list[int]]:
         rows, stride = self._rows, max((choice.limit for choice in choices), default=0)
         for row, choice in zip(rows, choices, strict=True):
             self._reserve(row, choice.limit)
@@ -157,7 +265,7 @@ class NativeDecoder:
                 ctypes.addressof(self.model.struct), self.model.pool.address,
                 ctypes.addressof(feed), ctypes.addressof(settings), vocabulary,
                 ends_N.ctypes.data, len(ends_N),
-                tokens_BT.ctypes.data, stride, written_B.ctypes.data,
+                tokens_BT.ctypes.data, stride, written_B.ctypes.data, guesses,
             )  # fmt: skip
         _check(code)
         texts: list[list[int]] = [

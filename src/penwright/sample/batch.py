@@ -20,7 +20,7 @@ from torch import Tensor
 from penwright.config import SamplingConfig
 from penwright.errors import UsageError
 from penwright.model.cache import count_common
-from penwright.native import Choice, NativeDecoder
+from penwright.native import Choice, Corpus, GuessPlan, NativeDecoder
 from penwright.sample import logits
 from penwright.sample.choosing import RowChooser, TokenScore, score_tokens
 from penwright.sample.copy_limit import TrainingCopies
@@ -224,8 +224,7 @@ class Batch:
         elif isinstance(self._decoder, NativeDecoder) and all(
             map(self._chooser.is_native, self.rows)
         ):
-            most = drafter.plain_steps if drafter else MOST_STEPS
-            self._write_natively(self._decoder, news, most)
+            self._write_natively(self._decoder, news, drafter)
         else:
             self._feed_and_choose(news)
         if drafter and news[0].chosen:
@@ -267,15 +266,21 @@ class Batch:
                 return
             yield token, None
 
-    def _write_natively(self, decoder: NativeDecoder, news: Sequence[_News], most: int) -> None:
-        """Let the decoder choose as many tokens as it can in a short time, at most `most`."""
-        rooms = [self._context - length for length in decoder.lengths]
-        choices = [
-            row.choice(min(self._steps, most, room))
-            for row, room in zip(self.rows, rooms, strict=True)
-        ]
+    def _write_natively(
+        self, decoder: NativeDecoder, news: Sequence[_News], drafter: Drafter | None
+    ) -> None:
+        """Let the decoder choose as many tokens as it can in a short time."""
+        most = drafter.plain_steps if drafter else MOST_STEPS
+        steps = min(self._steps, most)
         begin = time.perf_counter()
-        texts = decoder.write(choices, self._tokenizer.end_ids, self._tokenizer.vocab_size)
+        if drafter and drafter.guess_corpus:
+            texts = [self._guess(decoder, steps, drafter, drafter.guess_corpus)]
+        else:
+            choices = [
+                row.choice(min(steps, self._context - length))
+                for row, length in zip(self.rows, decoder.lengths, strict=True)
+            ]
+            texts = decoder.write(choices, self._tokenizer.end_ids, self._tokenizer.vocab_size)
         each = (time.perf_counter() - begin) / max(map(len, texts))
         for one, tokens in zip(news, texts, strict=True):
             for token in tokens:
@@ -290,6 +295,29 @@ class Batch:
         if any(row.refused for row in self.rows):
             kept = [len(row.cached) for row in self.rows]
             decoder.truncate(list(map(min, kept, decoder.lengths)))
+
+    def _guess(
+        self, decoder: NativeDecoder, steps: int, drafter: Drafter, corpus: Corpus
+    ) -> list[int]:
+        """Let the decoder write the only row with guesses from `corpus`, as many as pay.
+
+        Some more than `steps` tokens, so that no pass has fewer guesses than the others.
+        """
+        [row], [held] = self.rows, decoder.lengths
+        length = drafter.guessing.choose()
+        choice = row.choice(min(steps + length, self._context - held))
+        before = row.ids[-2] if len(row.ids) > 1 else None
+        begin = time.perf_counter()
+        text, went = decoder.write_guessing(
+            choice,
+            self._tokenizer.end_ids,
+            self._tokenizer.vocab_size,
+            GuessPlan(corpus, length, steps, before),
+        )
+        drafter.guessing.note(length, went, time.perf_counter() - begin)
+        drafter.drafted += went.guessed
+        drafter.accepted += went.right
+        return text
 
     def _find_most_steps(self, news: Sequence[_News], texts: Sequence[Sequence[int]]) -> int:
         """Return the most steps to write at once, fewer after much of the text was surplus."""

@@ -20,6 +20,8 @@ from typing import NamedTuple, Protocol
 
 from penwright.index.suffix_index import SuffixIndex
 from penwright.model.cache import count_common
+from penwright.native import Corpus as GuessCorpus
+from penwright.sample.guessing import Guessing
 
 SHORTEST = 3
 """Tokens at the end of the text that a draft must have in common with what it continues."""
@@ -160,8 +162,12 @@ class Drafter:
         self._plain = 0.0  # seconds of a token without drafts
         self._more = 0.0  # seconds of each token of a draft, more than a plain one
         self._wait = self._left = _WAITS[0]
+        self._checked = False
+        self.guessing = Guessing()
+        self.guess_corpus: GuessCorpus | None = None
+        """What the native decoder guesses from between drafts, once the index is there."""
         self.drafted = self.accepted = 0
-        """Tokens in all drafts, and those of them that were right."""
+        """Tokens in all drafts and guesses, and those of them that were right."""
 
     def propose(self, text: object, ids: Sequence[int], room: int) -> Draft | None:
         """Return a draft of at most `room` tokens behind `ids`, where one is worth its time.
@@ -176,6 +182,9 @@ class Drafter:
         index = self.corpus.index if self.corpus and asks else None
         if index is not None:
             self._finders.append(CorpusFinder(index))
+            if self.guess_corpus is None:
+                blocks = [(block.suffixes, block.line) for block in index.blocks]
+                self.guess_corpus = GuessCorpus(blocks, index.store.vocab_size)
         found = [finder.find(ids, min(room, MOST)) for finder in self._finders]
         best, draft = _WORTH, None
         for guess in filter(None, found):
@@ -210,8 +219,9 @@ class Drafter:
             right = _mean(right, 0.0)
         self._right[draft.kind] = right
         more = max(0.0, seconds - self._plain) / len(draft.tokens)
-        if self.drafted:  # the first pass warms up
+        if self._checked:  # the first pass warms up
             self._more = _mean(self._more or more, more)
+        self._checked = True
         self.drafted += len(draft.tokens)
         self.accepted += accepted
         if accepted:

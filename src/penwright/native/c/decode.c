@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "attention.h"
-#include "choose.h"
+#include "guess.h"
 #include "pack.h"
 
 #define JOIN(name, variant) pw_##name##_##variant
@@ -393,19 +393,82 @@ static int is_end(const int32_t *ends, int n, int32_t token) {
     return 0;
 }
 
+// Feed `n` tokens, and choose what follows each by the choice of its number.
+static int feed_and_choose(const Model *m, Pool *pool, const Feed *feed, int n,
+                           const Choice *choices, int vocabulary, const int32_t *ends, int n_ends,
+                           int32_t *chosen) {
+    int threads = pool_threads(pool);
+    long stride = round_up(m->head.outputs, PANEL);
+    size_t rows = (size_t)n * (size_t)stride * 4, numbers = (size_t)round_up(n, 16) * 4;
+    char *extra;
+    Pass pass;
+    int failed = begin(&pass, m, pool, feed, rows + numbers + (size_t)threads * (size_t)stride * 8,
+                       &extra);
+    if (failed) return failed;
+    int32_t *order = (int32_t *)(extra + rows);
+    for (int i = 0; i < n; i++) order[i] = i;
+    Candidates candidates[MAX_THREADS];
+    divide(extra + rows + numbers, candidates, threads, stride);
+    run_layers(&pass, order, n, (float *)extra, stride);
+    Choosing job = {choices, order, ends, (float *)extra, chosen, candidates, stride, vocabulary,
+                    n_ends};
+    pool_run(pool, choose_one, &job, n, 1);
+    return 0;
+}
+
+// Guess up to `most` tokens ahead of a choice, and how each next one is to be chosen.
+static int guess_ahead(const Guesses *guesses, int most, int vocabulary, const int32_t *ends,
+                       int n_ends, int32_t *tokens, Choice *choices) {
+    int32_t before = guesses->before;
+    int n = 0;
+    if (most > guesses->length) most = guesses->length;
+    while (n < most && n < MOST_GUESSES) {
+        int32_t guess = guess_token(guesses->corpus, before, tokens[n], &choices[n]);
+        if (guess < 0 || guess >= vocabulary || is_end(ends, n_ends, guess)) break;
+        before = tokens[n++];
+        tokens[n] = guess;
+        choices[n] = choices[n - 1];
+        choices[n].step++;
+        choices[n].n_refused = 0;
+    }
+    return n;
+}
+
+// Append the tokens chosen behind fed ones, as far as those had been guessed right. Returns whether
+// the row goes on.
+static int take(const int32_t *fed, const int32_t *chosen, int n, Choice *choice,
+                const int32_t *ends, int n_ends, int32_t *tokens, int32_t *written,
+                Guesses *guesses) {
+    for (int i = 0;; i++) {
+        if (guesses) guesses->before = choice->last;
+        tokens[(*written)++] = choice->last = chosen[i];
+        choice->step++;
+        choice->n_refused = 0;
+        int goes_on = *written < choice->limit && !is_end(ends, n_ends, chosen[i]);
+        int is_right = i + 1 < n && fed[i + 1] == chosen[i] && chosen[i + 1] >= 0;
+        if (guesses && i + 1 < n) {
+            guesses->right += is_right;
+            guesses->wrong += !is_right;
+        }
+        if (!goes_on || !is_right) return goes_on;
+    }
+}
+
 // Write up to choices[r].limit tokens for each row: feed its last token, choose the next, and so
 // on, until it chooses an end token. tokens[r * stride ...] gets them, written[r] their number;
 // each written token but the last is in the cache. Returns a negative number when there is none to
 // choose. Only the first `vocabulary` tokens can be chosen. `feed` has no counts or tokens.
+// A single row may be guessed ahead: then a pass feeds the guesses too, and is worth as many tokens
+// as were right, and one.
 int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices, int vocabulary,
-                  const int32_t *ends, int n_ends, int32_t *tokens, int stride, int32_t *written) {
-    int n = rows->rows, longest = 0, threads = pool_threads(pool);
-    long logits_stride = round_up(m->head.outputs, PANEL);
-    for (int r = 0; r < n; r++) longest = choices[r].limit > longest ? choices[r].limit : longest;
-    int32_t *starts = malloc((size_t)n * 4 * 5), *counts = starts + n, *last = starts + 2 * n;
-    int32_t *living = starts + 3 * n, *order = starts + 4 * n;
+                  const int32_t *ends, int n_ends, int32_t *tokens, int stride, int32_t *written,
+                  Guesses *guesses) {
+    int n = rows->rows, room = n + MOST_GUESSES;
+    int32_t *starts = malloc((size_t)room * 4 * 5), *counts = starts + room;
+    int32_t *fed = starts + 2 * room, *living = starts + 3 * room, *chosen = starts + 4 * room;
+    Choice *next = malloc((size_t)room * sizeof *next);
     char **pages = malloc((size_t)n * (size_t)rows->stride * sizeof *pages);
-    int failed = starts && pages ? 0 : OUT_OF_MEMORY, alive = 0;
+    int failed = starts && next && pages ? 0 : OUT_OF_MEMORY, alive = 0;
     for (int r = 0; !failed && r < n; r++) {
         written[r] = 0;
         if (choices[r].limit > 0) living[alive++] = r;
@@ -415,39 +478,42 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
             int r = living[i];
             starts[i] = rows->starts[r] + written[r];
             counts[i] = 1;
-            last[i] = choices[r].last;
-            order[i] = i;
+            fed[i] = choices[r].last;
+            next[i] = choices[r];
             memcpy(pages + (long)i * rows->stride, rows->pages + (long)r * rows->stride,
                    (size_t)rows->stride * sizeof *pages);
         }
-        Feed feed = {alive, rows->stride, starts, counts, last, pages};
-        size_t logits_bytes = (size_t)alive * (size_t)logits_stride * 4;
-        size_t each = (size_t)logits_stride * 8;
-        char *extra;
-        Pass pass;
-        failed = begin(&pass, m, pool, &feed, logits_bytes + (size_t)threads * each, &extra);
-        if (failed) break;
-        Candidates candidates[MAX_THREADS];
-        divide(extra + logits_bytes, candidates, threads, logits_stride);
-        run_layers(&pass, order, alive, (float *)extra, logits_stride);
-        Choosing job = {choices, living, ends, (float *)extra, last, candidates, logits_stride,
-                        vocabulary, n_ends};
-        pool_run(pool, choose_one, &job, alive, 1);
+        int total = alive;
+        if (guesses) {
+            int guessed = guess_ahead(guesses, choices[0].limit - written[0] - 1, vocabulary, ends,
+                                      n_ends, fed, next);
+            total = counts[0] = 1 + guessed;
+            guesses->passes++;
+            guesses->guessed += guessed;
+        }
+        Feed feed = {alive, rows->stride, starts, counts, fed, pages};
+        failed = feed_and_choose(m, pool, &feed, total, next, vocabulary, ends, n_ends, chosen);
         int left = 0;
-        for (int i = 0; i < alive; i++) {
+        for (int i = 0; i < alive && !failed; i++) {
             int r = living[i];
-            Choice *choice = &choices[r];
-            if (last[i] < 0) failed = last[i];
-            tokens[(long)r * stride + written[r]++] = choice->last = last[i];
-            choice->step++;
-            choice->n_refused = 0;
-            if (written[r] < choice->limit && !is_end(ends, n_ends, last[i])) living[left++] = r;
+            if (chosen[i] < 0)
+                failed = chosen[i];
+            else if (take(fed + i, chosen + i, counts[i], &choices[r], ends, n_ends,
+                          tokens + (long)r * stride, &written[r], guesses) &&
+                     !(guesses && written[r] >= guesses->enough))
+                living[left++] = r;
         }
         alive = left;
     }
     free(starts);
+    free(next);
     free(pages);
     return failed;
+}
+
+// Guess the token behind `before` and `last`, for tests.
+int PUBLIC(guess)(Corpus *corpus, int before, int last, const Choice *choice) {
+    return guess_token(corpus, before, last, choice);
 }
 
 // Write a matrix of floats, m->outputs rows, in its layout; w[o * across + i * down].

@@ -70,6 +70,30 @@ typedef struct {
     int32_t n_refused, refused[MOST_REFUSED];  // tokens that the first must not be
 } Choice;
 
+// Texts that resemble what is written, as the suffix array of a line of tokens; see guess.h.
+typedef struct {
+    const uint32_t *suffixes;  // places on the line, in the order of their suffixes
+    const void *line;          // tokens of 16 or 32 bits; behind each text one that is too large
+    const int64_t *firsts;     // [vocabulary + 1]: the first slot whose suffix begins with a token
+} CorpusBlock;
+
+typedef struct {
+    const CorpusBlock *block;
+    int32_t blocks, wide, vocabulary;  // wide: tokens have 32 bits
+    float *mass;                       // [vocabulary], zeros between calls
+    int32_t *met, turn;                // [vocabulary]: the last turn in which a token was met
+} Corpus;
+
+enum { MOST_GUESSES = 8 };
+
+// How one row is to be guessed ahead, and how that went.
+typedef struct {
+    Corpus *corpus;
+    int32_t length, enough;  // tokens to guess in each pass, and to write, `limit` allowing
+    int32_t before;          // the token before `last`, or -1
+    int32_t passes, guessed, right, wrong;  // wrong: passes with a guess that was not right
+} Guesses;
+
 // ---- threads (pool.c) -----------------------------------------------------------------------
 // A job is a number of items; whichever thread is free takes the next few.
 typedef void (*Work)(void *job, int item, int thread);

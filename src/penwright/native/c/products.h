@@ -8,6 +8,7 @@
 
 // A product takes as many rows at once as the registers hold sums for.
 enum { FLOAT_ROWS = LANES == 16 ? 12 : 6, INT_ROWS = LANES == 16 ? 8 : 4, MAX_ROWS = 12 };
+enum { FEW_ROWS = 4 };  // so few wait for the memory that weights come from, which is asked early
 
 #define UNROLL _Pragma("GCC unroll 16")
 #define FOR(i, n) UNROLL for (int i = 0; i < (n); i++)
@@ -56,7 +57,7 @@ INLINE void tile_bf16(const int rows, const int vectors, Input x, const uint16_t
     vf sum[MAX_ROWS][4];
     FOR(r, rows) FOR(v, vectors) sum[r][v] = splat(0);
     for (int i = 0; i < inputs; i += 2, w += 2 * PANEL) {
-        if (rows == 1) __builtin_prefetch(w + 32 * PANEL);
+        if (rows <= FEW_ROWS) __builtin_prefetch(w + 32 * PANEL);
         vi pair[4];
         FOR(v, vectors) pair[v] = load_int(w + 2 * v * LANES);
         FOR(r, rows) {
@@ -79,7 +80,7 @@ INLINE void tile_int8(const int rows, const int vectors, Input x, const uint8_t 
             FOR(v, vectors) dot[r][v] = first;
         }
         for (int i = 0; i < GROUP; i += 4, w += 4 * PANEL) {
-            if (rows == 1) __builtin_prefetch(w + 64 * PANEL);
+            if (rows <= FEW_ROWS) __builtin_prefetch(w + 64 * PANEL);
             vi weight[4];
             FOR(v, vectors) weight[v] = load_int(w + 4 * v * LANES);
             FOR(r, rows) {
@@ -109,7 +110,7 @@ INLINE void tile_int4(const int rows, const int vectors, Input x, const uint8_t 
             FOR(v, vectors) dot[r][v] = start;
         }
         FOR(i, GROUP / 8) {
-            if (rows == 1) __builtin_prefetch(w + 64 * PANEL + i * 4 * PANEL);
+            if (rows <= FEW_ROWS) __builtin_prefetch(w + 64 * PANEL + i * 4 * PANEL);
             vi low[4], high[4];
             FOR(v, vectors) {
                 vi both = load_int(w + 4 * (i * PANEL + first + v * LANES));

@@ -1,0 +1,58 @@
+"""How many tokens to guess ahead of each pass of the native decoder; see native/c/guess.h.
+
+A guess costs the time of one more token in a pass, and is worth a pass when it is right. Both are
+measured, so the number of tokens a second is greatest, and nothing is guessed where none is worth
+it.
+"""
+
+from __future__ import annotations
+
+from penwright.native import MOST_GUESSES, Guessed
+
+_RATE, _WEIGHT = 0.4, 8.0  # share of right guesses that is assumed at first, and of how many
+_MEMORY = 500.0  # guesses, over which the share is a mean
+_MORE = 0.1  # time of a guess over that of a plain pass, before it is known
+_NEW = 0.2  # weight of a new time in its mean
+_FORGETTING = 0.001
+_AGAIN = 32  # calls, after which the other choice is tried
+
+
+class Guessing:
+    """Learns from each call how long the guesses should be."""
+
+    def __init__(self) -> None:
+        self._right, self._tried = _RATE * _WEIGHT, _WEIGHT
+        self._seconds: dict[int, float] = {}
+        self._calls = 0
+
+    def choose(self) -> int:
+        """Return the number of tokens to guess ahead in the next call; 0 for none."""
+        self._calls += 1
+        if 0 not in self._seconds:
+            return 0
+        best = max(range(MOST_GUESSES + 1), key=self._speed)
+        return int(not best) if self._calls % _AGAIN == 0 else best
+
+    def note(self, length: int, went: Guessed, seconds: float) -> None:
+        """Learn from a call that guessed `length` tokens ahead."""
+        each = seconds / max(1, went.passes)
+        self._seconds[length] = _mean(self._seconds.get(length, each), each, _NEW)
+        for other in self._seconds.keys() - {0, length}:  # a bad moment is forgotten some day
+            hope = self._seconds[0] * (1 + _MORE * other)
+            self._seconds[other] = _mean(self._seconds[other], hope, _FORGETTING)
+        self._right += went.right
+        self._tried += went.right + went.wrong
+        if self._tried > _MEMORY:
+            self._right *= _MEMORY / self._tried
+            self._tried = _MEMORY
+
+    def _speed(self, length: int) -> float:
+        """Return the tokens a second to expect."""
+        rate = self._right / self._tried
+        tokens = sum(rate**n for n in range(length + 1))
+        known = self._seconds.get(length)
+        return tokens / (known or self._seconds[0] * (1 + _MORE * length))
+
+
+def _mean(old: float, new: float, weight: float) -> float:
+    return old + weight * (new - old)
