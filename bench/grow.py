@@ -45,6 +45,24 @@ def deepen(weights: dict[str, Tensor], layers: int, more: int) -> None:
             weights[name.replace(last, f"transformer.h.{number}.")] = silent
 
 
+def grow(model: str, out: Path, width: int, layers: int) -> int:
+    """Write the larger model into the new folder `out`; returns the number of its weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "small"
+        export(model, "huggingface", small, dtype="f32")
+        weights = load_file(small / "model.safetensors")
+        config = json.loads((small / "config.json").read_text())
+        weights = {name: widen(name, tensor, width) for name, tensor in weights.items()}
+        deepen(weights, config["n_layer"], layers)
+        config["n_layer"] += layers
+        config["n_embd"] *= width
+        config["n_head"] *= width
+        save_file(weights, small / "model.safetensors", metadata={"format": "pt"})
+        (small / "config.json").write_text(json.dumps(config, indent=2))
+        export(small, "huggingface", out)
+    return sum(tensor.numel() for tensor in weights.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
@@ -52,21 +70,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=3, help="times as wide")
     parser.add_argument("--layers", type=int, default=6, help="more layers")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        small = Path(folder) / "small"
-        export(given.model, "huggingface", small)
-        weights = load_file(small / "model.safetensors")
-        config = json.loads((small / "config.json").read_text())
-        weights = {name: widen(name, tensor, given.width) for name, tensor in weights.items()}
-        deepen(weights, config["n_layer"], given.layers)
-        config["n_layer"] += given.layers
-        config["n_embd"] *= given.width
-        config["n_head"] *= given.width
-        config["torch_dtype"] = "float32"
-        save_file(weights, small / "model.safetensors", metadata={"format": "pt"})
-        (small / "config.json").write_text(json.dumps(config, indent=2))
-        export(str(small), "huggingface", given.out)
-    print(f"{given.out}: {sum(t.numel() for t in weights.values()):,} parameters")
+    print(f"{given.out}: {grow(given.model, given.out, given.width, given.layers):,} parameters")
 
 
 if __name__ == "__main__":
