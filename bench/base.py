@@ -31,7 +31,15 @@ VALIDATION_TALES, VALIDATION_NOVELS, VALIDATION_LENGTH = 12, 1, 100_000
 NO_TALES = "novels for the young"
 REPEATS = {"sherlock-holmes"}  # a volume of tales that the set has one by one
 SIMPLE_SHARE = 0.15  # of all bytes: the texts that are easiest to read
-TEMPERATURE, TOP_P = 0.7, 0.95
+WRITING = {"temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.15}  # as the quickstart
+CHILDREN = {"grimm", "anderson", "wilde_happy_prince"}
+CHILDREN_TITLES = {
+    "alice-in-wonderland", "black-beauty", "five-children-and-it", "princess-and-goblin",
+    "tom-sawyer", "wizard-of-oz",
+}  # fmt: skip
+COMMON_WORDS, PLAIN_SHARE, PLAIN_WORDS = 1500, 0.045, 300
+"""Of the plainest texts: the number of words that are common, their share of all characters, and
+the fewest words of one."""
 RUN = 10
 """Words in a run by which texts are recognised."""
 OVERLAP = 0.02
@@ -126,11 +134,40 @@ def find_copies(
     return found
 
 
-def write_data(novels: Path, tales: Path, out: Path, share: float) -> dict[str, Any]:
-    """Write three training sets (novels, tales, simple) and the two that are held out.
+def is_for_children(record: dict[str, str]) -> bool:
+    """Return whether a text is one of the tales for children that were written plainly."""
+    return record["set"] in CHILDREN or record["title"] in CHILDREN_TITLES
 
-    A share below 1 keeps that part of each training set: the texts whose titles have the smallest
-    SHA-256.
+
+def find_children(training: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the tales for children."""
+    return [record for record in training if is_for_children(record)]
+
+
+def find_plain(training: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the other tales with the largest share of common words."""
+    tales = [r for r in training if r["set"] != "novels"]
+    words = [re.findall(r"[a-z']+", record["text"].lower()) for record in tales]
+    counts = Counter(word for some in words for word in some)
+    common = {word for word, _ in counts.most_common(COMMON_WORDS)}
+    shares = [sum(w in common for w in some) / max(1, len(some)) for some in words]
+    room = PLAIN_SHARE * sum(len(r["text"]) for r in training)
+    plain: list[dict[str, str]] = []
+    for number in sorted(range(len(tales)), key=lambda n: shares[n], reverse=True):
+        if len(words[number]) < PLAIN_WORDS or is_for_children(tales[number]):
+            continue
+        plain.append(tales[number])
+        room -= len(tales[number]["text"])
+        if room < 0:
+            break
+    return plain
+
+
+def write_data(novels: Path, tales: Path, out: Path, share: float) -> dict[str, Any]:
+    """Write the training sets (novels, tales, simple) and the two that are held out.
+
+    Of the tales, those for children and the plainest are written again. A share below 1 keeps that
+    part of each training set: the texts whose titles have the smallest SHA-256.
     """
     records = [*read_novels(novels), *read_tales(tales)]
     left_out: dict[str, list[str]] = {"first published too late": [], "repeats": []}
@@ -159,9 +196,10 @@ def write_data(novels: Path, tales: Path, out: Path, share: float) -> dict[str, 
             record["part"] = "simple"
     out.mkdir(parents=True, exist_ok=True)
     sizes = {}
-    for name in ("novels", "tales", "simple"):
-        chosen = sorted((r for r in training if r["part"] == name), key=hash_title)
-        kept = chosen[: round(share * len(chosen))] if share < 1 else chosen
+    sets = {n: [r for r in training if r["part"] == n] for n in ("novels", "tales", "simple")}
+    sets |= {"children": find_children(training), "plain": find_plain(training)}
+    for name, some in sets.items():
+        kept = sorted(some, key=hash_title)[: round(share * len(some))]
         sizes[name] = write_records(out / f"{name}.jsonl", kept)
     for name, wanted in (("novels", True), ("tales", False)):
         chosen = (r for r in held_out if (r["set"] == "novels") == wanted)
@@ -261,7 +299,7 @@ def write_pairs(models: Sequence[str], pairs: Path, key: Path, seed: int) -> Non
     import penwright
 
     drawn = random.Random(seed)
-    settings = {"temperature": TEMPERATURE, "top_p": TOP_P, "max_new_tokens": 120, "seed": seed}
+    settings = {**WRITING, "max_new_tokens": 120, "seed": seed}
     texts = [
         [one.text for one in penwright.load(model).generate(PROMPTS, 1, **settings)]
         for model in models

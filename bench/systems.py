@@ -99,7 +99,8 @@ def ours(job: dict[str, Any], steps: int) -> None:
             sys.stdin.readline()
             self.begun = time.perf_counter()
 
-    options = job["options"] | {"steps": steps, "output_dir": Path("run"), "patience": 0}
+    recipe = {name: value for name, value in job["options"].items() if name != "epochs"}
+    options = recipe | {"steps": steps, "output_dir": Path("run"), "patience": 0}
     penwright.finetune(*job["paths"], observer=Steps(), **options)
 
 
@@ -318,7 +319,8 @@ def main() -> None:
         return
     from penwright.verbs.recipe_file import list_recipes
 
-    names = options.names or [recipe.name for recipe in list_recipes()]
+    # A recipe that makes its own model stands in for no system.
+    names = options.names or [recipe.name for recipe in list_recipes() if not recipe.new]
     recipes: dict[str, dict[str, Any]] = {}
     result = {
         **keeping.describe(

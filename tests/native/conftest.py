@@ -37,4 +37,5 @@ every_variant = pytest.mark.parametrize(
 def pack(model: GPT2, weights: str = "float32", variant: str = "", threads: int = 2) -> PackedModel:
     state = model.state_dict()
     library = LIBRARIES[variant or next(reversed(LIBRARIES))]
-    return PackedModel(model.config, lambda name: state[name], library, weights, threads)
+    read = state.__getitem__
+    return PackedModel(model.config, read, library, weights, threads, smallest=0)

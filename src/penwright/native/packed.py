@@ -38,6 +38,10 @@ MATRICES = {
 _INT4_GROUP = GROUP * PANEL // 2 + 2 * PANEL
 
 
+SMALLEST_INT4 = 2**19
+"""Weights of a matrix below which four bits are slower than eight: it stays in the cache."""
+
+
 class Matrix(Structure):
     _fields_ = [
         ("type", c_int32), ("outputs", c_int32), ("inputs", c_int32), ("padded", c_int32),
@@ -72,8 +76,8 @@ class PackedModel:
     """A model's weights in one type, in the layout of the native decoder.
 
     `read(name)` returns the tensor of a name in GPT2's `state_dict`, of any float type; one tensor
-    is read and packed after the other, so none is kept beside its packed form. Raises ModelError
-    for weights that are not numbers.
+    is read and packed after the other, so none is kept beside its packed form. With int4, matrices
+    of fewer than `smallest` weights are int8. Raises ModelError for weights that are not numbers.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class PackedModel:
         library: Library,
         weights: str = "float32",
         threads: int | None = None,
+        smallest: int = SMALLEST_INT4,
     ) -> None:
         self.config = config
+        self._smallest = smallest
         self.library = library
         self.weights = weights
         self.threads = threads or torch.get_num_threads()
@@ -197,8 +203,10 @@ class PackedModel:
 
     def _matrix(self, name: str, bias: str = "", rows_of: str = "") -> Matrix:
         """Pack a matrix [in, out], or one [out, in] in the type `rows_of`."""
-        full = self._numbers(name)
-        matrix = self._pack(full if rows_of else full.T, rows_of or self.weights)
+        full, kind = self._numbers(name), rows_of or self.weights
+        if kind == "int4" and full.numel() < self._smallest:
+            kind = "int8"
+        matrix = self._pack(full if rows_of else full.T, kind)
         if bias:
             matrix.bias = self._vector(bias, -(-matrix.outputs // GROUP) * GROUP)
         return matrix

@@ -12,9 +12,11 @@ from penwright.native import MOST_GUESSES, Guessed
 _RATE, _WEIGHT = 0.4, 8.0  # share of right guesses that is assumed at first, and of how many
 _MEMORY = 500.0  # guesses, over which the share is a mean
 _MORE = 0.1  # time of a guess over that of a plain pass, before it is known
-_NEW = 0.2  # weight of a new time in its mean
+_NEW = 0.1  # weight of a new time in its mean
 _FORGETTING = 0.001
-_AGAIN = 32  # calls, after which the other choice is tried
+_FIRST = 4  # calls without guesses at first, so that one bad moment does not decide
+_AGAIN = 24  # calls, after which the other choice is tried
+_BETTER = 1.03  # times as fast that writing without guesses has to be to be preferred
 
 
 class Guessing:
@@ -28,7 +30,7 @@ class Guessing:
     def choose(self) -> int:
         """Return the number of tokens to guess ahead in the next call; 0 for none."""
         self._calls += 1
-        if 0 not in self._seconds:
+        if self._calls <= _FIRST:
             return 0
         best = max(range(MOST_GUESSES + 1), key=self._speed)
         return int(not best) if self._calls % _AGAIN == 0 else best
@@ -51,7 +53,8 @@ class Guessing:
         rate = self._right / self._tried
         tokens = sum(rate**n for n in range(length + 1))
         known = self._seconds.get(length)
-        return tokens / (known or self._seconds[0] * (1 + _MORE * length))
+        seconds = known or self._seconds[0] * (1 + _MORE * length)
+        return tokens / seconds * (_BETTER if length else 1)
 
 
 def _mean(old: float, new: float, weight: float) -> float:
