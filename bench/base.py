@@ -31,7 +31,6 @@ VALIDATION_TALES, VALIDATION_NOVELS, VALIDATION_LENGTH = 12, 1, 100_000
 NO_TALES = "novels for the young"
 REPEATS = {"sherlock-holmes"}  # a volume of tales that the set has one by one
 SIMPLE_SHARE = 0.15  # of all bytes: the texts that are easiest to read
-WRITING = {"temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.15}  # as the quickstart
 CHILDREN = {"grimm", "anderson", "wilde_happy_prince"}
 CHILDREN_TITLES = {
     "alice-in-wonderland", "black-beauty", "five-children-and-it", "princess-and-goblin",
@@ -297,9 +296,10 @@ def score(models: Sequence[str], held_out: Path) -> dict[str, dict[str, float]]:
 def write_pairs(models: Sequence[str], pairs: Path, key: Path, seed: int) -> None:
     """Write what two models make of each prompt, in an order drawn by the seed, and its key."""
     import penwright
+    from penwright.cli.train import QUICKSTART_WRITING
 
     drawn = random.Random(seed)
-    settings = {**WRITING, "max_new_tokens": 120, "seed": seed}
+    settings = {**QUICKSTART_WRITING, "max_new_tokens": 120, "seed": seed}
     texts = [
         [one.text for one in penwright.load(model).generate(PROMPTS, 1, **settings)]
         for model in models

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from ctypes import Structure, c_double, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import Structure, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ class _CorpusBlock(Structure):
 class _Corpus(Structure):
     _fields_ = [
         ("block", c_void_p), ("blocks", c_int32), ("wide", c_int32), ("vocabulary", c_int32),
-        ("mass", c_void_p), ("met", c_void_p), ("turn", c_int32),
+        ("mass", c_void_p), ("met", c_void_p), ("turn", c_uint32),
     ]  # fmt: skip
 
 
@@ -88,7 +88,6 @@ class Corpus:
 
     def __init__(self, blocks: Sequence[tuple[Tokens, Tokens]], vocabulary: int) -> None:
         blocks = blocks[:MOST_BLOCKS]
-        self.vocabulary = vocabulary
         self._held: list[object] = [blocks]
         table = (_CorpusBlock * len(blocks))()
         for entry, (suffixes, line) in zip(table, blocks, strict=True):
@@ -98,7 +97,7 @@ class Corpus:
             entry.suffixes, entry.line = suffixes.ctypes.data, line.ctypes.data
             entry.firsts = firsts.ctypes.data
         mass_V = np.zeros(vocabulary, dtype=np.float32)
-        met_V = np.zeros(vocabulary, dtype=np.int32)
+        met_V = np.zeros(vocabulary, dtype=np.uint32)
         self._held += [table, mass_V, met_V]
         wide = bool(blocks) and blocks[0][1].itemsize == 4
         self._struct = _Corpus(
@@ -119,7 +118,7 @@ class Corpus:
 
 
 class GuessPlan(NamedTuple):
-    """How `NativeDecoder.write_guessing` guesses."""
+    """The settings of a call of `NativeDecoder.write_guessing`."""
 
     corpus: Corpus
     length: int
@@ -131,7 +130,10 @@ class GuessPlan(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """How the guesses of a call went; one behind a wrong one is neither right nor wrong."""
+    """What a call of `write_guessing` counted.
+
+    Guesses of a pass count as right up to the first wrong one; those after it are not compared.
+    """
 
     passes: int
     guessed: int

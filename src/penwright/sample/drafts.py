@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from penwright.index.suffix_index import SuffixIndex
 from penwright.model.cache import count_common
 from penwright.native import Corpus as GuessCorpus
-from penwright.sample.guessing import Guessing
+from penwright.sample.guessing import Guessing, moving_mean
 
 SHORTEST = 3
 """Tokens at the end of the text that a draft must have in common with what it continues."""
@@ -30,7 +30,6 @@ MOST = 15
 """Tokens in a draft."""
 _SUFFIXES = (12, 6, 3)  # looked up in the training text
 _COMMON = 256  # occurrences, up to which the most frequent next token is looked for
-_NEW_WEIGHT = 0.1  # of a new observation in a mean
 _PATIENCE = 1.0  # seconds of writing, before which it is not worth opening an index
 _FORGETTING = 0.02
 _WORTH = 1.1  # times as many tokens a second, from which on a draft is made
@@ -196,7 +195,7 @@ class Drafter:
             self._more *= 1 - _FORGETTING  # what did not pay is tried again some day
             for guess in filter(None, found):
                 right = self._right.get(guess.kind, _HOPE)
-                self._right[guess.kind] = _mean(right, _HOPE, _FORGETTING)
+                self._right[guess.kind] = moving_mean(right, _HOPE, _FORGETTING)
         return draft
 
     @property
@@ -209,18 +208,18 @@ class Drafter:
         self._seconds += seconds
         if draft is None:
             self._left -= len(chosen)
-            self._plain = _mean(self._plain or seconds / len(chosen), seconds / len(chosen))
+            self._plain = moving_mean(self._plain or seconds / len(chosen), seconds / len(chosen))
             return
         accepted = count_common(chosen, draft.tokens)
         right = self._right.get(draft.kind, _HOPE)
         for _ in range(accepted):
-            right = _mean(right, 1.0)
+            right = moving_mean(right, 1.0)
         if accepted < min(len(chosen), len(draft.tokens)):
-            right = _mean(right, 0.0)
+            right = moving_mean(right, 0.0)
         self._right[draft.kind] = right
         more = max(0.0, seconds - self._plain) / len(draft.tokens)
         if self._checked:  # the first pass warms up
-            self._more = _mean(self._more or more, more)
+            self._more = moving_mean(self._more or more, more)
         self._checked = True
         self.drafted += len(draft.tokens)
         self.accepted += accepted
@@ -233,7 +232,3 @@ class Drafter:
         tokens = sum(right**n for n in range(length + 1))
         more = self._more or _GUESS * self._plain
         return tokens * self._plain / (self._plain + length * more)
-
-
-def _mean(old: float, new: float, weight: float = _NEW_WEIGHT) -> float:
-    return old + weight * (new - old)

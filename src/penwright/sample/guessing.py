@@ -1,4 +1,4 @@
-"""How many tokens to guess ahead of each pass of the native decoder; see native/c/guess.h.
+"""Choose how many tokens to guess ahead of each pass of the native decoder; see native/c/guess.h.
 
 A guess costs the time of one more token in a pass, and is worth a pass when it is right. Both are
 measured, so the number of tokens a second is greatest, and nothing is guessed where none is worth
@@ -12,11 +12,10 @@ from penwright.native import MOST_GUESSES, Guessed
 _RATE, _WEIGHT = 0.4, 8.0  # share of right guesses that is assumed at first, and of how many
 _MEMORY = 500.0  # guesses, over which the share is a mean
 _MORE = 0.1  # time of a guess over that of a plain pass, before it is known
-_NEW = 0.1  # weight of a new time in its mean
 _FORGETTING = 0.001
 _FIRST = 4  # calls without guesses at first, so that one bad moment does not decide
 _AGAIN = 24  # calls, after which the other choice is tried
-_BETTER = 1.03  # times as fast that writing without guesses has to be to be preferred
+_BETTER = 1.03  # writing without guesses is chosen only if it is this many times as fast
 
 
 class Guessing:
@@ -38,10 +37,10 @@ class Guessing:
     def note(self, length: int, went: Guessed, seconds: float) -> None:
         """Learn from a call that guessed `length` tokens ahead."""
         each = seconds / max(1, went.passes)
-        self._seconds[length] = _mean(self._seconds.get(length, each), each, _NEW)
+        self._seconds[length] = moving_mean(self._seconds.get(length, each), each)
         for other in self._seconds.keys() - {0, length}:  # a bad moment is forgotten some day
             hope = self._seconds[0] * (1 + _MORE * other)
-            self._seconds[other] = _mean(self._seconds[other], hope, _FORGETTING)
+            self._seconds[other] = moving_mean(self._seconds[other], hope, _FORGETTING)
         self._right += went.right
         self._tried += went.right + went.wrong
         if self._tried > _MEMORY:
@@ -57,5 +56,6 @@ class Guessing:
         return tokens / seconds * (_BETTER if length else 1)
 
 
-def _mean(old: float, new: float, weight: float) -> float:
+def moving_mean(old: float, new: float, weight: float = 0.1) -> float:
+    """Return the exponential moving mean after a new value with this weight."""
     return old + weight * (new - old)

@@ -81,7 +81,7 @@ typedef struct {
     const CorpusBlock *block;
     int32_t blocks, wide, vocabulary;  // wide: tokens have 32 bits
     float *mass;                       // [vocabulary], zeros between calls
-    int32_t *met, turn;                // [vocabulary]: the last turn in which a token was met
+    uint32_t *met, turn;               // [vocabulary]: the last turn in which a token was met
 } Corpus;
 
 enum { MOST_GUESSES = 8 };
