@@ -77,13 +77,14 @@ def test_characters_come_whole(text, data):
 
 
 @LIGHT
-@given(st.binary(max_size=30), st.data())
-def test_any_bytes_come_as_decoding_them_at_once(encoded, data):
-    cuts = data.draw(st.lists(st.integers(0, len(encoded)), max_size=6).map(sorted))
+@given(st.binary(max_size=30), st.lists(st.integers(0, 30), max_size=6).map(sorted))
+@example(b"\xed\xa0", [])  # half of a surrogate: decoded at once, each byte is wrong by itself
+def test_any_bytes_come_as_decoding_them_at_once(encoded, cuts):
     stream = CharacterStream()
     pieces = [stream.feed(encoded[a:b]) for a, b in itertools.pairwise([0, *cuts, len(encoded)])]
     whole, joined = encoded.decode("utf-8", "replace"), "".join(pieces)
-    assert joined in (whole, whole.removesuffix("\ufffd"))
+    assert whole.startswith(joined)
+    assert whole[len(joined) :] in ("", "\ufffd", "\ufffd\ufffd")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
