@@ -2,12 +2,13 @@
 
     python bench/base.py data NOVELS TALES OUT [--share 0.1]
     python bench/base.py score MODEL [MODEL ...] --held-out OUT
-    python bench/base.py pairs OLD NEW --pairs pairs.json --key key.json [--seed 1]
+    python bench/base.py pairs OLD NEW --pairs pairs.json --key key.json [--seed 1] [--taught RUNS]
     python bench/base.py votes --pairs pairs.json --key key.json --votes votes.json
 
 NOVELS is a folder of texts whose names end in a year, TALES a file of JSON lines with title, set
 and text. The judge reads pairs.json, which names no model, and writes votes.json: {"1": "a", "2":
 "tie", ...}. Both models write from the same prompts with the same seeds; the seed draws which is a.
+With --taught, both are first fine-tuned as `penwright quickstart` does it, into that folder.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CHILDREN_TITLES = {
     "alice-in-wonderland", "black-beauty", "five-children-and-it", "princess-and-goblin",
     "tom-sawyer", "wizard-of-oz",
 }  # fmt: skip
-COMMON_WORDS, PLAIN_SHARE, PLAIN_WORDS = 1500, 0.045, 300
+COMMON_WORDS, PLAIN_SHARE, PLAIN_WORDS = 1500, 0.1, 300
 """Of the plainest texts: the number of words that are common, their share of all characters, and
 the fewest words of one."""
 RUN = 10
@@ -293,6 +294,23 @@ def score(models: Sequence[str], held_out: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def teach(models: Sequence[str], runs: Path) -> list[str]:
+    """Fine-tune each model as the quickstart does; return the runs."""
+    from importlib.resources import as_file, files
+
+    import penwright
+    from penwright.cli.train import QUICKSTART_TRAINING
+
+    taught = []
+    with as_file(files("penwright") / "assets" / "samples" / "hill.jsonl") as stories:
+        for model in models:
+            folder = str(runs / f"{Path(model).name}-taught")
+            options = QUICKSTART_TRAINING | {"model": model, "output_dir": folder}
+            penwright.finetune(stories, **options)
+            taught.append(folder)
+    return taught
+
+
 def write_pairs(models: Sequence[str], pairs: Path, key: Path, seed: int) -> None:
     """Write what two models make of each prompt, in an order drawn by the seed, and its key."""
     import penwright
@@ -335,6 +353,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, default=Path(f"{name}.json"))
     parser.add_argument("--share", type=float, default=1.0, help="of the training texts to write")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--taught", type=Path, help="folder for the fine-tuned models")
     given = parser.parse_args()
     if given.task == "data":
         novels, tales, out = map(Path, given.names)
@@ -342,7 +361,8 @@ def main() -> None:
     elif given.task == "score":
         told = score(given.names, given.held_out)
     elif given.task == "pairs":
-        write_pairs(given.names, given.pairs, given.key, given.seed)
+        models = teach(given.names, given.taught) if given.taught else given.names
+        write_pairs(models, given.pairs, given.key, given.seed)
         told = {"pairs": str(given.pairs), "key": str(given.key)}
     else:
         told = count_votes(given.pairs, given.key, given.votes)

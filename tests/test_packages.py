@@ -63,7 +63,7 @@ def test_the_wheel_is_small_and_holds_what_it_needs(built):
     names = zipfile.ZipFile(built["wheel"]).namelist()
     for needed in (
         "py.typed", "assets/base/model.safetensors", "assets/recipes/stories.toml",
-        "assets/samples/stories.jsonl", "serve/page/index.html", "native/c/decode.c",
+        "assets/samples/hill.jsonl", "serve/page/index.html", "native/c/decode.c",
     ):  # fmt: skip
         assert f"penwright/{needed}" in names
     assert not [name for name in names if "tests" in name or name.endswith(".pyc")]

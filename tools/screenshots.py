@@ -96,7 +96,7 @@ def take(page: Page, suffix: str, phone: bool) -> None:
 
 def make_stories(folder: Path) -> Path:
     """Write the sample stories, a few of them twice, so that there is something to mend."""
-    samples = Path(penwright.__file__).parent / "assets" / "samples" / "stories.jsonl"
+    samples = Path(penwright.__file__).parent / "assets" / "samples" / "hill.jsonl"
     lines = samples.read_text(encoding="utf-8").splitlines()
     path = folder / "stories.jsonl"
     path.write_text("\n".join([*lines, *lines[:3]]) + "\n", encoding="utf-8")

@@ -16,8 +16,16 @@ def words(text):
 
 
 def stories():
-    lines = (SAMPLES / "stories.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (SAMPLES / "hill.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def line_files():
+    """The prompts and the stories of the two line files."""
+    return [
+        (SAMPLES / f"stories.wp_{end}").read_text(encoding="utf-8").splitlines()
+        for end in ("source", "target")
+    ]
 
 
 def shared_runs(texts, length=8):
@@ -29,20 +37,25 @@ def shared_runs(texts, length=8):
     return [" ".join(run) for run, count in owners.items() if count > 1]
 
 
-def test_the_stories_are_many_short_and_distinct():
+def test_the_stories_of_the_hill_are_many_plain_and_distinct():
     found = stories()
-    assert len(found) >= 120
-    assert all(100 <= len(story["story"].split()) <= 250 for story in found)
+    assert len(found) >= 900
+    assert all(list(story) == ["prompt", "story"] for story in found)
+    assert all(70 <= len(story["story"].split()) <= 120 for story in found)
     assert len({story["prompt"] for story in found}) == len(found)
-    assert shared_runs(story["story"] for story in found) == []
-    assert len({word for story in found for word in words(story["story"])}) >= 3000
+    assert shared_runs((story["story"] for story in found), length=12) == []
+    assert all("supper" in story["story"].splitlines()[-1] for story in found)
+    assert len({word for story in found for word in words(story["story"])}) <= 2500
 
 
-def test_the_line_files_hold_the_same_stories():
-    sources = (SAMPLES / "stories.wp_source").read_text(encoding="utf-8").splitlines()
-    targets = (SAMPLES / "stories.wp_target").read_text(encoding="utf-8").splitlines()
-    assert sources == [f"[ WP ] {story['prompt']}" for story in stories()]
-    assert [t.replace(" <newline> ", "\n") for t in targets] == [s["story"] for s in stories()]
+def test_the_line_files_hold_a_prompt_and_a_story_a_line():
+    sources, targets = line_files()
+    told = [target.replace(" <newline> ", "\n") for target in targets]
+    assert len(sources) == len(set(sources)) == len(told) >= 120
+    assert all(source.startswith("[ WP ] ") for source in sources)
+    assert all(100 <= len(story.split()) <= 250 for story in told)
+    assert shared_runs(told) == []
+    assert len({word for story in told for word in words(story)}) >= 3000
 
 
 def test_the_titles_have_enough_categories():

@@ -146,7 +146,7 @@ def test_votes_and_kept_texts(story, monkeypatch, capsys, tmp_path):
 @pytest.mark.usefixtures("real_base")
 def test_more_steps_are_told_apart_and_seeds_are_not(tmp_path):
     """Two runs of 10 and of 100 steps differ; two seeds of one recipe do not."""
-    sample = files("penwright") / "assets" / "samples" / "stories.jsonl"
+    sample = files("penwright") / "assets" / "samples" / "hill.jsonl"
     lines = sample.read_text(encoding="utf-8").splitlines()
     (tmp_path / "train.jsonl").write_text("\n".join(lines[: len(lines) * 4 // 5]))
     (tmp_path / "test.jsonl").write_text("\n".join(lines[len(lines) * 4 // 5 :]))

@@ -15,7 +15,7 @@ import pytest
 from penwright.runs import Run
 
 ROOT = Path(__file__).parents[2]
-STORIES = ROOT / "src" / "penwright" / "assets" / "samples" / "stories.jsonl"
+STORIES = ROOT / "src" / "penwright" / "assets" / "samples" / "hill.jsonl"
 TRAIN = [
     "finetune", str(STORIES), "--model", "base", "--precision", "fp32", "--batch-size", "4",
     "--max-length", "32", "--evaluate-every", "0", "--held-out", "0", "--sample-every", "0",
