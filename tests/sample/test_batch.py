@@ -83,8 +83,8 @@ def test_any_bytes_come_as_decoding_them_at_once(encoded, cuts):
     stream = CharacterStream()
     pieces = [stream.feed(encoded[a:b]) for a, b in itertools.pairwise([0, *cuts, len(encoded)])]
     whole, joined = encoded.decode("utf-8", "replace"), "".join(pieces)
-    assert whole.startswith(joined)
-    assert whole[len(joined) :] in ("", "\ufffd", "\ufffd\ufffd")
+    surrogate = encoded[-2:-1] == b"\xed" and 0xA0 <= encoded[-1] <= 0xBF
+    assert joined in (whole, whole.removesuffix("\ufffd" * (1 + surrogate)))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

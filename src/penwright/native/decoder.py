@@ -130,7 +130,7 @@ class GuessPlan(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """What a call of `write_guessing` counted.
+    """The passes and the guessed tokens of a call of `NativeDecoder.write_guessing`.
 
     Guesses of a pass count as right up to the first wrong one; those after it are not compared.
     """
