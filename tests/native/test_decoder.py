@@ -152,3 +152,19 @@ def test_weights_that_are_not_numbers_are_refused():
         model.blocks[1].mlp.c_fc.weight[3, 4] = torch.nan
     with pytest.raises(ModelError, match=r"transformer.h.1.mlp.c_fc.weight"):
         pack(model)
+
+
+@needs_library
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("weights", ["float32", "bf16", "int8", "int4"])
+def test_matrices_lie_side_by_side(weights, tied):
+    """One block of memory fits on large pages; one for each matrix would not."""
+    config = tiny(n_layer=3, n_embd=32, n_head=2, vocab_size=96, tie_word_embeddings=tied)
+    struct = pack(random_model(config), weights).struct
+    blocks = [struct.layer[number] for number in range(3)]
+    matrices = [m for block in blocks for m in (block.qkv, block.proj, block.fc, block.out)]
+    matrices += [struct.embedding, struct.head]
+    places = sorted({m.data for m in matrices})
+    assert len(places) == 13 + (not tied or weights == "int4")
+    assert places[0] % 2**21 == 0
+    assert places[-1] - places[0] <= 4 * (3 * 12 * 32 * 32 + 96 * 32)

@@ -3,17 +3,17 @@
 //
 //   keys    [D / 2][PAGE][2] or [D][PAGE]      values  [PAGE / 2][D][2] or [PAGE][D]
 //
-// The second of an odd pair may be stale, but it is a number, and meets a factor of 0.
+// The second of an odd pair may be stale, but it is a number, and meets a factor of 0. A head's values
+// lie behind its keys, and the next head's keys behind those: while one is read, the next is asked
+// for, `ahead` bytes behind it.
 #pragma once
 
 #include "products.h"
 
-enum { PAGES_AT_ONCE = LANES == 16 ? 4 : LANES == 8 ? 2 : 1 };
-
 // c[r][block * c_block + ...] = or += x[r] . the `blocks` matrices at `from`, `wide` columns each.
 INLINE void tile_cache(const int rows, const int blocks, const int vectors, const int narrow,
                        const float *x, long stride, const char *const *from, long wide, int inputs,
-                       float *c, long c_stride, long c_block, int add) {
+                       long ahead, float *c, long c_stride, long c_block, int add) {
     vf sum[MAX_ROWS][8];
     FOR(r, rows) FOR(b, blocks) FOR(v, vectors) {
         const float *before = c + r * c_stride + b * c_block + v * LANES;
@@ -24,6 +24,8 @@ INLINE void tile_cache(const int rows, const int blocks, const int vectors, cons
         FOR(b, blocks) FOR(v, vectors) {
             const char *at = from[b] + i * wide * (narrow ? 2 : 4);
             vi pair = load_int(at + 4 * v * LANES);
+            __builtin_prefetch(at + 4 * v * LANES + ahead);
+            if (!narrow) __builtin_prefetch(at + 4 * (wide + v * LANES) + ahead);
             even[b * vectors + v] = (vf)(narrow ? pair << 16 : pair);
             odd[b * vectors + v] =
                 (vf)(narrow ? pair & ~0xffff : load_int(at + 4 * (wide + v * LANES)));
@@ -38,50 +40,58 @@ INLINE void tile_cache(const int rows, const int blocks, const int vectors, cons
         store(c + r * c_stride + b * c_block + v * LANES, sum[r][b * vectors + v]);
 }
 
+// Vectors of sums that each row has at once. A sum waits for itself, so few rows need many.
+#define SUMS(rows) ((rows) == 1 ? 8 : (rows) <= (LANES == 16 ? 4 : 2) ? 4 : 2)
+#define PAGE_VECTORS (PAGE / LANES)
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+
 // c[rows][n * PAGE] = the products of `rows` queries of `d` dimensions with the keys of n pages.
 INLINE void score_pages(int narrow, int rows, const float *query, long stride,
-                        const char *const *keys, int n, int d, float *c, long c_stride) {
+                        const char *const *keys, int n, int d, long ahead, float *c, long c_stride) {
     int page = 0;
-    if (rows == 1)
-        for (; page + PAGES_AT_ONCE <= n; page += PAGES_AT_ONCE)
-            tile_cache(1, PAGES_AT_ONCE, PANEL / LANES, narrow, query, stride, keys + page, PAGE, d,
-                       c + page * PAGE, c_stride, PAGE, 0);
-    for (; page < n; page++)
-        for (int at = 0; at < PAGE; at += 2 * LANES) {
-            const char *key = keys[page] + at * 4;
-            switch (rows) {
-#define CASE(R)                                                                            \
-    case R:                                                                                \
-        if (R <= FLOAT_ROWS)                                                               \
-            tile_cache(R, 1, 2, narrow, query, stride, &key, PAGE, d, c + page * PAGE + at, \
-                       c_stride, 0, 0);                                                    \
+    switch (rows) {
+#define CASE(R)                                                                                  \
+    case R:                                                                                      \
+        if (R <= FLOAT_ROWS) {                                                                   \
+            enum { pages = SUMS(R) / PAGE_VECTORS, vectors = LEAST(SUMS(R), PAGE_VECTORS) };     \
+            for (; pages > 1 && page + pages <= n; page += pages)                                \
+                tile_cache(R, pages, vectors, narrow, query, stride, keys + page, PAGE, d, ahead, \
+                           c + page * PAGE, c_stride, PAGE, 0);                                  \
+            for (; page < n; page++)                                                             \
+                for (int at = 0; at < PAGE; at += vectors * LANES) {                             \
+                    const char *key = keys[page] + at * 4;                                       \
+                    tile_cache(R, 1, vectors, narrow, query, stride, &key, PAGE, d, ahead, \
+                               c + page * PAGE + at, c_stride, 0, 0);                            \
+                }                                                                                \
+        }                                                                                        \
         break;
-                ROW_COUNTS(CASE)
+        ROW_COUNTS(CASE)
 #undef CASE
-            }
-        }
+    }
 }
 
 // c[rows][wide] = or += the values of n tokens of a page, weighted by x.
 INLINE void mix_values(int narrow, int rows, const float *x, long stride, const char *values, int n,
-                       long wide, float *c, int add) {
-    long at = 0;
-    if (rows == 1)
-        for (; at + 4 * LANES <= wide; at += 4 * LANES) {
-            const char *value = values + at * 4;
-            tile_cache(1, 1, 4, narrow, x, stride, &value, wide, n, c + at, wide, 0, add);
-        }
-    for (; at < wide; at += 2 * LANES) {
-        const char *value = values + at * 4;
-        switch (rows) {
-#define CASE(R)                                                                                \
-    case R:                                                                                    \
-        if (R <= FLOAT_ROWS)                                                                   \
-            tile_cache(R, 1, 2, narrow, x, stride, &value, wide, n, c + at, wide, 0, add);     \
+                       long wide, long ahead, float *c, int add) {
+    switch (rows) {
+#define CASE(R)                                                                                  \
+    case R:                                                                                      \
+        if (R <= FLOAT_ROWS) {                                                                   \
+            enum { vectors = LEAST(SUMS(R), 4) };                                                \
+            long at = 0;                                                                         \
+            for (; at + vectors * LANES <= wide; at += vectors * LANES) {                        \
+                const char *value = values + at * 4;                                             \
+                tile_cache(R, 1, vectors, narrow, x, stride, &value, wide, n, ahead, c + at, wide, 0, \
+                           add);                                                                 \
+            }                                                                                    \
+            for (; at < wide; at += 2 * LANES) {                                                 \
+                const char *value = values + at * 4;                                             \
+                tile_cache(R, 1, 2, narrow, x, stride, &value, wide, n, ahead, c + at, wide, 0, add);   \
+            }                                                                                    \
+        }                                                                                        \
         break;
-            ROW_COUNTS(CASE)
+        ROW_COUNTS(CASE)
 #undef CASE
-        }
     }
 }
 

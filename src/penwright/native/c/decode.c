@@ -162,12 +162,10 @@ static void finish(const Product *job, int panel, int row, const float *c) {
         vf x = load(c + i);
         if (m->bias) x += load(m->bias + first + i);
         if (job->then == GELU) x = job->pass->model->tanh_gelu ? gelu_tanh(x) : gelu_erf(x);
-        store(result + i, x);
+        if (job->then == ADD && n >= PANEL) x += load(out + i);
+        store(n >= PANEL ? out + i : result + i, x);
     }
-    if (job->then == ADD)
-        for (int i = 0; i < PANEL && i < n; i++) out[i] += result[i];
-    else
-        memcpy(out, result, (size_t)(n < PANEL ? n : PANEL) * 4);
+    for (int i = 0; n < PANEL && i < n; i++) out[i] = result[i] + (job->then == ADD ? out[i] : 0);
 }
 
 static void multiply(void *data, int item, int thread) {
@@ -243,7 +241,7 @@ static void attend(void *data, int item, int thread) {
     for (int done = 0; done < count; done += QUERIES) {
         int rows = count - done < QUERIES ? count - done : QUERIES, known = start + done + rows;
         const float *query = p->qkv + (first + done) * stride + head * d;
-        score_pages(narrow, rows, query, stride, keys, (known + PAGE - 1) / PAGE, d, score,
+        score_pages(narrow, rows, query, stride, keys, (known + PAGE - 1) / PAGE, d, half, score,
                     p->longest);
         for (int r = 0; r < rows; r++) {
             int seen = start + done + r + 1;
@@ -252,7 +250,7 @@ static void attend(void *data, int item, int thread) {
         }
         for (int page = 0; page * PAGE < known; page++) {
             int n = known - page * PAGE < PAGE ? known - page * PAGE : PAGE;
-            mix_values(narrow, rows, score + page * PAGE, p->longest, keys[page] + half, n, wide,
+            mix_values(narrow, rows, score + page * PAGE, p->longest, keys[page] + half, n, wide, half,
                        mixed, page > 0);
         }
         for (int r = 0; r < rows; r++) {
@@ -520,7 +518,6 @@ int PUBLIC(guess)(Corpus *corpus, int before, int last, const Choice *choice) {
 void PUBLIC(pack)(Pool *pool, const Matrix *m, const float *w, long across, long down) {
     Packing job = {m, w, across, down};
     int panels = (m->outputs + PANEL - 1) / PANEL;
-    use_large_pages(m->data, (size_t)panels * (size_t)panel_bytes(m));
     pool_run(pool, pack_panel, &job, panels, 1);
 }
 

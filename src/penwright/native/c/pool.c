@@ -197,7 +197,7 @@ void pool_run(Pool *pool, Work work, void *job, int items, int take) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
-void use_large_pages(const void *data, size_t bytes) {
+void pw_large_pages(const void *data, size_t bytes) {
 #if defined(__linux__)
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;

@@ -79,8 +79,11 @@ INLINE void tile_int8(const int rows, const int vectors, Input x, const uint8_t 
             vi first = splat_int(-OFFSET * x.sum[r * (x.stride / GROUP) + group]);
             FOR(v, vectors) dot[r][v] = first;
         }
+        // The processor reads ahead by itself, but not across 4 KiB: ask for lines beyond.
+        if (rows <= FEW_ROWS && LANES == 16)
+            FOR(line, 4) __builtin_prefetch(w + 4096 + 64 * line);
         for (int i = 0; i < GROUP; i += 4, w += 4 * PANEL) {
-            if (rows <= FEW_ROWS) __builtin_prefetch(w + 64 * PANEL);
+            if (rows <= FEW_ROWS && LANES < 16) __builtin_prefetch(w + 64 * PANEL);
             vi weight[4];
             FOR(v, vectors) weight[v] = load_int(w + 4 * v * LANES);
             FOR(r, rows) {
@@ -134,9 +137,9 @@ INLINE void tile_int4(const int rows, const int vectors, Input x, const uint8_t 
     FOR(r, rows) FOR(v, vectors) store(c + r * PANEL + v * LANES, sum[r][v]);
 }
 
-// One row takes a whole panel at once (its sums would wait for each other otherwise), more rows
-// two vectors at a time.
-#define VECTORS(rows) ((rows) == 1 && LANES < 16 ? 4 : 2)
+// A few rows take a whole panel at once, so it is read from memory only once; more rows take two
+// vectors at a time, so the sums stay in registers.
+#define VECTORS(rows) ((rows) <= FEW_ROWS && LANES < 16 ? 4 : 2)
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 
 static void product_f32(int rows, Input x, const float *w, int inputs, float *c) {
@@ -221,8 +224,7 @@ INLINE void quantise_group(const float *value, int8_t *quant, float *scale, int3
         store_bytes(quant + i, q);
         total += q;
     }
-    *sum = 0;
-    for (int i = 0; i < LANES; i++) *sum += total[i];
+    *sum = sum_of_ints(total);
     *scale = peak / 127.0f;
 }
 

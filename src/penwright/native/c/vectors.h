@@ -96,17 +96,27 @@ INLINE int has_dot_bf16(void) { return 0; }
 INLINE vf dot_bf16(vf sum, vi a, vi b) { return (void)a, (void)b, sum; }
 #endif
 
+#if defined(__AVX512F__)
+INLINE float sum_of(vf x) { return _mm512_reduce_add_ps((__m512)x); }
+INLINE int32_t sum_of_ints(vi x) { return _mm512_reduce_add_epi32((__m512i)x); }
+INLINE float max_of(vf x) { return _mm512_reduce_max_ps((__m512)x); }
+#else
 INLINE float sum_of(vf x) {
     float sum = 0;
     for (int i = 0; i < LANES; i++) sum += x[i];
     return sum;
 }
-
+INLINE int32_t sum_of_ints(vi x) {
+    int32_t sum = 0;
+    for (int i = 0; i < LANES; i++) sum += x[i];
+    return sum;
+}
 INLINE float max_of(vf x) {
     float best = x[0];
     for (int i = 1; i < LANES; i++) best = x[i] > best ? x[i] : best;
     return best;
 }
+#endif
 
 // exp, with a relative error below 2e-7: 2^n times the Taylor polynomial on [-ln 2 / 2, ln 2 / 2].
 INLINE vf exponential(vf x) {
