@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from penwright import sample
 from penwright.config import SamplingConfig
 from penwright.index.suffix_index import SuffixIndex
 from penwright.model.cache import count_common
-from penwright.native import MOST_GUESSES, Choice, Corpus, Guessed
+from penwright.native import MOST_GUESSES, Choice, Corpus, Guessed, GuessPlan
 from penwright.sample.batch import Batch, Row
 from penwright.sample.decoder import as_source
 from penwright.sample.drafts import CorpusFinder, Draft, Drafter, Kind, TextFinder
@@ -215,8 +216,10 @@ def corpus_of(tmp_path_factory, texts, vocabulary: int) -> Corpus:
     return Corpus([(block.suffixes, block.line) for block in index.blocks], vocabulary)
 
 
-def guess_plainly(texts, ids, sampling, key: int, step: int) -> tuple[list[int], list[float]]:
-    """Every token that may follow `ids`, and its score: the n-gram model and the noise."""
+def guess_plainly(
+    texts, ids, recent_V, sampling, key: int, step: int
+) -> tuple[list[int], list[float]]:
+    """Every token that may follow `ids`, and its score: n-gram model, last steps and noise."""
     often: dict[int, float] = {}
     rest = 1.0
     for n in (2, 1):
@@ -231,10 +234,15 @@ def guess_plainly(texts, ids, sampling, key: int, step: int) -> tuple[list[int],
             for token, count in follow.items():
                 often[token] = often.get(token, 0.0) + share * count
             rest = share * 4 * len(follow)
-    every = Counter(token for text in texts for token in text)
-    tokens = sorted(often)
-    values = np.array([often[t] + rest * every[t] / every.total() for t in tokens])
-    scores = 1.3 / (1.0 if sampling.greedy else sampling.temperature) * np.log(values)
+    repeated = {token for before, token in pairwise(ids) if before == ids[-1]}
+    every = Counter(token for text in [*texts, range(6)] for token in text)
+    tokens = sorted({*often, *repeated})
+    shares = np.array([every[token] / every.total() for token in tokens])
+    values = np.array([often.get(token, 0.0) for token in tokens]) + rest * shares
+    temperature = 1.0 if sampling.greedy else sampling.temperature
+    bonus = 0.85 * np.array([token in repeated for token in tokens])
+    scores = (1.3 * np.log(values) - 0.2 * np.log(shares) + bonus) / temperature
+    scores = scores + 0.35 * recent_V[np.array(tokens, dtype=np.int64)]
     if not sampling.greedy:
         keys = np.full(len(tokens), key, np.uint64)
         scores = scores + gumbel(keys, np.full(len(tokens), step), np.array(tokens, np.int64))
@@ -247,23 +255,42 @@ def guess_plainly(texts, ids, sampling, key: int, step: int) -> tuple[list[int],
 def test_a_guess_is_that_of_the_n_gram_model(tmp_path_factory, variant, data):
     texts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=19), min_size=1, max_size=5))
     texts = [text for text in texts if text] or [[1]]
-    ids = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=3))
+    ids = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=8))
     sampling = data.draw(
         st.builds(SamplingConfig, temperature=st.sampled_from([0.5, 1.0]), greedy=st.booleans())
     )
     key, step = data.draw(st.integers(0, 2**63)), data.draw(st.integers(0, 100))
     corpus = corpus_of(tmp_path_factory, texts, 6)
-    before = ids[-2] if len(ids) > 1 else None
     choice = Choice(
         key=key, step=step, temperature=sampling.temperature, greedy=sampling.greedy, top_p=1.0
     )
-    guess = corpus.guess(LIBRARIES[variant], before, ids[-1], choice)
-    tokens, scores = guess_plainly(texts, ids[-2:], sampling, key, step)
+    recent = data.draw(st.lists(st.floats(-3, 3, width=32), min_size=6, max_size=6))
+    corpus.recent_V[:6] = recent
+    guess = corpus.guess(LIBRARIES[variant], ids, choice)
+    tokens, scores = guess_plainly(texts, ids, corpus.recent_V, sampling, key, step)
     if not tokens:
         assert guess is None
         return
     best = max(scores)
     assert guess in [t for t, score in zip(tokens, scores, strict=True) if score > best - 1e-4]
+
+
+@every_variant
+@pytest.mark.parametrize("length", [1, 3])
+def test_guesses_know_the_scores_of_the_last_steps(tmp_path_factory, variant, length):
+    model = build_model(40, n_positions=64)
+    decoder = pack(model, variant=variant).decoder()
+    corpus = corpus_of(tmp_path_factory, [list(range(40))], 40)
+    decoder.enter([[1, 2]])
+    choice = Choice(key=5, temperature=0.7, top_p=1.0, limit=20, last=3, min_new=1)
+    ids, _ = decoder.write_guessing(choice, [0], 40, GuessPlan(corpus, length, 20))
+    logits_TV = model.logits(model(torch.tensor([[1, 2, 3, *ids[:-1]]])))[0, 2:].detach().numpy()
+    expected_V = np.zeros(40)
+    for step, logits_V in enumerate(logits_TV):
+        mean_V = (expected_V + logits_V / 0.7) / 2
+        mean_V[:1] = mean_V[:1] if step else expected_V[:1]  # an end cannot be chosen at first
+        expected_V = mean_V
+    np.testing.assert_allclose(corpus.recent_V[:40], expected_V, atol=1e-4)
 
 
 def test_as_many_tokens_are_guessed_as_pay():

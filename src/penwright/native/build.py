@@ -220,7 +220,7 @@ _ARGUMENTS = {
     "choose": [c_void_p, c_void_p, c_long, c_int, c_void_p, c_int, c_void_p, c_int, c_void_p],
     "write": [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_int, c_void_p, c_int,
               c_void_p, c_void_p],
-    "guess": [c_void_p, c_int, c_int, c_void_p],
+    "guess": [c_void_p, c_void_p, c_int, c_void_p],
 }  # fmt: skip
 
 

@@ -63,13 +63,14 @@ class _CorpusBlock(Structure):
 class _Corpus(Structure):
     _fields_ = [
         ("block", c_void_p), ("blocks", c_int32), ("wide", c_int32), ("vocabulary", c_int32),
-        ("mass", c_void_p), ("met", c_void_p), ("turn", c_uint32),
+        ("turn", c_uint32), ("token", c_void_p), ("recent", c_void_p),
     ]  # fmt: skip
 
 
 class _Guesses(Structure):
     _fields_ = [
-        ("corpus", c_void_p), ("length", c_int32), ("enough", c_int32), ("before", c_int32),
+        ("corpus", c_void_p), ("length", c_int32), ("enough", c_int32),
+        ("text", c_void_p), ("n", c_int32),
         ("passes", c_int32), ("guessed", c_int32), ("right", c_int32), ("wrong", c_int32),
     ]  # fmt: skip
 
@@ -90,19 +91,24 @@ class Corpus:
         blocks = blocks[:MOST_BLOCKS]
         self._held: list[object] = [blocks]
         table = (_CorpusBlock * len(blocks))()
+        often_V = np.ones(vocabulary)
         for entry, (suffixes, line) in zip(table, blocks, strict=True):
             counts_V = np.bincount(line, minlength=vocabulary)[:vocabulary]
+            often_V += counts_V
             firsts = np.concatenate([[0], np.cumsum(counts_V)]).astype(np.int64)
             self._held.append(firsts)
             entry.suffixes, entry.line = suffixes.ctypes.data, line.ctypes.data
             entry.firsts = firsts.ctypes.data
-        mass_V = np.zeros(vocabulary, dtype=np.float32)
-        met_V = np.zeros(vocabulary, dtype=np.uint32)
-        self._held += [table, mass_V, met_V]
+        tokens_V = np.zeros((vocabulary, 4), dtype=np.float32)
+        tokens_V[:, 0] = often_V / often_V.sum()
+        tokens_V[:, 1] = np.log(tokens_V[:, 0])
+        self.recent_V = np.zeros(-(-vocabulary // 16) * 16, dtype=np.float32)
+        """The mean of the model's scores in the last steps; a few zeros more than V."""
+        self._held += [table, tokens_V]
         wide = bool(blocks) and blocks[0][1].itemsize == 4
         self._struct = _Corpus(
-            *(ctypes.addressof(table), len(blocks), wide, vocabulary),
-            *(mass_V.ctypes.data, met_V.ctypes.data),
+            *(ctypes.addressof(table), len(blocks), wide, vocabulary, 0),
+            *(tokens_V.ctypes.data, self.recent_V.ctypes.data),
         )
 
     @property
@@ -110,10 +116,11 @@ class Corpus:
         """Return the address of the C struct, which is there as long as this object."""
         return ctypes.addressof(self._struct)
 
-    def guess(self, library: Library, before: int | None, last: int, choice: Choice) -> int | None:
-        """Return a guess of the token that `choice` will be behind these two; None for no idea."""
-        first = -1 if before is None else before
-        token = library.guess(self.address, first, last, ctypes.addressof(choice))
+    def guess(self, library: Library, text: Sequence[int], choice: Choice) -> int | None:
+        """Return a guess of the token that `choice` will be behind `text`; None for no idea."""
+        text_N = np.array(text, dtype=np.int32)
+        address, n = text_N.ctypes.data, len(text_N)
+        token = library.guess(self.address, address, n, ctypes.addressof(choice))
         return None if token < 0 else token
 
 
@@ -125,8 +132,6 @@ class GuessPlan(NamedTuple):
     """Tokens to guess ahead of each pass."""
     enough: int
     """Tokens to write; the last pass may write more."""
-    before: int | None
-    """The token in front of the last one, if there is one."""
 
 
 class Guessed(NamedTuple):
@@ -242,11 +247,14 @@ class NativeDecoder:
         plan: GuessPlan,
     ) -> tuple[list[int], Guessed]:
         """Write the only row as `write` does, guessing ahead of each pass."""
-        before = -1 if plan.before is None else plan.before
-        guesses = _Guesses(plan.corpus.address, plan.length, plan.enough, before)
-        [text] = self._write([choice], ends, vocabulary, ctypes.addressof(guesses))
+        text_N = np.array([*self._rows[0].tokens, choice.last], dtype=np.int32)
+        n = len(text_N)
+        text_N = np.pad(text_N, (0, max(0, choice.limit)))
+        text = (text_N.ctypes.data, n)
+        guesses = _Guesses(plan.corpus.address, plan.length, plan.enough, *text)
+        [written] = self._write([choice], ends, vocabulary, ctypes.addressof(guesses))
         went = Guessed(guesses.passes, guesses.guessed, guesses.right, guesses.wrong)
-        return text, went
+        return written, went
 
     def _write(
         self,

@@ -306,13 +306,12 @@ class Batch:
         [row], [held] = self.rows, decoder.lengths
         length = drafter.guessing.choose()
         choice = row.choice(min(steps + length, self._context - held))
-        before = row.ids[-2] if len(row.ids) > 1 else None
         begin = time.perf_counter()
         text, went = decoder.write_guessing(
             choice,
             self._tokenizer.end_ids,
             self._tokenizer.vocab_size,
-            GuessPlan(corpus, length, steps, before),
+            GuessPlan(corpus, length, steps),
         )
         drafter.guessing.note(length, went, time.perf_counter() - begin)
         drafter.drafted += went.guessed

@@ -391,10 +391,11 @@ static int is_end(const int32_t *ends, int n, int32_t token) {
     return 0;
 }
 
-// Feed `n` tokens, and choose what follows each by the choice of its number.
+// Feed `n` tokens, and choose what follows each by the choice of its number. `scores` become the
+// logits, divided by the temperature, until the next pass.
 static int feed_and_choose(const Model *m, Pool *pool, const Feed *feed, int n,
                            const Choice *choices, int vocabulary, const int32_t *ends, int n_ends,
-                           int32_t *chosen) {
+                           int32_t *chosen, const float **scores) {
     int threads = pool_threads(pool);
     long stride = round_up(m->head.outputs, PANEL);
     size_t rows = (size_t)n * (size_t)stride * 4, numbers = (size_t)round_up(n, 16) * 4;
@@ -411,21 +412,22 @@ static int feed_and_choose(const Model *m, Pool *pool, const Feed *feed, int n,
     Choosing job = {choices, order, ends, (float *)extra, chosen, candidates, stride, vocabulary,
                     n_ends};
     pool_run(pool, choose_one, &job, n, 1);
+    *scores = job.logits;
     return 0;
 }
 
-// Guess up to `most` tokens ahead of a choice, and how each next one is to be chosen.
+// Guess up to `most` tokens ahead of a choice, behind the text, and how each next one is to be chosen.
 static int guess_ahead(const Guesses *guesses, int most, int vocabulary, const int32_t *ends,
-                       int n_ends, int32_t *tokens, Choice *choices) {
-    int32_t before = guesses->before;
+                       int n_ends, Choice *choices) {
     int n = 0;
     if (most > guesses->length) most = guesses->length;
     while (n < most && n < MOST_GUESSES) {
-        int32_t guess = guess_token(guesses->corpus, before, tokens[n], &choices[n]);
+        int known = guesses->n + n;
+        int32_t guess = guess_token(guesses->corpus, guesses->text, known, &choices[n]);
         if (guess < 0 || guess >= vocabulary || is_end(ends, n_ends, guess)) break;
-        before = tokens[n++];
-        tokens[n] = guess;
-        choices[n] = choices[n - 1];
+        guesses->text[known] = guess;
+        choices[n + 1] = choices[n];
+        n++;
         choices[n].step++;
         choices[n].n_refused = 0;
     }
@@ -438,16 +440,16 @@ static int take(const int32_t *fed, const int32_t *chosen, int n, Choice *choice
                 const int32_t *ends, int n_ends, int32_t *tokens, int32_t *written,
                 Guesses *guesses) {
     for (int i = 0;; i++) {
-        if (guesses) guesses->before = choice->last;
-        tokens[(*written)++] = choice->last = chosen[i];
-        choice->step++;
-        choice->n_refused = 0;
-        int goes_on = *written < choice->limit && !is_end(ends, n_ends, chosen[i]);
         int is_right = i + 1 < n && fed[i + 1] == chosen[i] && chosen[i + 1] >= 0;
         if (guesses && i + 1 < n) {
             guesses->right += is_right;
             guesses->wrong += !is_right;
         }
+        if (guesses) guesses->text[guesses->n++] = chosen[i];
+        tokens[(*written)++] = choice->last = chosen[i];
+        choice->step++;
+        choice->n_refused = 0;
+        int goes_on = *written < choice->limit && !is_end(ends, n_ends, chosen[i]);
         if (!goes_on || !is_right) return goes_on;
     }
 }
@@ -464,6 +466,8 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
     int n = rows->rows, room = n + MOST_GUESSES;
     int32_t *starts = malloc((size_t)room * 4 * 5), *counts = starts + room;
     int32_t *fed = starts + 2 * room, *living = starts + 3 * room, *chosen = starts + 4 * room;
+    const float *scores;
+    long row = round_up(m->head.outputs, PANEL);
     Choice *next = malloc((size_t)room * sizeof *next);
     char **pages = malloc((size_t)n * (size_t)rows->stride * sizeof *pages);
     int failed = starts && next && pages ? 0 : OUT_OF_MEMORY, alive = 0;
@@ -481,26 +485,31 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
             memcpy(pages + (long)i * rows->stride, rows->pages + (long)r * rows->stride,
                    (size_t)rows->stride * sizeof *pages);
         }
-        int total = alive;
+        int total = alive, known = guesses ? guesses->n : 0;
+        const int32_t *next_fed = fed;
         if (guesses) {
             int guessed = guess_ahead(guesses, choices[0].limit - written[0] - 1, vocabulary, ends,
-                                      n_ends, fed, next);
+                                      n_ends, next);
+            next_fed = guesses->text + known - 1;
             total = counts[0] = 1 + guessed;
             guesses->passes++;
             guesses->guessed += guessed;
         }
-        Feed feed = {alive, rows->stride, starts, counts, fed, pages};
-        failed = feed_and_choose(m, pool, &feed, total, next, vocabulary, ends, n_ends, chosen);
+        Feed feed = {alive, rows->stride, starts, counts, next_fed, pages};
+        failed = feed_and_choose(m, pool, &feed, total, next, vocabulary, ends, n_ends, chosen,
+                                 &scores);
         int left = 0;
         for (int i = 0; i < alive && !failed; i++) {
             int r = living[i];
             if (chosen[i] < 0)
                 failed = chosen[i];
-            else if (take(fed + i, chosen + i, counts[i], &choices[r], ends, n_ends,
+            else if (take(next_fed + i, chosen + i, counts[i], &choices[r], ends, n_ends,
                           tokens + (long)r * stride, &written[r], guesses) &&
                      !(guesses && written[r] >= guesses->enough))
                 living[left++] = r;
         }
+        for (int i = 0; guesses && guesses->length && i < guesses->n - known; i++)
+            remember(guesses->corpus, scores + i * row, vocabulary);
         alive = left;
     }
     free(starts);
@@ -509,9 +518,9 @@ int PUBLIC(write)(const Model *m, Pool *pool, const Feed *rows, Choice *choices,
     return failed;
 }
 
-// Guess the token behind `before` and `last`, for tests.
-int PUBLIC(guess)(Corpus *corpus, int before, int last, const Choice *choice) {
-    return guess_token(corpus, before, last, choice);
+// Guess the token behind a text, for tests.
+int PUBLIC(guess)(Corpus *corpus, const int32_t *text, int n, const Choice *choice) {
+    return guess_token(corpus, text, n, choice);
 }
 
 // Write a matrix of floats, m->outputs rows, in its layout; w[o * across + i * down].

@@ -78,10 +78,17 @@ typedef struct {
 } CorpusBlock;
 
 typedef struct {
+    float share, log_share;  // of the corpus
+    float mass;              // zero between calls
+    uint32_t met;            // the last turn in which the token was met
+} CorpusToken;
+
+typedef struct {
     const CorpusBlock *block;
     int32_t blocks, wide, vocabulary;  // wide: tokens have 32 bits
-    float *mass;                       // [vocabulary], zeros between calls
-    uint32_t *met, turn;               // [vocabulary]: the last turn in which a token was met
+    uint32_t turn;
+    CorpusToken *token;  // [vocabulary]
+    float *recent;       // [vocabulary], up to a multiple of 16: mean scores of the last steps
 } Corpus;
 
 enum { MOST_GUESSES = 8 };
@@ -90,7 +97,7 @@ enum { MOST_GUESSES = 8 };
 typedef struct {
     Corpus *corpus;
     int32_t length, enough;  // tokens to guess in each pass, and to write, `limit` allowing
-    int32_t before;          // the token before `last`, or -1
+    int32_t *text, n;        // the text up to `last`, with room for `limit` tokens more
     int32_t passes, guessed, right, wrong;  // wrong: passes with a guess that was not right
 } Guesses;
 
