@@ -247,11 +247,12 @@ class NativeDecoder:
         plan: GuessPlan,
     ) -> tuple[list[int], Guessed]:
         """Write the only row as `write` does, guessing ahead of each pass."""
-        text_N = np.array([*self._rows[0].tokens, choice.last], dtype=np.int32)
-        n = len(text_N)
-        text_N = np.pad(text_N, (0, max(0, choice.limit)))
-        text = (text_N.ctypes.data, n)
-        guesses = _Guesses(plan.corpus.address, plan.length, plan.enough, *text)
+        text = [*self._rows[0].tokens, choice.last]
+        text_N = np.empty(len(text) + max(0, choice.limit), dtype=np.int32)
+        text_N[: len(text)] = text
+        guesses = _Guesses(
+            plan.corpus.address, plan.length, plan.enough, text_N.ctypes.data, len(text)
+        )
         [written] = self._write([choice], ends, vocabulary, ctypes.addressof(guesses))
         went = Guessed(guesses.passes, guesses.guessed, guesses.right, guesses.wrong)
         return written, went

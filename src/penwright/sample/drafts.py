@@ -128,10 +128,13 @@ class CorpusFinder:
 
     def _search(self, ids: Sequence[int]) -> None:
         self._at = -1
-        for length in _SUFFIXES:
+        matches = []
+        for length in _SUFFIXES[::-1]:  # where a short one is not, no longer one is
             match = self._index.find(ids[-length:]) if len(ids) >= length else None
             if match is None:
-                continue
+                break
+            matches.append((length, match))
+        for length, match in reversed(matches):
             if match.count <= _COMMON:
                 tokens, counts = self._index.next_tokens(match)
                 if not len(tokens):  # it stands at the end of the text only

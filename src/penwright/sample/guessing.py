@@ -14,7 +14,7 @@ _MEMORY = 500.0  # guesses, over which the share is a mean
 _MORE = 0.1  # time of a guess over that of a plain pass, before it is known
 _FORGETTING = 0.001
 _FIRST = 4  # calls without guesses at first, so that one bad moment does not decide
-_AGAIN = 24  # calls, after which the other choice is tried
+_AGAIN = 48  # calls, after which the other choice is tried
 _BETTER = 1.03  # writing without guesses is chosen only if it is this many times as fast
 
 
