@@ -3,9 +3,9 @@
 //
 //   keys    [D / 2][PAGE][2] or [D][PAGE]      values  [PAGE / 2][D][2] or [PAGE][D]
 //
-// The second of an odd pair may be stale, but it is a number, and meets a factor of 0. A head's values
-// lie behind its keys, and the next head's keys behind those: while one is read, the next is asked
-// for, `ahead` bytes behind it.
+// The second of an odd pair may be stale, but it is a number, and meets a factor of 0. Behind a
+// head's keys lie its values, and behind those the next head's keys: while one is read, the next is
+// asked for, `ahead` bytes further.
 #pragma once
 
 #include "products.h"
@@ -47,23 +47,24 @@ INLINE void tile_cache(const int rows, const int blocks, const int vectors, cons
 
 // c[rows][n * PAGE] = the products of `rows` queries of `d` dimensions with the keys of n pages.
 INLINE void score_pages(int narrow, int rows, const float *query, long stride,
-                        const char *const *keys, int n, int d, long ahead, float *c, long c_stride) {
+                        const char *const *keys, int n, int d, long ahead, float *c,
+                        long c_stride) {
     int page = 0;
     switch (rows) {
-#define CASE(R)                                                                                  \
-    case R:                                                                                      \
-        if (R <= FLOAT_ROWS) {                                                                   \
-            enum { pages = SUMS(R) / PAGE_VECTORS, vectors = LEAST(SUMS(R), PAGE_VECTORS) };     \
-            for (; pages > 1 && page + pages <= n; page += pages)                                \
-                tile_cache(R, pages, vectors, narrow, query, stride, keys + page, PAGE, d, ahead, \
-                           c + page * PAGE, c_stride, PAGE, 0);                                  \
-            for (; page < n; page++)                                                             \
-                for (int at = 0; at < PAGE; at += vectors * LANES) {                             \
-                    const char *key = keys[page] + at * 4;                                       \
-                    tile_cache(R, 1, vectors, narrow, query, stride, &key, PAGE, d, ahead, \
-                               c + page * PAGE + at, c_stride, 0, 0);                            \
-                }                                                                                \
-        }                                                                                        \
+#define CASE(R)                                                                                \
+    case R:                                                                                    \
+        if (R <= FLOAT_ROWS) {                                                                 \
+            enum { pages = SUMS(R) / PAGE_VECTORS, vectors = LEAST(SUMS(R), PAGE_VECTORS) };   \
+            for (; pages > 1 && page + pages <= n; page += pages)                              \
+                tile_cache(R, pages, vectors, narrow, query, stride, keys + page, PAGE, d,     \
+                           ahead, c + page * PAGE, c_stride, PAGE, 0);                         \
+            for (; page < n; page++)                                                           \
+                for (int at = 0; at < PAGE; at += vectors * LANES) {                           \
+                    const char *key = keys[page] + at * 4;                                     \
+                    tile_cache(R, 1, vectors, narrow, query, stride, &key, PAGE, d, ahead,     \
+                               c + page * PAGE + at, c_stride, 0, 0);                          \
+                }                                                                              \
+        }                                                                                      \
         break;
         ROW_COUNTS(CASE)
 #undef CASE
@@ -74,21 +75,22 @@ INLINE void score_pages(int narrow, int rows, const float *query, long stride,
 INLINE void mix_values(int narrow, int rows, const float *x, long stride, const char *values, int n,
                        long wide, long ahead, float *c, int add) {
     switch (rows) {
-#define CASE(R)                                                                                  \
-    case R:                                                                                      \
-        if (R <= FLOAT_ROWS) {                                                                   \
-            enum { vectors = LEAST(SUMS(R), 4) };                                                \
-            long at = 0;                                                                         \
-            for (; at + vectors * LANES <= wide; at += vectors * LANES) {                        \
-                const char *value = values + at * 4;                                             \
-                tile_cache(R, 1, vectors, narrow, x, stride, &value, wide, n, ahead, c + at, wide, 0, \
-                           add);                                                                 \
-            }                                                                                    \
-            for (; at < wide; at += 2 * LANES) {                                                 \
-                const char *value = values + at * 4;                                             \
-                tile_cache(R, 1, 2, narrow, x, stride, &value, wide, n, ahead, c + at, wide, 0, add);   \
-            }                                                                                    \
-        }                                                                                        \
+#define CASE(R)                                                                                \
+    case R:                                                                                    \
+        if (R <= FLOAT_ROWS) {                                                                 \
+            enum { vectors = LEAST(SUMS(R), 4) };                                              \
+            long at = 0;                                                                       \
+            for (; at + vectors * LANES <= wide; at += vectors * LANES) {                      \
+                const char *value = values + at * 4;                                           \
+                tile_cache(R, 1, vectors, narrow, x, stride, &value, wide, n, ahead, c + at,   \
+                           wide, 0, add);                                                      \
+            }                                                                                  \
+            for (; at < wide; at += 2 * LANES) {                                               \
+                const char *value = values + at * 4;                                           \
+                tile_cache(R, 1, 2, narrow, x, stride, &value, wide, n, ahead, c + at, wide, 0,\
+                           add);                                                               \
+            }                                                                                  \
+        }                                                                                      \
         break;
         ROW_COUNTS(CASE)
 #undef CASE

@@ -250,8 +250,8 @@ static void attend(void *data, int item, int thread) {
         }
         for (int page = 0; page * PAGE < known; page++) {
             int n = known - page * PAGE < PAGE ? known - page * PAGE : PAGE;
-            mix_values(narrow, rows, score + page * PAGE, p->longest, keys[page] + half, n, wide, half,
-                       mixed, page > 0);
+            mix_values(narrow, rows, score + page * PAGE, p->longest, keys[page] + half, n, wide,
+                       half, mixed, page > 0);
         }
         for (int r = 0; r < rows; r++) {
             int token = first + done + r;
@@ -416,7 +416,7 @@ static int feed_and_choose(const Model *m, Pool *pool, const Feed *feed, int n,
     return 0;
 }
 
-// Guess up to `most` tokens ahead of a choice, behind the text, and how each next one is to be chosen.
+// Guess up to `most` tokens behind the text, ahead of a choice, and how each next one is chosen.
 static int guess_ahead(const Guesses *guesses, int most, int vocabulary, const int32_t *ends,
                        int n_ends, Choice *choices) {
     int n = 0;

@@ -1,13 +1,14 @@
 // Guesses of the next token, from a corpus as a suffix array: an n-gram model of two tokens of
-// context, what the model thought of a token in the last steps, and the noise that the token will be
-// drawn with. As the noise favours the same token in both, the guess is right far more often than
-// the likeliest token would be.
+// context, what the model thought of a token in the last steps, and the noise that the token will
+// be drawn with. As the noise favours the same token in both, the guess is right far more often
+// than the likeliest token would be.
 //
 // What follows a context is estimated from a sample of its places, and mixed with what follows the
 // shorter context by the number of different tokens (Witten and Bell, "The zero-frequency problem",
 // 1991).
 //
-// The corpus is larger than the caches, so memory is waited for: what can be read at once is.
+// The corpus is larger than the processor's caches, so a guess takes as long as its reads of
+// memory; those that do not depend on each other go on at the same time.
 #pragma once
 
 #include "choose.h"
@@ -31,7 +32,7 @@ INLINE int64_t token_at(const Corpus *corpus, const CorpusBlock *block, int64_t 
 }
 
 // Narrow [low, high) down to the slots whose token at `depth` is `token`. Each round looks at 15
-// slots, whose memory is read at the same time, for both ends.
+// slots for both ends, so their memory is read at the same time.
 static void find_slots(const Corpus *corpus, const CorpusBlock *block, int64_t *low, int64_t *high,
                        int depth, int64_t token) {
     enum { WAYS = 16 };
@@ -42,7 +43,8 @@ static void find_slots(const Corpus *corpus, const CorpusBlock *block, int64_t *
             for (int64_t way = 1; way < WAYS; way++) {
                 int64_t slot = from[end] + way * step - 1;
                 int64_t inside = slot < to[end] ? slot : from[end];
-                smaller += (slot < to[end]) & (token_at(corpus, block, inside, depth) < token + end);
+                int64_t found = token_at(corpus, block, inside, depth);
+                smaller += (slot < to[end]) & (found < token + end);
             }
             int64_t next = from[end] + (smaller + 1) * step - 1;
             from[end] += smaller * step;
@@ -127,7 +129,8 @@ static int32_t guess_token(Corpus *corpus, const int32_t *text, int n, const Cho
     Candidates seen = {0, value, id};
     Sample samples[CONTEXT];
     int longest = 0, repeats = 0;
-    while (longest < CONTEXT && longest < n && text[n - 1 - longest] < corpus->vocabulary) longest++;
+    while (longest < CONTEXT && longest < n && text[n - 1 - longest] < corpus->vocabulary)
+        longest++;
     if (!longest) return -1;
     for (int at = n - 1; at > 0 && repeats < REPEATS; at--)
         if (text[at - 1] == last && text[at] < corpus->vocabulary &&
