@@ -208,11 +208,11 @@ def test_guesses_give_the_plain_text(tmp_path_factory, tokenizer, data):
     assert 0 <= drafter.accepted <= drafter.drafted
 
 
-def corpus_of(tmp_path_factory, texts, vocabulary: int) -> Corpus:
-    """Index texts in several blocks."""
+def corpus_of(tmp_path_factory, texts, vocabulary: int, block_tokens: int = 20) -> Corpus:
+    """Index texts in blocks."""
     store = ArrayStore(texts, vocabulary)
     folder = tmp_path_factory.mktemp("index") / "index"
-    index = SuffixIndex.build(store, store.ranges, folder, block_tokens=20)
+    index = SuffixIndex.build(store, store.ranges, folder, block_tokens=block_tokens)
     return Corpus([(block.suffixes, block.line) for block in index.blocks], vocabulary)
 
 
@@ -253,14 +253,19 @@ def guess_plainly(
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_guess_is_that_of_the_n_gram_model(tmp_path_factory, variant, data):
-    texts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=19), min_size=1, max_size=5))
+    token = st.integers(0, data.draw(st.integers(1, 5)))
+    if data.draw(st.booleans()):
+        block_tokens, n_texts, text = 20, 5, st.lists(token, max_size=19)
+    else:  # one block that takes several rounds to search
+        block_tokens, n_texts, text = 200, 1, st.lists(token, min_size=60, max_size=120)
+    texts = data.draw(st.lists(text, min_size=1, max_size=n_texts))
     texts = [text for text in texts if text] or [[1]]
     ids = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=8))
     sampling = data.draw(
         st.builds(SamplingConfig, temperature=st.sampled_from([0.5, 1.0]), greedy=st.booleans())
     )
     key, step = data.draw(st.integers(0, 2**63)), data.draw(st.integers(0, 100))
-    corpus = corpus_of(tmp_path_factory, texts, 6)
+    corpus = corpus_of(tmp_path_factory, texts, 6, block_tokens)
     choice = Choice(
         key=key, step=step, temperature=sampling.temperature, greedy=sampling.greedy, top_p=1.0
     )
