@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import c_double, c_float, c_int, c_long, c_size_t, c_void_p
+from ctypes import c_double, c_float, c_int, c_long, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ class Library:
     choose: Callable[..., int]
     write: Callable[..., int]
     guess: Callable[..., int]
-    large_pages: Callable[..., None]
     training: Mapping[str, Callable[..., Any]]
     """The functions of c/train.c, by name."""
 
@@ -195,7 +194,6 @@ def open_library(path: Path, variant: str = "") -> Library:
         )
     variant = variant or supported[-1]
     lib.pw_pool.restype, lib.pw_short_turns.restype = c_void_p, None
-    lib.pw_large_pages.restype, lib.pw_large_pages.argtypes = None, [c_void_p, c_size_t]
 
     def find(name: str, arguments: Sequence[type], result: type | None = c_int) -> Any:
         function = getattr(lib, f"pw_{name}_{variant}")
@@ -207,10 +205,7 @@ def open_library(path: Path, variant: str = "") -> Library:
         name: find(name, [c_void_p, *arguments], result)
         for name, (result, arguments) in _TRAINING.items()
     }
-    return Library(
-        variant, path, lib.pw_pool, lib.pw_short_turns,
-        large_pages=lib.pw_large_pages, training=training, **functions,
-    )  # fmt: skip
+    return Library(variant, path, lib.pw_pool, lib.pw_short_turns, training=training, **functions)
 
 
 _ARGUMENTS = {

@@ -7,7 +7,9 @@ the squared error.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 import os
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from penwright.errors import ModelError
+from penwright.errors import ModelError, OutOfRoomError
 from penwright.model.config import GPT2Config
 from penwright.model.gpt2 import GPT2
 from penwright.native.build import Library, Pool, open_pool
@@ -46,13 +48,21 @@ _LARGE_PAGE = 2**21
 class _Block:
     """Memory for all matrices of a model, on large pages where the system has them.
 
-    A product reads its matrix faster from a few large pages than from many small ones.
+    A product reads its matrix faster from a few large pages than from many small ones. The memory
+    is the system's, not the allocator's, which might keep it when the model is closed.
     """
 
-    def __init__(self, library: Library, n_bytes: int) -> None:
-        room = torch.empty(n_bytes + _LARGE_PAGE, dtype=torch.uint8)
-        self._free = room[-room.data_ptr() % _LARGE_PAGE :]
-        library.large_pages(self._free.data_ptr(), n_bytes)
+    def __init__(self, n_bytes: int) -> None:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        try:
+            room = mmap.mmap(-1, n_bytes + _LARGE_PAGE, flags=flags)
+        except OSError as error:
+            raise OutOfRoomError("There is no memory for the model's weights.") from error
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a system without them may refuse
+                room.madvise(mmap.MADV_HUGEPAGE)
+        whole = torch.frombuffer(room, dtype=torch.uint8)
+        self._free = whole[-whole.data_ptr() % _LARGE_PAGE :]
 
     def take(self, n_bytes: int) -> Tensor:
         taken, self._free = self._free[:n_bytes], self._free[n_bytes:]
@@ -115,7 +125,7 @@ class PackedModel:
         self._held: list[Tensor] = []
         self._factors: list[Matrix] = []
         shared = config.tie_word_embeddings and weights != "int4"
-        self._block: _Block | None = _Block(library, self._count_bytes(1 if shared else 2))
+        self._block: _Block | None = _Block(self._count_bytes(1 if shared else 2))
         self.base: PackedModel | None = None
         """The model whose weights these are, with an adapter beside them."""
         self._layers = (Layer * config.n_layer)(*map(self._layer, range(config.n_layer)))

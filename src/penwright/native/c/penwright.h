@@ -113,5 +113,4 @@ void pw_short_turns(int threads, Parallel parallel);
 void pw_pool_free(Pool *pool);
 int pool_threads(const Pool *pool);
 void *pool_scratch(Pool *pool, size_t bytes);  // one block, for the caller; NULL without memory
-void pw_large_pages(const void *data, size_t bytes);  // for memory not touched yet
 void pool_run(Pool *pool, Work work, void *job, int items, int take);

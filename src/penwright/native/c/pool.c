@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #if defined(__linux__)
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -195,17 +194,6 @@ void pool_run(Pool *pool, Work work, void *job, int items, int take) {
     while (atomic_load(&pool->undone)) pthread_cond_wait(&pool->ended, &pool->mutex);
     atomic_store(&pool->waiting, 0);
     pthread_mutex_unlock(&pool->mutex);
-}
-
-void pw_large_pages(const void *data, size_t bytes) {
-#if defined(__linux__)
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-    if (end > begin) madvise((void *)begin, end - begin, MADV_HUGEPAGE);  // it may refuse
-#else
-    (void)data, (void)bytes;
-#endif
 }
 
 // Return whether this processor runs a variant: 0 generic, 1 AVX2 with FMA, 2 AVX-512 with VNNI.
