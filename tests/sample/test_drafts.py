@@ -313,3 +313,22 @@ def test_as_many_tokens_are_guessed_as_pay():
     assert np.mean(learn(guessing, 0.05, 0.2)) < 0.1
     assert np.mean(learn(guessing, 0.95, 0.05)) > 6
     assert np.mean(learn(Guessing(), 1.0, 1.5)) < 0.3
+
+
+def test_a_machine_that_became_slow_or_fast_is_measured_again():
+    def write(guessing: Guessing, more: float, plain: float) -> float:
+        """Return the mean length of the last of 400 calls; half of the guesses are right."""
+        lengths = []
+        for number in range(400):
+            length = guessing.choose()
+            right = next((n for n in range(length) if (number + n) % 2), length)
+            went = Guessed(1, length, right, int(right < length))
+            guessing.note(length, went, plain * (1 + more * length))
+            lengths.append(length)
+        return float(np.mean(lengths[300:]))
+
+    guessing = Guessing()
+    for _ in range(2):
+        assert write(guessing, 0.05, 1.0) > 1.5
+        assert write(guessing, 0.9, 5.0) < 0.1
+        assert write(guessing, 0.2, 0.1) > 0.9

@@ -12,18 +12,23 @@ from penwright.native import MOST_GUESSES, Guessed
 _RATE, _WEIGHT = 0.4, 8.0  # share of right guesses that is assumed at first, and of how many
 _MEMORY = 500.0  # guesses, over which the share is a mean
 _MORE = 0.1  # time of a guess over that of a plain pass, before it is known
-_FORGETTING = 0.001
+_LEARNING = 0.25  # weight of a new measurement of that time
 _FIRST = 4  # calls without guesses at first, so that one bad moment does not decide
-_AGAIN = 48  # calls, after which the other choice is tried
-_BETTER = 1.03  # writing without guesses is chosen only if it is this many times as fast
+_AGAIN = 32  # calls, after which the other choice is tried
+_BETTER = 1.02  # guesses are chosen only if writing with them is this many times as fast
 
 
 class Guessing:
-    """Learns from each call how long the guesses should be."""
+    """Learns from each call how long the guesses should be.
+
+    The speed of a machine's memory changes, so the time of a guess is measured in two calls that
+    follow each other, one with guesses and one without.
+    """
 
     def __init__(self) -> None:
         self._right, self._tried = _RATE * _WEIGHT, _WEIGHT
-        self._seconds: dict[int, float] = {}
+        self._more = _MORE
+        self._last = (0, 0.0)  # the length of the last call, and the time of its passes
         self._calls = 0
 
     def choose(self) -> int:
@@ -37,10 +42,12 @@ class Guessing:
     def note(self, length: int, went: Guessed, seconds: float) -> None:
         """Learn from a call that guessed `length` tokens ahead."""
         each = seconds / max(1, went.passes)
-        self._seconds[length] = moving_mean(self._seconds.get(length, each), each)
-        for other in self._seconds.keys() - {0, length}:  # a bad moment is forgotten some day
-            hope = self._seconds[0] * (1 + _MORE * other)
-            self._seconds[other] = moving_mean(self._seconds[other], hope, _FORGETTING)
+        last, before = self._last
+        if bool(length) != bool(last) and before:
+            with_guesses, without = (each, before) if length else (before, each)
+            more = max(0.0, with_guesses / without - 1) / (length or last)
+            self._more = moving_mean(self._more, more, _LEARNING)
+        self._last = (length, each)
         self._right += went.right
         self._tried += went.right + went.wrong
         if self._tried > _MEMORY:
@@ -48,12 +55,10 @@ class Guessing:
             self._tried = _MEMORY
 
     def _speed(self, length: int) -> float:
-        """Return the tokens a second to expect."""
+        """Return the tokens to expect in the time of a plain pass."""
         rate = self._right / self._tried
         tokens = sum(rate**n for n in range(length + 1))
-        known = self._seconds.get(length)
-        seconds = known or self._seconds[0] * (1 + _MORE * length)
-        return tokens / seconds * (_BETTER if length else 1)
+        return tokens / (1 + self._more * length) if length else _BETTER
 
 
 def moving_mean(old: float, new: float, weight: float = 0.1) -> float:
