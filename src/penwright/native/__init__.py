@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from penwright.native.build import Library as Library
     from penwright.native.build import describe as describe
     from penwright.native.build import load as load
-    from penwright.native.decoder import MOST_GUESSES as MOST_GUESSES
     from penwright.native.decoder import MOST_REFUSED as MOST_REFUSED
     from penwright.native.decoder import Choice as Choice
-    from penwright.native.decoder import Corpus as Corpus
-    from penwright.native.decoder import Guessed as Guessed
-    from penwright.native.decoder import GuessPlan as GuessPlan
     from penwright.native.decoder import NativeDecoder as NativeDecoder
+    from penwright.native.guesses import MOST_GUESSES as MOST_GUESSES
+    from penwright.native.guesses import Corpus as Corpus
+    from penwright.native.guesses import Guessed as Guessed
+    from penwright.native.guesses import GuessPlan as GuessPlan
     from penwright.native.packed import WEIGHTS as WEIGHTS
     from penwright.native.packed import PackedModel as PackedModel
 
 _HOMES = {
     "Choice": "decoder",
-    "Corpus": "decoder",
-    "GuessPlan": "decoder",
-    "Guessed": "decoder",
+    "Corpus": "guesses",
+    "GuessPlan": "guesses",
+    "Guessed": "guesses",
     "Library": "build",
-    "MOST_GUESSES": "decoder",
+    "MOST_GUESSES": "guesses",
     "MOST_REFUSED": "decoder",
     "NativeDecoder": "decoder",
     "PackedModel": "packed",

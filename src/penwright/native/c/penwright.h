@@ -1,4 +1,5 @@
-// The GPT-2 decoder's data, shared by Python (native/library.py mirrors these structs) and C.
+// The GPT-2 decoder's data, shared by C and Python, where packed.py, decoder.py and
+// guesses.py mirror these structs.
 //
 // Weights lie in panels of 32 outputs. Inside a panel the inputs follow one another, each with its
 // 32 values side by side, so a product reads memory once from front to back, keeps its sums in
